@@ -1,0 +1,52 @@
+# Two commands set everything up on Debian or Ubuntu with Go and gcc: "make run" and "make test".
+GO ?= go
+# staticcheck is pinned by the tool line of go.mod.
+PHOTOS ?= photos
+
+.PHONY: run build test check race generate fuzz setup-run setup-test clean
+
+## run: classify the bundled photographs with the bundled model on the best device there is
+run: setup-run build
+	./bin/resnet-run classify $(PHOTOS)
+
+## build: make bin/resnet-run
+build:
+	$(GO) build -o bin/resnet-run ./cmd/resnet-run
+
+## test: everything that must hold, with the Vulkan validation layer on both software drivers
+test: setup-test check
+	$(GO) test ./...
+
+## check: format, vet, staticcheck, and generated files
+check:
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { gofmt -l $$(git ls-files '*.go'); echo "run gofmt -w on these"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+	$(GO) run ./internal/cmd/genshaders -check -dir shaders
+	$(GO) run ./internal/cmd/genkernels -check -dir backend/cpu/internal/kernel
+
+## race: the tests under the race detector, without the slowest
+race: setup-test
+	$(GO) test -race -short ./...
+
+## generate: rebuild what is generated (needs glslang-tools and spirv-tools)
+generate:
+	$(GO) generate ./...
+
+## fuzz: every fuzz target for FUZZTIME each
+FUZZTIME ?= 20s
+fuzz:
+	@for pkg in $$($(GO) list ./...); do \
+	  for target in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz'); do \
+	    echo "$$pkg $$target"; $(GO) test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1x $$pkg || exit 1; \
+	  done; \
+	done
+
+setup-run:
+	@scripts/setup run
+
+setup-test:
+	@scripts/setup test
+
+clean:
+	rm -rf bin

@@ -1,0 +1,59 @@
+package cpu
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// benchGraph times runs of a graph. Its operation counts come from the one formula of package graph.
+func benchGraph(b *testing.B, d *device, g *graph.Graph) {
+	b.Helper()
+	e, in, out := ready(b, d, g, seededInput(g))
+	defer e.Close()
+	ctx := context.Background()
+	if err := e.Run(ctx, in, out); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := e.Run(ctx, in, out); err != nil {
+			b.Fatal(err)
+		}
+	}
+	seconds := b.Elapsed().Seconds() / float64(b.N)
+	b.ReportMetric(float64(g.Cost().FLOPs)/seconds/1e9, "GFLOP/s")
+	b.ReportMetric(float64(g.Inputs[0].Type.Shape.Dim(0))/seconds, "images/s")
+}
+
+// BenchmarkNetwork uses the threads of GOMAXPROCS and the kernels of RESNET_RUN_CPU.
+func BenchmarkNetwork(b *testing.B) {
+	for _, c := range []struct {
+		name        string
+		batch, side int
+	}{{"resnet20-cifar", 32, 32}, {"resnet20-cifar", 128, 32}, {"resnet18", 1, 224}, {"resnet18", 8, 224}, {"resnet50", 1, 224}, {"resnet50", 8, 224}} {
+		b.Run(fmt.Sprintf("%s/N%d", c.name, c.batch), func(b *testing.B) {
+			benchGraph(b, open(b, Options{}), seededNetwork(b, c.name, c.batch, c.side))
+		})
+	}
+}
+
+func BenchmarkConv2D(b *testing.B) {
+	for _, c := range []struct {
+		name                     string
+		n, c, side, k, r, stride int
+	}{
+		{"resnet20/layer1.0.conv1", 32, 16, 32, 16, 3, 1},
+		{"resnet20/layer3.1.conv1", 32, 64, 8, 64, 3, 1},
+		{"resnet50/conv1", 1, 3, 224, 64, 7, 2},
+		{"resnet50/layer1.0.conv2", 1, 64, 56, 64, 3, 1},
+		{"resnet50/layer1.0.conv3", 1, 64, 56, 256, 1, 1},
+		{"resnet50/layer4.1.conv2", 1, 512, 7, 512, 3, 1},
+	} {
+		b.Run(fmt.Sprintf("%s/N%d", c.name, c.n), func(b *testing.B) {
+			op := graph.Conv2D{Stride: [2]int{c.stride, c.stride}, Padding: graph.Pad(c.r / 2), Dilation: [2]int{1, 1}, Groups: 1, Act: graph.ActReLU}
+			benchGraph(b, open(b, Options{}), convGraph(b, c.n, c.c, c.side, c.side, c.k, [2]int{c.r, c.r}, op))
+		})
+	}
+}

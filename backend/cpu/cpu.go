@@ -1,0 +1,202 @@
+// Package cpu is the backend for machines without a GPU: float32 on the vector units of the processor, in Go and
+// generated assembly.
+//
+// # How it computes
+//
+// Activations are NHWC inside, with a halo of zeros where a convolution pads. A convolution is an implicit matrix
+// product: a micro-kernel (package internal/kernel) multiplies runs of channels, as they lie in memory, with packed
+// weights, for a tile of pixels by filters, and applies bias, shortcut and ReLU before it writes. Products are summed in
+// two levels, blocks of about 128 and then the blocks.
+//
+// Compile packs the weights and lays all intermediate values into one arena by lifetime. A run cuts each step into
+// tasks for workers that live as long as the executable, and allocates nothing. Each output element is computed by one
+// task in one order, so the bits do not depend on the number of workers; they do depend on the instruction set.
+//
+// Every convolution is of class A (see backend/reference).
+package cpu
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/cpu/internal/kernel"
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+const (
+	backendName = "cpu"
+	deviceID    = "cpu"
+)
+
+// Options change what the backend does.
+type Options struct {
+	// Threads is how many threads a run uses, the caller's included; 0 is GOMAXPROCS at Open, which honours the CPU
+	// quota of a container.
+	Threads int
+	// Kernels is the instruction set: "portable", "avx2" or "avx512". "" is what the environment variable
+	// RESNET_RUN_CPU says, or else the fastest that the processor has.
+	Kernels string
+}
+
+// kernelsVariable is the environment variable that stands in for [Options].Kernels.
+const kernelsVariable = "RESNET_RUN_CPU"
+
+var (
+	_ backend.Backend    = cpuBackend{}
+	_ backend.Device     = (*device)(nil)
+	_ backend.Executable = (*executable)(nil)
+	_ backend.Buffer     = (*buffer)(nil)
+)
+
+// New returns the backend "cpu". Its one device, "cpu", runs every op of the IR on float32 tensors of up to 2 GiB each.
+// It needs nothing of the machine.
+func New(o Options) backend.Backend { return cpuBackend{o} }
+
+type cpuBackend struct{ opts Options }
+
+func (cpuBackend) Name() string { return backendName }
+
+func (b cpuBackend) Devices(ctx context.Context) ([]backend.DeviceInfo, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("list devices: %w", err)
+	}
+	d, err := b.device()
+	if err != nil {
+		return nil, fmt.Errorf("list devices: %w", err)
+	}
+	return []backend.DeviceInfo{d.info}, nil
+}
+
+func (b cpuBackend) Open(ctx context.Context, id string) (backend.Device, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("open device %q: %w", id, err)
+	}
+	if id != deviceID {
+		return nil, fmt.Errorf("open device %q: %w of that ID, want %q", id, backend.ErrNoDevice, deviceID)
+	}
+	d, err := b.device()
+	if err != nil {
+		return nil, fmt.Errorf("open device %q: %w", id, err)
+	}
+	return d, nil
+}
+
+func (b cpuBackend) device() (*device, error) {
+	name := b.opts.Kernels
+	if name == "" {
+		name = os.Getenv(kernelsVariable)
+	}
+	set, err := kernel.Choose(name)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", backend.ErrNoDevice, err)
+	}
+	d := &device{set: set, workers: b.opts.Threads, children: map[*executable]struct{}{}}
+	if d.workers < 1 {
+		d.workers = runtime.GOMAXPROCS(0)
+	}
+	memory := memoryBytes()
+	if d.limit = memory; memory == 0 {
+		d.limit = 1 << 36
+	}
+	d.info = backend.DeviceInfo{
+		Backend: backendName, ID: deviceID, Name: processorName(), Type: backend.CPU,
+		Driver: runtime.Version(), API: runtime.GOOS + "/" + runtime.GOARCH, MemoryBytes: memory,
+		Properties: map[string]string{"kernels": set.Name, "threads": fmt.Sprint(d.workers)},
+	}
+	return d, nil
+}
+
+type device struct {
+	info    backend.DeviceInfo
+	set     *kernel.Set
+	workers int
+	limit   int64 // bytes of an arena
+
+	closed   atomic.Bool
+	mu       sync.Mutex // of children, and orders Compile before Close
+	children map[*executable]struct{}
+}
+
+func (d *device) Info() backend.DeviceInfo { return d.info }
+
+func (d *device) Supports(n *graph.Node) error {
+	if d.closed.Load() {
+		return fmt.Errorf("ask device %q: %w", deviceID, backend.ErrClosed)
+	}
+	if err := supports(n); err != nil {
+		if n == nil || n.Op == nil {
+			return err
+		}
+		return fmt.Errorf("node %q (%s): %w", n.Name, n.Op.Name(), err)
+	}
+	return nil
+}
+
+func (d *device) NewBuffer(ctx context.Context, t graph.TensorType) (backend.Buffer, error) {
+	if d.closed.Load() {
+		return nil, fmt.Errorf("make buffer of %v: %w", t, backend.ErrClosed)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("make buffer of %v: %w", t, err)
+	}
+	if t.DType != graph.Float32 {
+		return nil, fmt.Errorf("make buffer: %w", backend.Unsupported("dtype", graph.Float32.String(), t.DType.String()))
+	}
+	if t.Shape.Elems() > maxTensorBytes/4 || int64(t.SizeBytes()) > d.limit {
+		return nil, fmt.Errorf("make buffer of %v: %w: want at most %d bytes", t, backend.ErrOutOfMemory, min(maxTensorBytes, d.limit))
+	}
+	return &buffer{dev: d, typ: t, data: make([]float32, t.Shape.Elems())}, nil
+}
+
+func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executable, error) {
+	if d.closed.Load() {
+		return nil, fmt.Errorf("compile graph: %w", backend.ErrClosed)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("compile graph: %w", err)
+	}
+	if err := check(g); err != nil {
+		return nil, fmt.Errorf("compile graph: %w", err)
+	}
+	e, err := newExecutable(ctx, d, g)
+	if err != nil {
+		return nil, fmt.Errorf("compile graph %q: %w", g.Name, err)
+	}
+	d.mu.Lock()
+	isClosed := d.closed.Load()
+	if !isClosed {
+		d.children[e] = struct{}{}
+	}
+	d.mu.Unlock()
+	if isClosed {
+		e.Close()
+		return nil, fmt.Errorf("compile graph %q: %w", g.Name, backend.ErrClosed)
+	}
+	return e, nil
+}
+
+func (d *device) disown(e *executable) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.children, e)
+}
+
+// Close ends the executables that were not closed.
+func (d *device) Close() error {
+	d.mu.Lock()
+	d.closed.Store(true)
+	var left []*executable
+	for e := range d.children {
+		left = append(left, e)
+	}
+	d.mu.Unlock()
+	for _, e := range left {
+		e.Close()
+	}
+	return nil
+}

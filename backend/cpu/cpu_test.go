@@ -1,0 +1,166 @@
+package cpu
+
+import (
+	"context"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/cpu/internal/kernel"
+	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/graph/pass"
+	"github.com/resnet-run/resnet-run/graph/resnet"
+	"github.com/resnet-run/resnet-run/internal/seeded"
+)
+
+// eachSet runs f on a device of every instruction set that the processor has.
+func eachSet(t *testing.T, threads int, f func(t *testing.T, d *device)) {
+	t.Helper()
+	for _, name := range kernel.Names() {
+		t.Run(name, func(t *testing.T) { f(t, open(t, Options{Threads: threads, Kernels: name})) })
+	}
+}
+
+func open(t testing.TB, o Options) *device {
+	t.Helper()
+	d, err := New(o).Open(context.Background(), "cpu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { d.Close() })
+	return d.(*device)
+}
+
+// runGraph compiles g and runs it once, returning the outputs.
+func runGraph(t testing.TB, d backend.Device, g *graph.Graph, inputs [][]float32) [][]float32 {
+	t.Helper()
+	e, in, out := ready(t, d, g, inputs)
+	defer e.Close()
+	if err := e.Run(context.Background(), in, out); err != nil {
+		t.Fatal(err)
+	}
+	results := make([][]float32, len(out))
+	for i, b := range out {
+		results[i] = readFloats(t, b)
+	}
+	return results
+}
+
+// ready compiles a graph and makes buffers: the inputs filled, the outputs and the arena poisoned with NaN.
+func ready(t testing.TB, d backend.Device, g *graph.Graph, inputs [][]float32) (e backend.Executable, in, out []backend.Buffer) {
+	t.Helper()
+	e, err := d.Compile(context.Background(), g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	poison(e.(*executable).arena)
+	for i, p := range e.Signature().Inputs {
+		in = append(in, newBuffer(t, d, p.Type, inputs[i]))
+	}
+	return e, in, newOutputs(t, d, e)
+}
+
+func newOutputs(t testing.TB, d backend.Device, e backend.Executable) (out []backend.Buffer) {
+	t.Helper()
+	for _, p := range e.Signature().Outputs {
+		v := make([]float32, p.Type.Shape.Elems())
+		poison(v)
+		out = append(out, newBuffer(t, d, p.Type, v))
+	}
+	return out
+}
+
+func poison(v []float32) {
+	for i := range v {
+		v[i] = float32(math.NaN())
+	}
+}
+
+func newBuffer(t testing.TB, d backend.Device, typ graph.TensorType, v []float32) backend.Buffer {
+	t.Helper()
+	x, err := graph.FromFloat32s(typ.Shape, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := d.NewBuffer(context.Background(), typ)
+	if err == nil {
+		err = b.Write(context.Background(), x.Data)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func readFloats(t testing.TB, b backend.Buffer) []float32 {
+	t.Helper()
+	x := graph.NewTensor(b.Type())
+	if err := b.Read(context.Background(), x.Data); err != nil {
+		t.Fatal(err)
+	}
+	return x.Float32s()
+}
+
+// seededNetwork builds a member of the family with seeded weights, after the passes.
+func seededNetwork(t testing.TB, name string, batch, side int) *graph.Graph {
+	t.Helper()
+	c, err := resnet.Lookup(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := c.Build(batch, side, side)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := map[string]*graph.Tensor{}
+	for _, p := range g.Params {
+		data[p.Name] = seededParam(t, p)
+	}
+	if g, err = g.Bind(data); err != nil {
+		t.Fatal(err)
+	}
+	if g, err = pass.Run(g, pass.Default()); err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// seededParam keeps activations near a standard deviation of 1: He's initialisation, and statistics that do little.
+func seededParam(t testing.TB, p *graph.Value) *graph.Tensor {
+	t.Helper()
+	s := p.Type.Shape
+	fan := 1
+	for i := 1; i < s.Rank(); i++ {
+		fan *= s.Dim(i)
+	}
+	std, mean := math.Sqrt(2/float64(fan)), 0.0
+	switch {
+	case strings.HasSuffix(p.Name, "running_var"), s.Rank() == 1 && strings.HasSuffix(p.Name, "weight"):
+		std, mean = 0.1, 1
+	case s.Rank() == 1:
+		std = 0.1
+	}
+	x, err := graph.FromFloat32s(s, seeded.UniformAround(7, p.Name, s.Elems(), mean, std))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+func seededInput(g *graph.Graph) [][]float32 {
+	var in [][]float32
+	for _, v := range g.Inputs {
+		in = append(in, seeded.Uniform(9, v.Name, v.Type.Shape.Elems(), 1))
+	}
+	return in
+}
+
+func parse(t testing.TB, text string) *graph.Graph {
+	t.Helper()
+	g, err := graph.Parse(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}

@@ -1,0 +1,164 @@
+package cpu
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// executable is a lowered graph with packed weights, an arena and workers. Runs take turns.
+type executable struct {
+	dev  *device
+	name string
+	sig  graph.Signature
+
+	turn  chan struct{} // holds a token while a run, a profile or Close is going on
+	ended chan struct{} // closed by Close
+	once  sync.Once
+	crew  *workers
+	arena []float32
+	in    []view // of the run that has the turn
+	out   []view
+}
+
+var _ backend.Profiler = (*executable)(nil)
+
+func newExecutable(ctx context.Context, d *device, g *graph.Graph) (*executable, error) {
+	e := &executable{dev: d, name: g.Name, sig: g.Signature(), turn: make(chan struct{}, 1), ended: make(chan struct{})}
+	p, err := compile(ctx, e, g, d.set, d.workers, d.limit)
+	if err != nil {
+		return nil, err
+	}
+	e.in, e.out = make([]view, len(g.Inputs)), make([]view, len(g.Outputs))
+	e.arena = make([]float32, p.elems)
+	e.crew = newWorkers(d.workers, p.steps)
+	return e, nil
+}
+
+func (e *executable) Signature() graph.Signature {
+	return graph.Signature{Inputs: slices.Clone(e.sig.Inputs), Outputs: slices.Clone(e.sig.Outputs)}
+}
+
+func (e *executable) Run(ctx context.Context, in, out []backend.Buffer) error {
+	if err := e.run(ctx, in, out); err != nil {
+		return fmt.Errorf("run graph %q: %w", e.name, err)
+	}
+	return nil
+}
+
+func (e *executable) run(ctx context.Context, in, out []backend.Buffer) error {
+	if err := e.begin(ctx); err != nil {
+		return err
+	}
+	defer e.end()
+	if err := e.bind(in, out); err != nil {
+		return err
+	}
+	return e.crew.run(ctx)
+}
+
+// begin waits for the turn.
+func (e *executable) begin(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-e.ended:
+		return backend.ErrClosed
+	case e.turn <- struct{}{}:
+	}
+	select {
+	case <-e.ended: // both were ready
+		<-e.turn
+		return backend.ErrClosed
+	default:
+		return nil
+	}
+}
+
+// end forgets the buffers and passes the turn on.
+func (e *executable) end() {
+	clear(e.in)
+	clear(e.out)
+	<-e.turn
+}
+
+// bind checks number, owner and type of the buffers against the signature and takes their memory.
+func (e *executable) bind(in, out []backend.Buffer) error {
+	if err := e.take("input", e.in, in, e.sig.Inputs); err != nil {
+		return err
+	}
+	if err := e.take("output", e.out, out, e.sig.Outputs); err != nil {
+		return err
+	}
+	for i, o := range e.out {
+		same := func(v view) bool { return v.buf == o.buf }
+		if slices.ContainsFunc(e.in, same) || slices.ContainsFunc(e.out[:i], same) {
+			return fmt.Errorf("output %d (%q): the buffer is given twice", i, e.sig.Outputs[i].Name)
+		}
+	}
+	return nil
+}
+
+func (e *executable) take(what string, into []view, given []backend.Buffer, ports []graph.Port) error {
+	if len(given) != len(ports) {
+		return &graph.ShapeError{Attr: what + "s", Want: fmt.Sprintf("%d", len(ports)), Got: fmt.Sprint(len(given))}
+	}
+	for i, g := range given {
+		b, ok := g.(*buffer)
+		if !ok || b == nil || b.dev != e.dev {
+			return &graph.ShapeError{Node: ports[i].Name, Attr: fmt.Sprintf("%s %d", what, i), Want: "a buffer of the device that compiled the graph", Got: fmt.Sprintf("%T of another", g)}
+		}
+		if b.typ != ports[i].Type {
+			return &graph.ShapeError{Node: ports[i].Name, Attr: fmt.Sprintf("%s %d", what, i), Want: ports[i].Type.String(), Got: b.typ.String()}
+		}
+		var err error
+		if into[i], err = b.view(); err != nil {
+			return fmt.Errorf("%s %d (%q): buffer: %w", what, i, ports[i].Name, err)
+		}
+	}
+	return nil
+}
+
+// Profile runs once on the calling goroutine alone, so that the times are those of the work and not of waiting.
+func (e *executable) Profile(ctx context.Context, in, out []backend.Buffer) ([]backend.NodeTime, error) {
+	if err := e.begin(ctx); err != nil {
+		return nil, fmt.Errorf("profile graph %q: %w", e.name, err)
+	}
+	defer e.end()
+	if err := e.bind(in, out); err != nil {
+		return nil, fmt.Errorf("profile graph %q: %w", e.name, err)
+	}
+	var times []backend.NodeTime
+	for _, s := range e.crew.steps {
+		start := time.Now()
+		for task := range s.tasks {
+			if err := ctx.Err(); err != nil {
+				return nil, fmt.Errorf("profile graph %q: %w", e.name, err)
+			}
+			s.do(e.crew.all[0], task)
+		}
+		times = append(times, backend.NodeTime{Node: s.name, Kernel: s.kernel, Seconds: time.Since(start).Seconds()})
+	}
+	return times, nil
+}
+
+// Close waits for the run that has the turn; those that wait for it return ErrClosed.
+func (e *executable) Close() error {
+	e.dev.disown(e)
+	e.once.Do(func() {
+		close(e.ended)
+		e.turn <- struct{}{}
+		e.crew.close()
+		e.crew, e.arena = nil, nil
+		<-e.turn
+	})
+	return nil
+}

@@ -1,0 +1,53 @@
+package kernel
+
+import (
+	"unsafe"
+
+	"golang.org/x/sys/cpu"
+)
+
+//go:generate go run ../../../../internal/cmd/genkernels -dir .
+
+// avx2 has sixteen registers: twelve sums, two of weights and one of input.
+var avx2 = Set{
+	Name:   "avx2",
+	Widths: []int{1},
+	Variants: map[int][]Variant{
+		1: {{1, assembly(avx2r1)}, {2, assembly(avx2r2)}, {4, assembly(avx2r4)}, {6, assembly(avx2r6)}},
+	},
+	Max: vectorMax,
+}
+
+// avx512 has 32 registers, for up to 24 sums.
+var avx512 = Set{
+	Name:   "avx512",
+	Widths: []int{4, 2, 1},
+	Variants: map[int][]Variant{
+		1: {{1, assembly(avx512v1r1)}, {2, assembly(avx512v1r2)}, {4, assembly(avx512v1r4)}, {8, assembly(avx512v1r8)}},
+		2: {{1, assembly(avx512v2r1)}, {2, assembly(avx512v2r2)}, {4, assembly(avx512v2r4)}, {8, assembly(avx512v2r8)}},
+		4: {{1, assembly(avx512v4r1)}, {2, assembly(avx512v4r2)}, {4, assembly(avx512v4r4)}, {6, assembly(avx512v4r6)}},
+	},
+	Max: vectorMax,
+}
+
+// assembly adapts a generated kernel, which takes the tile as a plain address.
+func assembly(f func(*byte)) func(*Tile) {
+	return func(t *Tile) { f((*byte)(unsafe.Pointer(t))) }
+}
+
+func vectorMax(to, from []float32) {
+	avx2Max(unsafe.SliceData(to), unsafe.SliceData(from), min(len(to), len(from)))
+}
+
+// available lists the sets that the processor can run, the fastest first.
+func available() []*Set {
+	var sets []*Set
+	hasAVX2 := cpu.X86.HasAVX2 && cpu.X86.HasFMA
+	if cpu.X86.HasAVX512F && cpu.X86.HasBMI2 && hasAVX2 {
+		sets = append(sets, &avx512)
+	}
+	if hasAVX2 {
+		sets = append(sets, &avx2)
+	}
+	return append(sets, &Portable)
+}

@@ -1,0 +1,226 @@
+package cpu
+
+import (
+	"math"
+
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// A lineTask computes one row h of picture n of a result. Most ops are made of them.
+type lineTask func(arena []float32, y *place, n, h int)
+
+func reluLine(x *place) lineTask {
+	return func(arena []float32, y *place, n, h int) {
+		from, to := x.line(arena, n, h), y.line(arena, n, h)
+		for i, v := range from {
+			if v < 0 {
+				v = 0
+			}
+			to[i] = v
+		}
+	}
+}
+
+func addLine(a, b *place) lineTask {
+	return func(arena []float32, y *place, n, h int) {
+		x, z, to := a.line(arena, n, h), b.line(arena, n, h), y.line(arena, n, h)
+		for i, v := range x {
+			to[i] = v + z[i]
+		}
+	}
+}
+
+// batchNormLine is one multiplication and one addition an element; the factors are computed in float64 and rounded once.
+func batchNormLine(n *graph.Node, op graph.BatchNorm, x *place) lineTask {
+	weight, bias := n.Inputs[1].Data.Float32s(), n.Inputs[2].Data.Float32s()
+	mean, variance := n.Inputs[3].Data.Float32s(), n.Inputs[4].Data.Float32s()
+	scale, shift := make([]float32, len(weight)), make([]float32, len(weight))
+	for c := range weight {
+		s := float64(weight[c]) / math.Sqrt(float64(variance[c])+op.Epsilon)
+		scale[c], shift[c] = float32(s), float32(float64(bias[c])-float64(mean[c])*s)
+	}
+	return func(arena []float32, y *place, n, h int) {
+		for w := range y.w {
+			from, to := x.pixel(arena, n, h, w), y.pixel(arena, n, h, w)
+			for c, v := range from {
+				to[c] = v*scale[c] + shift[c]
+			}
+		}
+	}
+}
+
+func channelPadLine(x *place, before int) lineTask {
+	return func(arena []float32, y *place, n, h int) {
+		for w := range y.w {
+			to := y.pixel(arena, n, h, w)
+			clear(to[:before])
+			copy(to[before:], x.pixel(arena, n, h, w))
+			clear(to[before+x.c:])
+		}
+	}
+}
+
+func subsampleLine(x *place, stride [2]int) lineTask {
+	return func(arena []float32, y *place, n, h int) {
+		for w := range y.w {
+			copy(y.pixel(arena, n, h, w), x.pixel(arena, n, h*stride[0], w*stride[1]))
+		}
+	}
+}
+
+// softmaxLine computes in float64 and rounds once.
+func softmaxLine(x *place) lineTask {
+	return func(arena []float32, y *place, n, h int) {
+		for w := range y.w {
+			from, to := x.pixel(arena, n, h, w), y.pixel(arena, n, h, w)
+			softmax(from, to)
+		}
+	}
+}
+
+func softmax(from, to []float32) {
+	m := math.Inf(-1)
+	for _, v := range from {
+		if v := float64(v); v > m || math.IsNaN(v) {
+			m = v
+		}
+	}
+	sum := 0.0
+	for _, v := range from {
+		sum += math.Exp(float64(v) - m)
+	}
+	for i, v := range from {
+		to[i] = float32(math.Exp(float64(v)-m) / sum)
+	}
+}
+
+// softmaxChannels is softmax along the last dimension of a tensor of rank 4, the width, whose elements lie apart.
+func softmaxChannels(x *place) lineTask {
+	return func(arena []float32, y *place, n, h int) {
+		from, to := x.line(arena, n, h), y.line(arena, n, h)
+		for c := range y.c {
+			softmaxStrided(from[c:], to[c:], y.w, y.c)
+		}
+	}
+}
+
+func softmaxStrided(from, to []float32, count, stride int) {
+	m := math.Inf(-1)
+	for i := range count {
+		if v := float64(from[i*stride]); v > m || math.IsNaN(v) {
+			m = v
+		}
+	}
+	sum := 0.0
+	for i := range count {
+		sum += math.Exp(float64(from[i*stride]) - m)
+	}
+	for i := range count {
+		to[i*stride] = float32(math.Exp(float64(from[i*stride])-m) / sum)
+	}
+}
+
+// span is the part of window number index that lies in the input: positions from up to, not including, to.
+func span(index, stride, before, kernel, size int) (from, to int) {
+	from = index*stride - before
+	return max(from, 0), min(from+kernel, size)
+}
+
+func maxPoolLine(x *place, op graph.MaxPool, larger func(to, from []float32)) lineTask {
+	return func(arena []float32, y *place, n, h int) {
+		top, bottom := span(h, op.Stride[0], op.Padding.Top, op.Kernel[0], x.h)
+		for w := range y.w {
+			left, right := span(w, op.Stride[1], op.Padding.Left, op.Kernel[1], x.w)
+			to := y.pixel(arena, n, h, w)
+			copy(to, x.pixel(arena, n, top, left))
+			for i := top; i < bottom; i++ {
+				for j := left; j < right; j++ {
+					larger(to, x.pixel(arena, n, i, j))
+				}
+			}
+		}
+	}
+}
+
+func avgPoolLine(x *place, op graph.AvgPool) lineTask {
+	return func(arena []float32, y *place, n, h int) {
+		top, bottom := span(h, op.Stride[0], op.Padding.Top, op.Kernel[0], x.h)
+		for w := range y.w {
+			left, right := span(w, op.Stride[1], op.Padding.Left, op.Kernel[1], x.w)
+			count := (bottom - top) * (right - left)
+			if op.CountIncludePad {
+				count = padded(h, op.Stride[0], op.Padding.Top, op.Padding.Bottom, op.Kernel[0], x.h) *
+					padded(w, op.Stride[1], op.Padding.Left, op.Padding.Right, op.Kernel[1], x.w)
+			}
+			mean(arena, x, y.pixel(arena, n, h, w), n, [4]int{top, bottom, left, right}, count)
+		}
+	}
+}
+
+// padded is the length of window number index within the input and its padding.
+func padded(index, stride, before, after, kernel, size int) int {
+	from := index*stride - before
+	return min(from+kernel, size+after) - from
+}
+
+func globalAvgPoolLine(x *place) lineTask {
+	return func(arena []float32, y *place, n, _ int) {
+		mean(arena, x, y.pixel(arena, n, 0, 0), n, [4]int{0, x.h, 0, x.w}, x.h*x.w)
+	}
+}
+
+// mean sums each channel over the rows and columns window[0] to window[1] and window[2] to window[3], in float64 and
+// so rounded once, and divides by count.
+func mean(arena []float32, x *place, to []float32, n int, window [4]int, count int) {
+	const group = 16 // channels summed side by side: a cache line
+	var sums [group]float64
+	for c := 0; c < x.c; c += group {
+		width := min(group, x.c-c)
+		clear(sums[:])
+		for h := window[0]; h < window[1]; h++ {
+			for w := window[2]; w < window[3]; w++ {
+				for i, v := range x.pixel(arena, n, h, w)[c:][:width] {
+					sums[i] += float64(v)
+				}
+			}
+		}
+		for i := range width {
+			to[c+i] = float32(sums[i] / float64(count))
+		}
+	}
+}
+
+// flatten copies row n of y: picture n of a tensor of rank 4 in the order of the graph. Tensors of other ranks already
+// lie in that order.
+func flatten(arena []float32, x, y *place, fromRank4 bool, n int) {
+	to := y.pixel(arena, n, 0, 0)
+	if !fromRank4 {
+		copy(to, arena[x.offset+n*y.c:])
+		return
+	}
+	unpack(arena, x, to, n)
+}
+
+// unpack writes picture n in the order [C,H,W].
+func unpack(arena []float32, x *place, to []float32, n int) {
+	for h := range x.h {
+		line := x.line(arena, n, h)
+		for c := range x.c {
+			row := to[(c*x.h+h)*x.w:][:x.w]
+			for w := range row {
+				row[w] = line[w*x.c+c]
+			}
+		}
+	}
+}
+
+// packLine reads row h of picture n from data in the order [N,C,H,W].
+func packLine(arena []float32, y *place, data []float32, n, h int) {
+	line := y.line(arena, n, h)
+	for c := range y.c {
+		row := data[((n*y.c+c)*y.h+h)*y.w:][:y.w]
+		for w, v := range row {
+			line[w*y.c+c] = v
+		}
+	}
+}

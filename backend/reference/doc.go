@@ -1,0 +1,35 @@
+// Package reference is the judge: it computes every op of the graph in float64 by the formula in the op's
+// documentation, and beside each value the largest error that a correct float32 implementation may show. It is
+// never fast and never clever; the only concession is that independent rows are spread over the processors, which
+// changes no bit of the result.
+//
+// It can be used in two ways. [New] is a backend like any other, "reference" with the one device "cpu", whose
+// intermediate values stay float64 until an output is written. [Eval], [Node] and [Bounds] give the float64 values
+// and bounds themselves, and [Compare] holds float32 numbers against them.
+//
+// # Error bounds
+//
+// u = 2^-24 is the unit roundoff of float32, γ(n) = n·u/(1 - n·u). All bounds hold for float32 arithmetic on inputs
+// that are float32 numbers, element by element and whatever the order of summation (Higham, Accuracy and Stability
+// of Numerical Algorithms, chapter 3; precision of operations: Vulkan specification, "Precision and Operation of
+// SPIR-V Instructions"; one ULP is at most 2u relative).
+//
+//   - conv2d, linear (class A): γ(T)·S, where S = Σ|a·b| + |bias| + |shortcut| and T counts these terms: a term
+//     meets one rounding as a product and at most T-1 as part of a sum. ReLU in the epilogue adds nothing, for
+//     |relu(a) - relu(b)| ≤ |a - b|.
+//   - add: half an ULP of the sum.
+//   - relu, max_pool, and the copies channel_pad, subsample and flatten: 0, but for subnormal numbers (below).
+//   - avg_pool, global_avg_pool: γ(n+6)·Σ|x|/n for n terms: n-1 additions, then a division (2.5 ULP = 5u) or a
+//     multiplication (u) by a reciprocal (5u).
+//   - batch_norm: γ(19 + c)·S with S = |x·s| + |mean·s| + |bias|, s = weight/sqrt(variance + epsilon). This covers
+//     the formula as written and the folded x·s + (bias - mean·s). The 19u: x - mean 1; 1/sqrt as square root
+//     (reciprocal of an inverse square root: 2 ULP + 2.5 ULP = 9u) and division 5; two multiplications; the sum with bias 1;
+//     and one to spare. c = (|variance| + epsilon)/(variance + epsilon), 1 as a rule, is what rounding epsilon and
+//     the sum under the root does: a relative 2u·c, halved by the root.
+//   - softmax, computed with the maximum subtracted first: see softmaxRow.
+//
+// Subnormal numbers may be flushed to zero, as operands and as results: a bound grows by the products that have a
+// subnormal operand, and by 2^-126 for each operation that may flush; a comparison may take them for zero and yet hand
+// them on. Where a partial sum could exceed the range
+// of float32 the bound is infinite. Rounding is to nearest: a device that truncates has twice the u, and is found out.
+package reference

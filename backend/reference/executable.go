@@ -1,0 +1,116 @@
+package reference
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// executable is a checked graph with parameters of its own.
+type executable struct {
+	dev    *device
+	g      *graph.Graph // without the data of its parameters
+	params map[*graph.Value][]float32
+	outs   []*graph.Value // the graph's outputs
+	sig    graph.Signature
+	closed atomic.Bool
+}
+
+func newExecutable(d *device, g *graph.Graph) (*executable, error) {
+	e := &executable{dev: d, params: map[*graph.Value][]float32{}}
+	b := graph.NewBuilder(g.Name)
+	own := map[*graph.Value]*graph.Value{}
+	for _, v := range g.Inputs {
+		own[v] = b.Input(v.Name, v.Type)
+	}
+	for _, v := range g.Params {
+		own[v] = b.Param(v.Name, v.Type, nil)
+		e.params[own[v]] = slices.Clone(v.Data.Float32s()) // the caller may unmap the file it lies in
+	}
+	for _, n := range g.Nodes {
+		in := make([]*graph.Value, len(n.Inputs))
+		for i, v := range n.Inputs {
+			in[i] = own[v]
+		}
+		own[n.Output] = b.Node(n.Name, n.Op, in...)
+	}
+	for _, v := range g.Outputs {
+		e.outs = append(e.outs, own[v])
+	}
+	b.Output(e.outs...)
+	var err error
+	if e.g, err = b.Build(); err != nil {
+		return nil, fmt.Errorf("compile graph %q: %w", g.Name, err)
+	}
+	e.sig = e.g.Signature()
+	return e, nil
+}
+
+func (e *executable) Signature() graph.Signature {
+	return graph.Signature{Inputs: slices.Clone(e.sig.Inputs), Outputs: slices.Clone(e.sig.Outputs)}
+}
+
+func (e *executable) Run(ctx context.Context, in, out []backend.Buffer) error {
+	if e.closed.Load() || e.dev.closed.Load() {
+		return fmt.Errorf("run graph %q: %w", e.g.Name, backend.ErrClosed)
+	}
+	ins, err := e.buffers("input", in, e.sig.Inputs)
+	if err != nil {
+		return fmt.Errorf("run graph %q: %w", e.g.Name, err)
+	}
+	outs, err := e.buffers("output", out, e.sig.Outputs)
+	if err != nil {
+		return fmt.Errorf("run graph %q: %w", e.g.Name, err)
+	}
+	for i, b := range outs {
+		if slices.Contains(ins, b) || slices.Contains(outs[:i], b) {
+			return fmt.Errorf("run graph %q: output %d (%q): the buffer is given twice", e.g.Name, i, e.sig.Outputs[i].Name)
+		}
+	}
+	r := newRun(e.g, func(v *graph.Value) []float64 { return Widen(e.params[v]) })
+	for i, v := range e.g.Inputs {
+		if r.values[v], err = ins[i].widen(); err != nil {
+			return fmt.Errorf("run graph %q: input %d (%q): %w", e.g.Name, i, v.Name, err)
+		}
+	}
+	if err := r.do(ctx, e.outs); err != nil {
+		return fmt.Errorf("run graph %q: %w", e.g.Name, err)
+	}
+	for i, v := range e.outs {
+		if err := outs[i].narrow(r.value(v)); err != nil {
+			return fmt.Errorf("run graph %q: output %d (%q): %w", e.g.Name, i, v.Name, err)
+		}
+	}
+	return nil
+}
+
+// buffers checks number, owner and type of the buffers against the signature.
+func (e *executable) buffers(what string, given []backend.Buffer, ports []graph.Port) ([]*buffer, error) {
+	if len(given) != len(ports) {
+		return nil, &graph.ShapeError{Attr: what + "s", Want: fmt.Sprintf("%d buffers", len(ports)), Got: fmt.Sprint(len(given))}
+	}
+	own := make([]*buffer, len(given))
+	for i, g := range given {
+		b, ok := g.(*buffer)
+		if !ok || b == nil || b.dev != e.dev {
+			return nil, &graph.ShapeError{Node: ports[i].Name, Attr: fmt.Sprintf("%s %d", what, i), Want: "a buffer of the device that compiled the graph", Got: fmt.Sprintf("%T of another", g)}
+		}
+		if b.typ != ports[i].Type {
+			return nil, &graph.ShapeError{Node: ports[i].Name, Attr: fmt.Sprintf("%s %d", what, i), Want: ports[i].Type.String(), Got: b.typ.String()}
+		}
+		if b.isClosed() {
+			return nil, fmt.Errorf("%s %d (%q): buffer: %w", what, i, ports[i].Name, backend.ErrClosed)
+		}
+		own[i] = b
+	}
+	return own, nil
+}
+
+func (e *executable) Close() error {
+	e.closed.Store(true)
+	return nil
+}

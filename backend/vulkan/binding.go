@@ -1,0 +1,163 @@
+package vulkan
+
+import (
+	"encoding/binary"
+	"slices"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
+)
+
+// binding is the plan recorded for one set of input and output buffers.
+type binding struct {
+	ids  []uint64 // of the buffers, inputs first: ids are never used again, so a closed buffer cannot be mistaken
+	pool vk.DescriptorPool
+	sets []vk.DescriptorSet // by step
+	cmd  vk.CommandBuffer
+}
+
+// maxBindings is how many sets of buffers an executable remembers: enough for callers that take turns with a few.
+const maxBindings = 8
+
+// What later submissions may do with the memory that this one wrote.
+const (
+	afterRun       = vk.StageCompute | vk.StageTransfer
+	accessAfterRun = vk.AccessShaderRead | vk.AccessShaderWrite | vk.AccessTransferRead | vk.AccessTransferWrite
+)
+
+// bind returns the recorded commands for the buffers, which the caller holds.
+func (e *executable) bind(in, out []backend.Buffer) (*binding, error) {
+	for i, b := range e.bindings {
+		if b.matches(in, out) {
+			copy(e.bindings[i:], e.bindings[i+1:])
+			e.bindings[len(e.bindings)-1] = b
+			return b, nil
+		}
+	}
+	if len(e.bindings) >= maxBindings {
+		e.unbind(e.bindings[0])
+		e.bindings = slices.Delete(e.bindings, 0, 1)
+	}
+	b := &binding{}
+	for _, list := range [][]backend.Buffer{in, out} {
+		for _, x := range list {
+			b.ids = append(b.ids, x.(*buffer).id)
+		}
+	}
+	if err := e.record(b, in, out); err != nil {
+		e.unbind(b)
+		return nil, err
+	}
+	e.bindings = append(e.bindings, b)
+	return b, nil
+}
+
+func (b *binding) matches(in, out []backend.Buffer) bool {
+	for i, x := range in {
+		if b.ids[i] != x.(*buffer).id {
+			return false
+		}
+	}
+	for i, x := range out {
+		if b.ids[len(in)+i] != x.(*buffer).id {
+			return false
+		}
+	}
+	return true
+}
+
+func (e *executable) unbind(b *binding) {
+	if b.cmd != 0 {
+		e.dev.dev.FreeCommandBuffer(e.pool, b.cmd)
+	}
+	if b.pool != 0 {
+		e.dev.dev.DestroyDescriptorPool(b.pool)
+	}
+}
+
+// record writes the descriptor sets and the command buffer.
+func (e *executable) record(b *binding, in, out []backend.Buffer) (err error) {
+	d := e.dev.dev
+	space := func(r plan.Ref) vk.Buffer {
+		switch r.Space {
+		case plan.InputSpace:
+			return in[r.Index].(*buffer).mem.buf
+		case plan.OutputSpace:
+			return out[r.Index].(*buffer).mem.buf
+		case plan.ArenaSpace:
+			return e.arena.buf
+		case plan.WeightSpace:
+			return e.pages[r.Index].buf
+		}
+		panic("vulkan: bug: a reference into " + r.String())
+	}
+	if err := e.writeSets(b, space); err != nil {
+		return err
+	}
+	if b.cmd, err = d.AllocateCommandBuffer(e.pool); err != nil {
+		return err
+	}
+	if err := d.BeginCommandBuffer(b.cmd, false); err != nil {
+		return err
+	}
+	work, access := vk.StageCompute, vk.AccessShaderRead|vk.AccessShaderWrite
+	if e.plan.HasCopies {
+		work, access = work|vk.StageTransfer, access|vk.AccessTransferRead|vk.AccessTransferWrite
+	}
+	var push []byte
+	for _, c := range e.plan.Commands {
+		switch c := c.(type) {
+		case plan.Dispatch:
+			k := e.kernels[c.Set]
+			push = push[:0]
+			for _, w := range c.Step.Push {
+				push = binary.NativeEndian.AppendUint32(push, w)
+			}
+			d.CmdBindPipeline(b.cmd, k.pipeline)
+			d.CmdBindDescriptorSet(b.cmd, k.layout, 0, b.sets[c.Set])
+			d.CmdPushConstants(b.cmd, k.layout, push)
+			d.CmdDispatch(b.cmd, c.Step.Groups[0], c.Step.Groups[1], c.Step.Groups[2])
+		case plan.Copy:
+			d.CmdCopyBuffer(b.cmd, space(c.Src), space(c.Dst), vk.BufferCopy{SrcOffset: c.Src.Offset, DstOffset: c.Dst.Offset, Size: c.Src.Size})
+		case plan.Barrier:
+			if c.Host {
+				// Waiting for the fence makes the results available, but visible only to the host: whatever is submitted
+				// next (another executable that reads these outputs, a staging copy) relies on this barrier too.
+				d.CmdBarrier(b.cmd, work, vk.StageHost|afterRun, access, vk.AccessHostRead|accessAfterRun)
+			} else {
+				d.CmdBarrier(b.cmd, work, work, access, access)
+			}
+		}
+	}
+	return d.EndCommandBuffer(b.cmd)
+}
+
+// writeSets makes one descriptor set a step.
+func (e *executable) writeSets(b *binding, space func(plan.Ref) vk.Buffer) (err error) {
+	d := e.dev.dev
+	buffers := 0
+	for _, s := range e.plan.Steps {
+		buffers += len(s.Bindings)
+	}
+	if len(e.plan.Steps) == 0 {
+		return nil
+	}
+	if b.pool, err = d.CreateDescriptorPool(len(e.plan.Steps), buffers); err != nil {
+		return err
+	}
+	var ranges []vk.BufferRange
+	for i, s := range e.plan.Steps {
+		set, err := d.AllocateDescriptorSet(b.pool, e.kernels[i].set)
+		if err != nil {
+			return err
+		}
+		ranges = ranges[:0]
+		for _, r := range s.Bindings {
+			ranges = append(ranges, vk.BufferRange{Buffer: space(r), Offset: r.Offset, Size: r.Size})
+		}
+		d.UpdateStorageBuffers(set, ranges)
+		b.sets = append(b.sets, set)
+	}
+	return nil
+}

@@ -1,0 +1,188 @@
+package vulkan
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"sync"
+	"sync/atomic"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/facts"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// device is an open Vulkan device with what its executables share.
+type device struct {
+	opts   Options
+	info   backend.DeviceInfo
+	facts  facts.Facts
+	limits plan.Limits
+	inst   *vk.Instance
+	dev    *vk.Device
+
+	unified     bool         // the host can write the device's memory
+	allocations atomic.Int64 // live ones: a device allows only so many (maxMemoryAllocationCount)
+
+	// life is held for reading by every call in progress, a run that was given up on included, and for writing by Close.
+	life   sync.RWMutex
+	closed bool
+	lost   atomic.Bool
+
+	queueMu sync.Mutex // submissions to a queue must not overlap
+	queue   vk.Queue
+
+	kernels *kernels
+	staging *staging
+
+	childMu  sync.Mutex
+	children map[child]struct{}
+	nextID   atomic.Uint64
+}
+
+// child is a buffer or an executable.
+type child interface{ destroy() }
+
+var _ backend.Device = (*device)(nil)
+
+func open(o Options, inst *vk.Instance, c candidate) (*device, error) {
+	family, _ := c.facts.ComputeQueue()
+	dev, err := inst.CreateDevice(c.handle, vk.DeviceOptions{QueueFamily: family})
+	if err != nil {
+		return nil, err
+	}
+	d := &device{
+		opts: o, info: c.info, facts: c.facts, limits: limits(&c.facts), inst: inst, dev: dev,
+		unified: c.facts.UnifiedMemory() && !o.ForceStaging, queue: dev.Queue(0), children: map[child]struct{}{},
+	}
+	if d.kernels, err = newKernels(d); err == nil {
+		d.staging, err = newStaging(d)
+	}
+	if err != nil {
+		if d.kernels != nil {
+			d.kernels.destroy()
+		}
+		dev.Destroy()
+		return nil, err
+	}
+	return d, nil
+}
+
+// Info returns the device's facts.
+func (d *device) Info() backend.DeviceInfo {
+	info := d.info
+	info.Properties = maps.Clone(info.Properties) // the caller may change its copy
+	return info
+}
+
+// Supports reports whether a kernel exists for the node within the device's limits.
+func (d *device) Supports(n *graph.Node) error {
+	return plan.Supports(d.limits, d.planOptions(), n)
+}
+
+func (d *device) planOptions() plan.Options {
+	return plan.Options{Variants: d.opts.Kernels, MaxChunk: d.opts.MaxChunk}
+}
+
+// enter begins a call; leave ends it. Between the two the device is not destroyed.
+func (d *device) enter() error {
+	d.life.RLock()
+	var err error
+	switch {
+	case d.closed:
+		err = backend.ErrClosed
+	case d.lost.Load():
+		err = backend.ErrDeviceLost
+	default:
+		return nil
+	}
+	d.life.RUnlock()
+	return err
+}
+
+func (d *device) leave() { d.life.RUnlock() }
+
+// fail translates an error of the Vulkan layer and remembers a lost device.
+func (d *device) fail(err error) error {
+	err = mapError(err)
+	if err != nil && isLost(err) && !d.lost.Swap(true) {
+		d.opts.Logger.Error("Vulkan device lost", "device", d.info.Name, "error", err)
+	}
+	return err
+}
+
+// Close releases everything that was made from the device.
+func (d *device) Close() error {
+	d.life.Lock()
+	defer d.life.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	d.childMu.Lock()
+	for c := range d.children {
+		c.destroy()
+	}
+	d.children = nil
+	d.childMu.Unlock()
+	d.staging.destroy()
+	d.kernels.save()
+	d.kernels.destroy()
+	d.dev.Destroy()
+	d.inst.Close()
+	return nil
+}
+
+func (d *device) adopt(c child) {
+	d.childMu.Lock()
+	d.children[c] = struct{}{}
+	d.childMu.Unlock()
+}
+
+// disown reports whether the child was still to be destroyed.
+func (d *device) disown(c child) bool {
+	d.childMu.Lock()
+	defer d.childMu.Unlock()
+	_, ok := d.children[c]
+	delete(d.children, c)
+	return ok
+}
+
+// closeChild destroys a buffer or executable once, unless the device did.
+func (d *device) closeChild(c child) {
+	d.life.RLock() // not enter: a lost device's children are released too
+	defer d.life.RUnlock()
+	if !d.closed && d.disown(c) {
+		c.destroy()
+	}
+}
+
+// NewBuffer allocates a tensor.
+func (d *device) NewBuffer(ctx context.Context, t graph.TensorType) (backend.Buffer, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if t.DType.SizeBytes() == 0 {
+		return nil, fmt.Errorf("make buffer of %v: %w", t, backend.Unsupported("dtype", "a valid element type", t.DType.String()))
+	}
+	if err := d.enter(); err != nil {
+		return nil, fmt.Errorf("make buffer of %v: %w", t, err)
+	}
+	defer d.leave()
+	m, err := d.allocate(uint64(t.SizeBytes()), deviceMemory)
+	if err != nil {
+		return nil, fmt.Errorf("make buffer of %v: %w", t, d.fail(err))
+	}
+	b := &buffer{dev: d, typ: t, id: d.nextID.Add(1), mem: m, use: make(chan struct{}, 1)}
+	d.adopt(b)
+	return b, nil
+}
+
+// submit hands a recorded command buffer to the queue.
+func (d *device) submit(cmd vk.CommandBuffer, f vk.Fence) error {
+	d.queueMu.Lock()
+	defer d.queueMu.Unlock()
+	return d.dev.QueueSubmit(d.queue, f, cmd)
+}

@@ -1,0 +1,151 @@
+package plan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/resnet-run/resnet-run/shaders"
+)
+
+// Space is the kind of buffer that a Ref points into. The zero value is invalid.
+type Space uint8
+
+// The spaces.
+const (
+	InvalidSpace Space = iota
+	InputSpace         // buffers that the caller gives to a run, by position
+	OutputSpace        // likewise
+	ArenaSpace         // the executable's own memory for intermediate tensors; Index is 0
+	WeightSpace        // packed weights; Index is the page
+)
+
+func (s Space) String() string {
+	switch s {
+	case InputSpace:
+		return "in"
+	case OutputSpace:
+		return "out"
+	case ArenaSpace:
+		return "arena"
+	case WeightSpace:
+		return "weights"
+	}
+	return fmt.Sprintf("space(%d)", uint8(s))
+}
+
+// Ref is a range of bytes in a buffer.
+type Ref struct {
+	Space        Space
+	Index        int
+	Offset, Size uint64
+}
+
+// String returns the form "arena0[256:1024]".
+func (r Ref) String() string {
+	return fmt.Sprintf("%v%d[%d:%d]", r.Space, r.Index, r.Offset, r.Offset+r.Size)
+}
+
+func (r Ref) overlaps(o Ref) bool {
+	return r.Space == o.Space && r.Index == o.Index && r.Offset < o.Offset+o.Size && o.Offset < r.Offset+r.Size
+}
+
+// Step is one dispatch of a kernel.
+type Step struct {
+	Node     string // name of the node that it computes
+	Variant  *shaders.Variant
+	Spec     []uint32 // specialization constants by id
+	Push     []uint32
+	Groups   [3]uint32 // workgroup counts
+	Bindings []Ref     // storage buffers by binding; the last is written, the others are read
+}
+
+func (s *Step) reads() []Ref { return s.Bindings[:len(s.Bindings)-1] }
+func (s *Step) write() Ref   { return s.Bindings[len(s.Bindings)-1] }
+
+// Command is one entry of a recorded run: a Dispatch, a Copy or a Barrier.
+type Command interface {
+	String() string
+	command()
+}
+
+// Dispatch runs a step. Set is the index of its descriptor set among the plan's steps: the passes over the parts of
+// a batch share sets, since their tensors lie in the same places.
+type Dispatch struct {
+	Set  int
+	Step *Step
+}
+
+// Copy copies between buffers; the sizes are equal.
+type Copy struct{ Dst, Src Ref }
+
+// Barrier makes everything written before it visible to everything after it: to kernels, to copies when the plan
+// has copies, and when Host is set to the host and to whatever is submitted next.
+type Barrier struct{ Host bool }
+
+func (Dispatch) command() {}
+func (Copy) command()     {}
+func (Barrier) command()  {}
+
+// String returns one line of the plan's listing.
+func (d Dispatch) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "dispatch %s %s %dx%dx%d", d.Step.Node, d.Step.Variant.Name, d.Step.Groups[0], d.Step.Groups[1], d.Step.Groups[2])
+	for _, r := range d.Step.Bindings {
+		fmt.Fprintf(&b, " %v", r)
+	}
+	return b.String()
+}
+
+// String returns one line of the plan's listing.
+func (c Copy) String() string { return fmt.Sprintf("copy %v <- %v", c.Dst, c.Src) }
+
+// String returns one line of the plan's listing.
+func (b Barrier) String() string {
+	if b.Host {
+		return "barrier host"
+	}
+	return "barrier"
+}
+
+// track inserts the barriers that a list of commands needs: before each command that reads what was written, or
+// writes what was read or written, since the last barrier; and one for the host at the end.
+func track(cmds []Command) []Command {
+	var out []Command
+	var reads, writes []Ref
+	for _, c := range cmds {
+		var r []Ref
+		var w Ref
+		switch c := c.(type) {
+		case Dispatch:
+			r, w = c.Step.reads(), c.Step.write()
+		case Copy:
+			r, w = []Ref{c.Src}, c.Dst
+		}
+		if conflict(reads, writes, r, w) {
+			out = append(out, Barrier{})
+			reads, writes = reads[:0], writes[:0]
+		}
+		reads, writes = append(reads, r...), append(writes, w)
+		out = append(out, c)
+	}
+	return append(out, Barrier{Host: true})
+}
+
+func conflict(reads, writes, r []Ref, w Ref) bool {
+	for _, old := range writes {
+		if old.overlaps(w) {
+			return true
+		}
+		for _, n := range r {
+			if old.overlaps(n) {
+				return true
+			}
+		}
+	}
+	for _, old := range reads {
+		if old.overlaps(w) {
+			return true
+		}
+	}
+	return false
+}

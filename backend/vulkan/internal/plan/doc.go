@@ -1,0 +1,40 @@
+// Package plan decides how a graph runs on a Vulkan device: which kernel for which node, with which constants, where
+// every tensor lies in memory, what is copied and where barriers stand. It is made of pure functions from [Limits]
+// and a graph to a [Plan], which is data: it can be printed, and tested for devices that no one has at hand.
+package plan
+
+// Limits is what the planner must know of a device. The names are those of the Vulkan specification.
+type Limits struct {
+	MaxStorageBufferRange           uint64 // bytes of one tensor
+	MaxMemoryAllocationSize         uint64
+	MinStorageBufferOffsetAlignment uint64
+	MaxPushConstantsSize            uint32
+	MaxComputeWorkGroupCount        [3]uint32
+	MaxComputeWorkGroupSize         [3]uint32
+	MaxComputeWorkGroupInvocations  uint32
+	MaxComputeSharedMemorySize      uint32
+	// SoftwareDriver: the "device" is a program on the CPU, where shared memory is ordinary memory.
+	SoftwareDriver bool
+}
+
+// Floor is what the Vulkan 1.1 specification promises of every device (table "Required Limits").
+func Floor() Limits {
+	return Limits{
+		MaxStorageBufferRange:           1 << 27,
+		MaxMemoryAllocationSize:         1 << 30,
+		MinStorageBufferOffsetAlignment: 256,
+		MaxPushConstantsSize:            128,
+		MaxComputeWorkGroupCount:        [3]uint32{65535, 65535, 65535},
+		MaxComputeWorkGroupSize:         [3]uint32{128, 128, 64},
+		MaxComputeWorkGroupInvocations:  128,
+		MaxComputeSharedMemorySize:      16384,
+	}
+}
+
+// Options change decisions of the planner. The zero value is right for everyday use.
+type Options struct {
+	// MaxChunk bounds how many pictures go through the graph at once; 0 is no bound but that of memory.
+	MaxChunk int
+	// Variants, when not empty, are the only convolution kernels that may be used, best first.
+	Variants []string
+}

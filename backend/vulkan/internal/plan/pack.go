@@ -1,0 +1,73 @@
+package plan
+
+import (
+	"math"
+
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// packConv orders weights [K,Cg,R,S] and bias [K] as [G][ceil(Kg/block)][1+T][block], with T = Cg·R·S taps: the bias
+// first, then tap after tap, each for a block of filters. Filters beyond Kg are zero.
+func packConv(n *graph.Node, op graph.Conv2D, block int) *Packed {
+	k, cg, r, s := n.Inputs[1].Type.Shape.NCHW()
+	kg, taps := k/op.Groups, cg*r*s
+	blocks := ceilDiv(kg, block)
+	return &Packed{
+		Node: n.Name, Elems: op.Groups * blocks * (1 + taps) * block,
+		Fill: func(dst []float32) {
+			clear(dst)
+			w := n.Inputs[1].Data.Float32s()
+			var bias []float32
+			if i, _ := op.Inputs(); i >= 0 {
+				bias = n.Inputs[i].Data.Float32s()
+			}
+			for f := range k {
+				g, m := f/kg, f%kg
+				row := (g*blocks+m/block)*(1+taps)*block + m%block
+				if bias != nil {
+					dst[row] = bias[f]
+				}
+				for t := range taps {
+					dst[row+(1+t)*block] = w[f*taps+t]
+				}
+			}
+		},
+	}
+}
+
+// packLinear orders weights [K,C] and bias [K] as [1+C][K]: the bias, then the weights transposed.
+func packLinear(n *graph.Node, op graph.Linear) *Packed {
+	k, c := n.Inputs[1].Type.Shape.Dim(0), n.Inputs[1].Type.Shape.Dim(1)
+	return &Packed{
+		Node: n.Name, Elems: (1 + c) * k,
+		Fill: func(dst []float32) {
+			clear(dst[:k])
+			if op.Bias {
+				copy(dst, n.Inputs[2].Data.Float32s())
+			}
+			w := n.Inputs[1].Data.Float32s()
+			for i := range k {
+				for j := range c {
+					dst[(1+j)*k+i] = w[i*c+j]
+				}
+			}
+		},
+	}
+}
+
+// packBatchNorm reduces the statistics to a factor and a summand for each channel, computed in float64.
+func packBatchNorm(n *graph.Node, op graph.BatchNorm) *Packed {
+	c := n.Inputs[0].Type.Shape.Dim(1)
+	return &Packed{
+		Node: n.Name, Elems: 2 * c,
+		Fill: func(dst []float32) {
+			weight, bias := n.Inputs[1].Data.Float32s(), n.Inputs[2].Data.Float32s()
+			mean, variance := n.Inputs[3].Data.Float32s(), n.Inputs[4].Data.Float32s()
+			for i := range c {
+				scale := float64(weight[i]) / math.Sqrt(float64(variance[i])+op.Epsilon)
+				dst[i] = float32(scale)
+				dst[c+i] = float32(float64(bias[i]) - float64(mean[i])*scale)
+			}
+		},
+	}
+}

@@ -1,0 +1,114 @@
+package plan
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+func iota32(n int) []float32 {
+	v := make([]float32, n)
+	for i := range v {
+		v[i] = float32(i + 1)
+	}
+	return v
+}
+
+func bind(t *testing.T, text string, data map[string][]float32) *graph.Graph {
+	t.Helper()
+	g := parse(t, text)
+	m := map[string]*graph.Tensor{}
+	for _, p := range g.Params {
+		x, err := graph.FromFloat32s(p.Type.Shape, data[p.Name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		m[p.Name] = x
+	}
+	g, err := g.Bind(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+// TestPackConvPutsEveryWeightWhereTheShaderLooks reads the packed weights back by the formula in conv2d.glsl.
+func TestPackConvPutsEveryWeightWhereTheShaderLooks(t *testing.T) {
+	const k, cg, r, s, groups = 10, 3, 2, 5, 2
+	for _, bias := range []bool{false, true} {
+		for _, block := range []int{4, 16} {
+			text := "graph g\ninput %x : float32[1,6,9,9]\nparam @w : float32[10,3,2,5]\nparam @b : float32[10]\n" +
+				"%y = conv2d(%x, @w) groups=2\noutput %y\n"
+			if bias {
+				text = "graph g\ninput %x : float32[1,6,9,9]\nparam @w : float32[10,3,2,5]\nparam @b : float32[10]\n" +
+					"%y = conv2d(%x, @w, @b) groups=2 bias=true\noutput %y\n"
+			}
+			w, b := iota32(k*cg*r*s), iota32(k)
+			g := bind(t, text, map[string][]float32{"w": w, "b": b})
+			n := g.Nodes[0]
+			packed := packConv(n, n.Op.(graph.Conv2D), block)
+			dst := slices.Repeat([]float32{-1}, packed.Elems)
+			packed.Fill(dst)
+			const kg, taps = k / groups, cg * r * s
+			blocks := (kg + block - 1) / block
+			if packed.Elems != groups*blocks*(1+taps)*block {
+				t.Fatalf("got %d elements", packed.Elems)
+			}
+			sum := 0.0
+			for f := range k {
+				base := (f/kg*blocks + f%kg/block) * (1 + taps) * block
+				wantBias := float32(0)
+				if bias {
+					wantBias = b[f]
+				}
+				if got := dst[base+f%kg%block]; got != wantBias {
+					t.Errorf("block %d: bias of filter %d: got %g, want %g", block, f, got, wantBias)
+				}
+				for tap := range taps {
+					got, want := dst[base+(1+tap)*block+f%kg%block], w[f*taps+tap]
+					if got != want {
+						t.Errorf("block %d: filter %d tap %d: got %g, want %g", block, f, tap, got, want)
+					}
+					sum += float64(want)
+				}
+				sum += float64(wantBias)
+			}
+			for _, v := range dst {
+				sum -= float64(v)
+			}
+			if sum != 0 {
+				t.Errorf("block %d: what is not a weight or bias is not zero", block)
+			}
+		}
+	}
+}
+
+func TestPackLinearTransposes(t *testing.T) {
+	g := bind(t, "graph g\ninput %x : float32[1,3]\nparam @w : float32[2,3]\nparam @b : float32[2]\n%y = linear(%x, @w, @b) bias=true\noutput %y\n",
+		map[string][]float32{"w": {1, 2, 3, 4, 5, 6}, "b": {7, 8}})
+	n := g.Nodes[0]
+	p := packLinear(n, n.Op.(graph.Linear))
+	dst := make([]float32, p.Elems)
+	p.Fill(dst)
+	if want := []float32{7, 8, 1, 4, 2, 5, 3, 6}; !slices.Equal(dst, want) {
+		t.Errorf("got %v, want %v", dst, want)
+	}
+}
+
+func TestPackBatchNormFoldsTheStatistics(t *testing.T) {
+	g := bind(t, "graph g\ninput %x : float32[1,2,1,1]\nparam @w : float32[2]\nparam @b : float32[2]\nparam @m : float32[2]\nparam @v : float32[2]\n"+
+		"%y = batch_norm(%x, @w, @b, @m, @v) epsilon=0.5\noutput %y\n",
+		map[string][]float32{"w": {3, 4}, "b": {5, 6}, "m": {7, 8}, "v": {0.5, 3.5}})
+	n := g.Nodes[0]
+	p := packBatchNorm(n, n.Op.(graph.BatchNorm))
+	dst := make([]float32, p.Elems)
+	p.Fill(dst)
+	want := []float32{3, 2, 5 - 7*3, 6 - 8*2}
+	for i := range want {
+		if math.Abs(float64(dst[i]-want[i])) > 1e-6 {
+			t.Errorf("got %v, want %v", dst, want)
+		}
+	}
+}

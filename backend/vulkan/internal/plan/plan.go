@@ -1,0 +1,261 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/internal/arena"
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// Plan is everything that a run of a graph does, and the memory that it needs. It refers to the graph's parameter
+// data only through Weights.
+type Plan struct {
+	Batch, Chunk int // pictures of a run, and how many of them go through the graph at once
+	Commands     []Command
+	Steps        []*Step // the dispatches of the first pass; Dispatch.Set indexes them
+	HasCopies    bool
+	ArenaBytes   uint64
+	LiveBytes    uint64 // the least that ArenaBytes could be
+	Weights      []Weight
+	PageBytes    []uint64 // sizes of the buffers that hold the weights
+}
+
+// Weight is the place of one node's packed weights.
+type Weight struct {
+	*Packed
+	Page   int
+	Offset uint64
+}
+
+// Build makes the plan of a graph.
+//
+// Errors: backend.ErrUnsupported for a node that the device cannot run (with the node's name), backend.ErrOutOfMemory
+// when a single picture needs more memory than one allocation may have, or the batch has too many parts.
+func Build(lim Limits, opt Options, g *graph.Graph) (*Plan, error) {
+	for _, n := range g.Nodes {
+		if err := Supports(lim, opt, n); err != nil {
+			return nil, fmt.Errorf("node %q (%s): %w", n.Name, n.Op.Name(), err)
+		}
+	}
+	batch := batchOf(g)
+	chunk := batch
+	if opt.MaxChunk > 0 && chunk > opt.MaxChunk {
+		chunk = opt.MaxChunk
+	}
+	for {
+		p, err := buildChunked(lim, opt, g, batch, chunk)
+		if err == nil || chunk <= 1 || errors.Is(err, errParts) || !errors.Is(err, backend.ErrUnsupported) && !errors.Is(err, backend.ErrOutOfMemory) {
+			return p, err
+		}
+		// Halve and even out: 10 pictures of which 7 fit become 5 + 5, not 7 + 3.
+		parts := ceilDiv(batch, chunk) * 2
+		chunk = min(chunk-1, ceilDiv(batch, parts))
+	}
+}
+
+// batchOf is the number of pictures that can be dealt with one by one: the common first dimension of the inputs
+// and of every result, or 1 when there is none.
+func batchOf(g *graph.Graph) int {
+	batch := -1
+	same := func(v *graph.Value) bool {
+		if v.Type.Shape.Rank() < 2 || batch >= 0 && v.Type.Shape.Dim(0) != batch {
+			return false
+		}
+		batch = v.Type.Shape.Dim(0)
+		return true
+	}
+	for _, v := range g.Inputs {
+		if !same(v) {
+			return 1
+		}
+	}
+	for _, n := range g.Nodes {
+		if !same(n.Output) {
+			return 1
+		}
+	}
+	return batch
+}
+
+func buildChunked(lim Limits, opt Options, g *graph.Graph, batch, chunk int) (*Plan, error) {
+	if batch == 0 || emptyGraph(g) {
+		return &Plan{Batch: batch, Chunk: chunk}, nil
+	}
+	whole := chunk == batch
+	part := g
+	if !whole {
+		var err error
+		if part, err = g.WithBatch(chunk); err != nil {
+			return nil, err
+		}
+	}
+	p := &Plan{Batch: batch, Chunk: chunk}
+	l := place(part, lim, whole)
+	p.ArenaBytes, p.LiveBytes = l.arena, l.live
+	if p.ArenaBytes > lim.MaxMemoryAllocationSize {
+		return nil, fmt.Errorf("plan %q with batch %d: %w: intermediate tensors need %d bytes, want at most %d (maxMemoryAllocationSize)",
+			g.Name, chunk, backend.ErrOutOfMemory, p.ArenaBytes, lim.MaxMemoryAllocationSize)
+	}
+	var err error
+	if p.Steps, err = p.lowerAll(lim, opt, part, l); err != nil {
+		return nil, err
+	}
+	cmds, err := p.passes(lim, opt, g, part, l)
+	if err != nil {
+		return nil, err
+	}
+	p.Commands = track(cmds)
+	for _, c := range p.Commands {
+		if _, ok := c.(Copy); ok {
+			p.HasCopies = true
+		}
+	}
+	return p, nil
+}
+
+// emptyGraph reports whether nothing has elements (a batch of none in an input without other dimensions).
+func emptyGraph(g *graph.Graph) bool {
+	for _, v := range g.Outputs {
+		if v.Type.SizeBytes() > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// lowerAll lowers every node and gives packed weights their places, when they have none yet.
+func (p *Plan) lowerAll(lim Limits, opt Options, g *graph.Graph, l *layout) ([]*Step, error) {
+	first := len(p.Weights) == 0
+	var steps []*Step
+	next := 0
+	for _, n := range g.Nodes {
+		if n.Output.Type.SizeBytes() == 0 {
+			continue // nothing to compute, and an empty tensor has no place that could be bound
+		}
+		k, err := lower(lim, opt, n)
+		if err != nil {
+			return nil, fmt.Errorf("node %q (%s): %w", n.Name, n.Op.Name(), err)
+		}
+		if k == nil {
+			continue
+		}
+		s := &Step{Node: n.Name, Variant: k.variant, Spec: k.spec, Push: k.push, Groups: k.groups}
+		for _, a := range k.args {
+			if a.value != nil {
+				s.Bindings = append(s.Bindings, l.ref(a.value))
+				continue
+			}
+			if first {
+				p.addWeights(lim, k.weights)
+			}
+			w := p.Weights[next]
+			next++
+			s.Bindings = append(s.Bindings, Ref{WeightSpace, w.Page, w.Offset, w.sizeBytes()})
+		}
+		steps = append(steps, s)
+	}
+	return steps, nil
+}
+
+// pageBytes is about how large a buffer of weights is; a node's weights lie in one page.
+const pageBytes = 256 << 20
+
+func (p *Plan) addWeights(lim Limits, w *Packed) {
+	size, limit := w.sizeBytes(), min(pageBytes, lim.MaxMemoryAllocationSize)
+	last := len(p.PageBytes) - 1
+	var at uint64
+	if last >= 0 {
+		at = arena.Align(p.PageBytes[last], lim.MinStorageBufferOffsetAlignment)
+	}
+	if last < 0 || at+size > limit {
+		p.PageBytes = append(p.PageBytes, 0)
+		last, at = last+1, 0
+	}
+	p.PageBytes[last] = at + size
+	p.Weights = append(p.Weights, Weight{w, last, at})
+}
+
+// maxCommands bounds a plan: a batch of more parts than that should be given in several runs.
+const maxCommands = 1 << 20
+
+// errParts: smaller parts would only be more.
+var errParts = fmt.Errorf("%w: the batch has too many parts", backend.ErrOutOfMemory)
+
+// passes lists the commands of all parts of the batch, without barriers.
+func (p *Plan) passes(lim Limits, opt Options, g, part *graph.Graph, l *layout) ([]Command, error) {
+	if each := len(p.Steps) + len(g.Inputs) + len(g.Outputs); ceilDiv(p.Batch, p.Chunk) > maxCommands/each {
+		return nil, fmt.Errorf("plan %q with batch %d: %w: want at most %d commands, got %d for each %d pictures",
+			g.Name, p.Batch, errParts, maxCommands, each, p.Chunk)
+	}
+	var cmds []Command
+	for at := 0; at < p.Batch; at += p.Chunk {
+		n, steps := min(p.Chunk, p.Batch-at), p.Steps
+		if n < p.Chunk { // the last part: the same places, smaller extents
+			rest, err := part.WithBatch(n)
+			if err != nil {
+				return nil, err
+			}
+			if steps, err = p.lowerAll(lim, opt, rest, sameplaces(l, part, rest)); err != nil {
+				return nil, err
+			}
+		}
+		if p.Chunk < p.Batch {
+			for i, v := range part.Inputs {
+				cmds = appendCopy(cmds, l.ref(v), slice(InputSpace, i, v, p.Chunk, at, n))
+			}
+		}
+		for i, s := range steps {
+			cmds = append(cmds, Dispatch{i, s})
+		}
+		for i, v := range part.Outputs {
+			dst := slice(OutputSpace, i, v, p.Chunk, at, n)
+			if src := l.ref(v); src.Space != OutputSpace || src.Index != i {
+				cmds = appendCopy(cmds, dst, src)
+			}
+		}
+	}
+	return cmds, nil
+}
+
+// slice is the part of the caller's buffer that holds pictures at..at+n; v is the value for a whole chunk.
+func slice(space Space, i int, v *graph.Value, chunk, at, n int) Ref {
+	one := uint64(v.Type.SizeBytes() / chunk)
+	return Ref{space, i, one * uint64(at), one * uint64(n)}
+}
+
+// appendCopy copies as much as the smaller of the two holds: the last part of a batch fills its place only in part.
+func appendCopy(cmds []Command, dst, src Ref) []Command {
+	size := min(dst.Size, src.Size)
+	dst.Size, src.Size = size, size
+	if size == 0 {
+		return cmds
+	}
+	return append(cmds, Copy{Dst: dst, Src: src})
+}
+
+// sameplaces carries a layout over to the same graph with a smaller batch.
+func sameplaces(l *layout, from, to *graph.Graph) *layout {
+	out := &layout{place: map[*graph.Value]Ref{}, root: roots(to)}
+	for i, v := range from.Inputs {
+		out.place[to.Inputs[i]] = l.place[v]
+	}
+	for i, n := range from.Nodes {
+		if ref, ok := l.place[n.Output]; ok {
+			out.place[to.Nodes[i].Output] = ref
+		}
+	}
+	return out
+}
+
+// Dump lists the plan, for people and for tests.
+func (p *Plan) Dump() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "batch %d chunk %d arena %d live %d weights %v\n", p.Batch, p.Chunk, p.ArenaBytes, p.LiveBytes, p.PageBytes)
+	for _, c := range p.Commands {
+		fmt.Fprintln(&b, c)
+	}
+	return b.String()
+}

@@ -1,0 +1,199 @@
+// Declarations of our own for the calls that must not go through vulkan-go (see
+// doc.go). Only what is used is declared. Names carry an rr_ prefix so that this
+// file can stand beside any Vulkan header; layout_test.go compares every struct
+// with the system's vulkan_core.h.
+#ifndef RESNET_RUN_VK_SHIM_H
+#define RESNET_RUN_VK_SHIM_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define RR_CALL __stdcall
+#else
+#define RR_CALL
+#endif
+
+typedef void *rr_disp;      // dispatchable handle: instance, device, queue, command buffer
+typedef uint64_t rr_handle; // non-dispatchable handle: 64 bits on every ABI
+typedef int32_t rr_result;
+
+// Values of VkResult, VkStructureType, flag bits and other enumerations.
+enum {
+  RR_ERROR_OUT_OF_HOST_MEMORY = -1,
+  RR_ERROR_INITIALIZATION_FAILED = -3,
+  RR_ERROR_EXTENSION_NOT_PRESENT = -7,
+
+  RR_ST_APPLICATION = 0,
+  RR_ST_INSTANCE = 1,
+  RR_ST_DEVICE_QUEUE = 2,
+  RR_ST_DEVICE = 3,
+  RR_ST_SUBMIT = 4,
+  RR_ST_MAPPED_RANGE = 6,
+  RR_ST_SHADER = 16,
+  RR_ST_PIPELINE_CACHE = 17,
+  RR_ST_STAGE = 18,
+  RR_ST_COMPUTE_PIPELINE = 29,
+  RR_ST_PIPELINE_LAYOUT = 30,
+  RR_ST_SET_LAYOUT = 32,
+  RR_ST_DESCRIPTOR_POOL = 33,
+  RR_ST_SET_ALLOCATE = 34,
+  RR_ST_WRITE_SET = 35,
+  RR_ST_MEMORY_BARRIER = 46,
+  RR_ST_OBJECT_NAME = 1000128000,
+  RR_ST_MESSENGER = 1000128004,
+  RR_ST_REQUIRED_SUBGROUP = 1000225001,
+  RR_ST_VALIDATION_FEATURES = 1000247000,
+  RR_ST_COOP_MATRIX = 1000506001,
+
+  RR_STAGE_COMPUTE = 0x20,           // VkShaderStageFlagBits
+  RR_BIND_COMPUTE = 1,               // VkPipelineBindPoint
+  RR_DESCRIPTOR_STORAGE_BUFFER = 7,  // VkDescriptorType
+  RR_QUERY_64 = 1,                   // VkQueryResultFlagBits
+  RR_QUERY_WAIT = 2,
+  RR_SEVERITY_WARNING = 0x100,       // VkDebugUtilsMessageSeverityFlagBitsEXT
+  RR_SEVERITY_ERROR = 0x1000,
+  RR_TYPE_GENERAL = 1,               // VkDebugUtilsMessageTypeFlagBitsEXT
+  RR_TYPE_VALIDATION = 2,
+  RR_TYPE_PERFORMANCE = 4,
+  RR_VALIDATION_SYNCHRONIZATION = 4, // VkValidationFeatureEnableEXT
+};
+
+typedef struct { char name[256]; uint32_t specVersion; } rr_ExtensionProperties;
+typedef struct { char name[256]; uint32_t specVersion, implVersion; char description[256]; } rr_LayerProperties;
+typedef struct { uint32_t flags, count, timestampBits, granularity[3]; } rr_QueueFamily;
+
+typedef struct { uint32_t sType; const void *next; const char *app; uint32_t appVersion; const char *engine; uint32_t engineVersion, api; } rr_AppInfo;
+typedef struct { uint32_t sType; const void *next; uint32_t flags; const rr_AppInfo *app; uint32_t layerCount; const char *const *layers; uint32_t extCount; const char *const *exts; } rr_InstanceInfo;
+typedef struct { uint32_t sType; const void *next; uint32_t flags, family, count; const float *priorities; } rr_QueueInfo;
+typedef struct { uint32_t sType; const void *next; uint32_t flags, queueCount; const rr_QueueInfo *queues; uint32_t layerCount; const char *const *layers; uint32_t extCount; const char *const *exts; const void *features; } rr_DeviceInfo;
+
+typedef struct { uint32_t sType; const void *next; uint32_t flags; const char *idName; int32_t idNumber; const char *text; uint32_t queueLabels; const void *queueLabel; uint32_t cmdLabels; const void *cmdLabel; uint32_t objectCount; const void *objects; } rr_DebugData;
+typedef uint32_t(RR_CALL *rr_DebugFn)(uint32_t severity, uint32_t types, const rr_DebugData *, void *user);
+typedef struct { uint32_t sType; const void *next; uint32_t flags, severities, types; rr_DebugFn fn; void *user; } rr_MessengerInfo;
+typedef struct { uint32_t sType; const void *next; uint32_t enableCount; const uint32_t *enable; uint32_t disableCount; const uint32_t *disable; } rr_ValidationFeatures;
+typedef struct { uint32_t sType; const void *next; uint32_t type; uint64_t handle; const char *name; } rr_ObjectName;
+
+typedef struct { uint32_t sType; void *next; uint32_t m, n, k, a, b, c, result, saturating, scope; } rr_CoopMatrix;
+
+typedef struct { uint32_t sType; void *next; uint32_t perSet; uint64_t allocation; } rr_Maintenance3;
+
+typedef struct { uint32_t sType; const void *next; rr_handle memory; uint64_t offset, size; } rr_MappedRange;
+typedef struct { uint32_t sType; const void *next; uint32_t flags; size_t size; const uint32_t *code; } rr_ShaderInfo;
+typedef struct { uint32_t binding, type, count, stages; const rr_handle *samplers; } rr_Binding;
+typedef struct { uint32_t sType; const void *next; uint32_t flags, count; const rr_Binding *bindings; } rr_SetLayoutInfo;
+typedef struct { uint32_t stages, offset, size; } rr_PushRange;
+typedef struct { uint32_t sType; const void *next; uint32_t flags, setCount; const rr_handle *sets; uint32_t pushCount; const rr_PushRange *pushes; } rr_LayoutInfo;
+typedef struct { uint32_t id, offset; size_t size; } rr_SpecEntry;
+typedef struct { uint32_t count; const rr_SpecEntry *entries; size_t size; const void *data; } rr_SpecInfo;
+typedef struct { uint32_t sType; void *next; uint32_t size; } rr_RequiredSubgroup;
+typedef struct { uint32_t sType; const void *next; uint32_t flags, stage; rr_handle module; const char *entry; const rr_SpecInfo *spec; } rr_StageInfo;
+typedef struct { uint32_t sType; const void *next; uint32_t flags; rr_StageInfo stage; rr_handle layout, base; int32_t baseIndex; } rr_ComputeInfo;
+typedef struct { uint32_t sType; const void *next; uint32_t flags; size_t size; const void *data; } rr_CacheInfo;
+
+typedef struct { uint32_t type, count; } rr_PoolSize;
+typedef struct { uint32_t sType; const void *next; uint32_t flags, maxSets, sizeCount; const rr_PoolSize *sizes; } rr_PoolInfo;
+typedef struct { uint32_t sType; const void *next; rr_handle pool; uint32_t count; const rr_handle *layouts; } rr_SetAllocInfo;
+typedef struct { rr_handle buffer; uint64_t offset, range; } rr_BufferRange;
+typedef struct { uint32_t sType; const void *next; rr_handle set; uint32_t binding, element, count, type; const void *images; const rr_BufferRange *buffers; const rr_handle *texels; } rr_Write;
+
+typedef struct { uint32_t sType; const void *next; uint32_t src, dst; } rr_MemoryBarrier;
+typedef struct { uint64_t src, dst, size; } rr_Copy;
+typedef struct { uint32_t sType; const void *next; uint32_t waitCount; const rr_handle *waits; const uint32_t *waitStages; uint32_t cmdCount; const rr_disp *cmds; uint32_t signalCount; const rr_handle *signals; } rr_SubmitInfo;
+
+typedef void(RR_CALL *rr_fn)(void);
+typedef rr_fn(RR_CALL *rr_getProc)(rr_disp, const char *);
+
+// Functions of one instance.
+typedef struct {
+  rr_disp instance;
+  rr_handle messenger;
+  rr_getProc GetDeviceProcAddr;
+  rr_result(RR_CALL *EnumerateDeviceExtensions)(rr_disp, const char *, uint32_t *, rr_ExtensionProperties *);
+  void(RR_CALL *GetQueueFamilies)(rr_disp, uint32_t *, rr_QueueFamily *);
+  rr_result(RR_CALL *CreateDevice)(rr_disp, const rr_DeviceInfo *, const void *, rr_disp *);
+  void(RR_CALL *GetFeatures2)(rr_disp, void *);
+  void(RR_CALL *GetProperties2)(rr_disp, void *);
+  void(RR_CALL *GetMemory2)(rr_disp, void *);
+  rr_result(RR_CALL *GetCoopMatrices)(rr_disp, uint32_t *, rr_CoopMatrix *);
+  rr_result(RR_CALL *CreateMessenger)(rr_disp, const rr_MessengerInfo *, const void *, rr_handle *);
+  void(RR_CALL *DestroyMessenger)(rr_disp, rr_handle, const void *);
+  rr_result(RR_CALL *SetObjectName)(rr_disp, const rr_ObjectName *);
+} rr_instance;
+
+// Functions of one device.
+typedef struct {
+  rr_disp device;
+  rr_result(RR_CALL *FlushRanges)(rr_disp, uint32_t, const rr_MappedRange *);
+  rr_result(RR_CALL *InvalidateRanges)(rr_disp, uint32_t, const rr_MappedRange *);
+  rr_result(RR_CALL *CreateShaderModule)(rr_disp, const rr_ShaderInfo *, const void *, rr_handle *);
+  rr_result(RR_CALL *CreateSetLayout)(rr_disp, const rr_SetLayoutInfo *, const void *, rr_handle *);
+  rr_result(RR_CALL *CreatePipelineLayout)(rr_disp, const rr_LayoutInfo *, const void *, rr_handle *);
+  rr_result(RR_CALL *CreateComputePipelines)(rr_disp, rr_handle, uint32_t, const rr_ComputeInfo *, const void *, rr_handle *);
+  rr_result(RR_CALL *CreateCache)(rr_disp, const rr_CacheInfo *, const void *, rr_handle *);
+  rr_result(RR_CALL *GetCacheData)(rr_disp, rr_handle, size_t *, void *);
+  rr_result(RR_CALL *CreateDescriptorPool)(rr_disp, const rr_PoolInfo *, const void *, rr_handle *);
+  rr_result(RR_CALL *AllocateSets)(rr_disp, const rr_SetAllocInfo *, rr_handle *);
+  void(RR_CALL *UpdateSets)(rr_disp, uint32_t, const rr_Write *, uint32_t, const void *);
+  void(RR_CALL *CmdBindPipeline)(rr_disp, uint32_t, rr_handle);
+  void(RR_CALL *CmdBindSets)(rr_disp, uint32_t, rr_handle, uint32_t, uint32_t, const rr_handle *, uint32_t, const uint32_t *);
+  void(RR_CALL *CmdPushConstants)(rr_disp, rr_handle, uint32_t, uint32_t, uint32_t, const void *);
+  void(RR_CALL *CmdDispatch)(rr_disp, uint32_t, uint32_t, uint32_t);
+  void(RR_CALL *CmdBarrier)(rr_disp, uint32_t, uint32_t, uint32_t, uint32_t, const rr_MemoryBarrier *, uint32_t, const void *, uint32_t, const void *);
+  void(RR_CALL *CmdCopyBuffer)(rr_disp, rr_handle, rr_handle, uint32_t, const rr_Copy *);
+  rr_result(RR_CALL *GetQueryResults)(rr_disp, rr_handle, uint32_t, uint32_t, size_t, void *, uint64_t, uint32_t);
+  rr_result(RR_CALL *QueueSubmit)(rr_disp, uint32_t, const rr_SubmitInfo *, rr_handle);
+  rr_result(RR_CALL *WaitForFences)(rr_disp, uint32_t, const rr_handle *, uint32_t, uint64_t);
+  rr_result(RR_CALL *ResetFences)(rr_disp, uint32_t, const rr_handle *);
+  rr_result(RR_CALL *GetFenceStatus)(rr_disp, rr_handle);
+} rr_device;
+
+// Push constants travel by value: 256 bytes, the most any known device offers.
+typedef struct { uint32_t words[64]; } rr_push;
+// Command buffers of one submission, by value.
+typedef struct { uintptr_t cmds[4]; } rr_batch;
+
+// What vkCreateInstance is to be asked for; strings and arrays in C memory.
+typedef struct { uint32_t flags, api, validate, synchronize, layerCount, extCount; char **layers, **exts; } rr_InstanceRequest;
+
+rr_result rr_enumerate_version(void *getProc, uint32_t *version);
+rr_result rr_enumerate_layers(void *getProc, uint32_t *n, rr_LayerProperties *out);
+rr_result rr_enumerate_extensions(void *getProc, const char *layer, uint32_t *n, rr_ExtensionProperties *out);
+rr_result rr_create_instance(void *getProc, const rr_InstanceRequest *, uintptr_t *instance);
+rr_result rr_load_instance(rr_instance *, void *getProc, uintptr_t instance, int validate);
+void rr_unload_instance(rr_instance *);
+rr_result rr_device_extensions(rr_instance *, uintptr_t physical, uint32_t *n, rr_ExtensionProperties *out);
+void rr_queue_families(rr_instance *, uintptr_t physical, uint32_t *n, rr_QueueFamily *out);
+int rr_features2(rr_instance *, uintptr_t physical, void *chain);
+int rr_properties2(rr_instance *, uintptr_t physical, void *chain);
+int rr_memory2(rr_instance *, uintptr_t physical, void *chain);
+rr_result rr_coop_matrices(rr_instance *, uintptr_t physical, uint32_t *n, rr_CoopMatrix *out);
+
+rr_result rr_create_device(rr_instance *, uintptr_t physical, uint32_t family, uint32_t queues, uint32_t extCount, char **exts, void *features, rr_device *out);
+rr_result rr_set_name(rr_instance *, rr_device *, uint32_t type, uint64_t handle, const char *name);
+rr_result rr_flush(rr_device *, rr_handle memory, uint64_t offset, uint64_t size);
+rr_result rr_invalidate(rr_device *, rr_handle memory, uint64_t offset, uint64_t size);
+rr_result rr_create_shader(rr_device *, size_t words, const uint32_t *code, rr_handle *out);
+rr_result rr_create_set_layout(rr_device *, uint32_t n, rr_handle *out);
+rr_result rr_create_layout(rr_device *, uint32_t n, const rr_handle *sets, uint32_t pushBytes, rr_handle *out);
+rr_result rr_create_compute(rr_device *, rr_handle cache, rr_handle layout, rr_handle module, const char *entry, uint32_t n, const uint32_t *spec, uint32_t subgroup, uint32_t stageFlags, rr_handle *out);
+rr_result rr_create_cache(rr_device *, size_t size, const uint8_t *data, rr_handle *out);
+rr_result rr_cache_data(rr_device *, rr_handle cache, size_t *size, uint8_t *data);
+rr_result rr_create_descriptor_pool(rr_device *, uint32_t sets, uint32_t buffers, rr_handle *out);
+rr_result rr_allocate_set(rr_device *, rr_handle pool, rr_handle layout, rr_handle *out);
+void rr_update_set(rr_device *, rr_handle set, uint32_t n, const rr_BufferRange *);
+
+void rr_bind_pipeline(rr_device *, uintptr_t cmd, rr_handle pipeline);
+void rr_bind_set(rr_device *, uintptr_t cmd, rr_handle layout, uint32_t index, rr_handle set);
+void rr_push_constants(rr_device *, uintptr_t cmd, rr_handle layout, uint32_t bytes, rr_push);
+void rr_dispatch(rr_device *, uintptr_t cmd, uint32_t x, uint32_t y, uint32_t z);
+void rr_barrier(rr_device *, uintptr_t cmd, uint32_t srcStages, uint32_t dstStages, uint32_t srcAccess, uint32_t dstAccess);
+void rr_copy(rr_device *, uintptr_t cmd, rr_handle src, rr_handle dst, uint32_t n, const rr_Copy *);
+rr_result rr_query_results(rr_device *, rr_handle pool, uint32_t first, uint32_t n, uint64_t *out);
+rr_result rr_submit(rr_device *, uintptr_t queue, rr_handle fence, uint32_t n, rr_batch);
+rr_result rr_submit_many(rr_device *, uintptr_t queue, rr_handle fence, uint32_t n, const uintptr_t *cmds);
+rr_result rr_wait_fence(rr_device *, rr_handle fence, uint64_t timeoutNs);
+rr_result rr_reset_fence(rr_device *, rr_handle fence);
+rr_result rr_fence_status(rr_device *, rr_handle fence);
+
+#endif

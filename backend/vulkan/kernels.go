@@ -1,0 +1,133 @@
+package vulkan
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
+	"github.com/resnet-run/resnet-run/shaders"
+)
+
+// kernels makes and keeps the pipelines of a device; executables share them.
+type kernels struct {
+	dev   *device
+	mu    sync.Mutex
+	cache vk.PipelineCache
+	file  cacheFile
+	saved int // bytes of the cache's data when it was last read or written
+
+	modules   map[*shaders.Variant]vk.ShaderModule
+	sets      map[int]vk.DescriptorSetLayout // by number of bindings
+	layouts   map[[2]int]vk.PipelineLayout   // by number of bindings and bytes of push constants
+	pipelines map[string]kernel
+}
+
+// kernel is what a dispatch needs of a pipeline.
+type kernel struct {
+	pipeline vk.Pipeline
+	layout   vk.PipelineLayout
+	set      vk.DescriptorSetLayout
+}
+
+func newKernels(d *device) (*kernels, error) {
+	k := &kernels{
+		dev: d, modules: map[*shaders.Variant]vk.ShaderModule{}, sets: map[int]vk.DescriptorSetLayout{},
+		layouts: map[[2]int]vk.PipelineLayout{}, pipelines: map[string]kernel{},
+	}
+	var data []byte
+	if !d.opts.NoCache {
+		k.file = cacheFileFor(d.opts.CacheDir, &d.facts)
+		var err error
+		if data, err = k.file.read(); err != nil {
+			d.opts.Logger.Warn("Vulkan pipeline cache ignored", "error", err)
+		}
+	}
+	var err error
+	k.cache, err = d.dev.CreatePipelineCache(data)
+	if err != nil && data != nil {
+		d.opts.Logger.Warn("Vulkan pipeline cache refused by the driver", "error", err)
+		data = nil
+		k.cache, err = d.dev.CreatePipelineCache(nil)
+	}
+	k.saved = len(data)
+	return k, err
+}
+
+// get returns the pipeline of a step, made now if it is not there yet.
+func (k *kernels) get(s *plan.Step) (kernel, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	key := fmt.Sprint(s.Variant.Name, s.Spec)
+	if kn, ok := k.pipelines[key]; ok {
+		return kn, nil
+	}
+	kn, err := k.create(s)
+	if err != nil {
+		return kernel{}, fmt.Errorf("make pipeline %s %v: %w", s.Variant.Name, s.Spec, err)
+	}
+	k.pipelines[key] = kn
+	return kn, nil
+}
+
+func (k *kernels) create(s *plan.Step) (kn kernel, err error) {
+	dev, v := k.dev.dev, s.Variant
+	module, ok := k.modules[v]
+	if !ok {
+		if module, err = dev.CreateShaderModule(v.SPIRV()); err != nil {
+			return kn, err
+		}
+		k.modules[v] = module
+	}
+	if kn.set, ok = k.sets[v.Bindings]; !ok {
+		if kn.set, err = dev.CreateDescriptorSetLayout(v.Bindings); err != nil {
+			return kn, err
+		}
+		k.sets[v.Bindings] = kn.set
+	}
+	key := [2]int{v.Bindings, v.PushBytes}
+	if kn.layout, ok = k.layouts[key]; !ok {
+		if kn.layout, err = dev.CreatePipelineLayout([]vk.DescriptorSetLayout{kn.set}, v.PushBytes); err != nil {
+			return kn, err
+		}
+		k.layouts[key] = kn.layout
+	}
+	kn.pipeline, err = dev.CreateComputePipeline(k.cache, vk.ComputePipeline{Layout: kn.layout, Module: module, Spec: slices.Clone(s.Spec)})
+	return kn, err
+}
+
+// save writes the pipeline cache to disk when it has grown. That it cannot is no error: it is a cache.
+func (k *kernels) save() {
+	if k.dev.opts.NoCache || k.dev.lost.Load() {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	data, err := k.dev.dev.PipelineCacheData(k.cache)
+	if err == nil && len(data) != k.saved {
+		if err = k.file.write(data); err == nil {
+			k.saved = len(data)
+		}
+	}
+	if err != nil {
+		k.dev.opts.Logger.Warn("Vulkan pipeline cache not saved", "error", err)
+	}
+}
+
+func (k *kernels) destroy() {
+	dev := k.dev.dev
+	for _, p := range k.pipelines {
+		dev.DestroyPipeline(p.pipeline)
+	}
+	for _, l := range k.layouts {
+		dev.DestroyPipelineLayout(l)
+	}
+	for _, s := range k.sets {
+		dev.DestroyDescriptorSetLayout(s)
+	}
+	for _, m := range k.modules {
+		dev.DestroyShaderModule(m)
+	}
+	dev.DestroyPipelineCache(k.cache)
+}

@@ -1,0 +1,131 @@
+package vulkan
+
+import (
+	"context"
+	"testing"
+
+	"github.com/resnet-run/resnet-run/backend/reference"
+	"github.com/resnet-run/resnet-run/graph/pass"
+	"github.com/resnet-run/resnet-run/internal/golden"
+)
+
+// TestOpsAreWithinTheirBounds runs every golden op case with each convolution kernel, and with and without staging,
+// and holds each element against its class A bound.
+func TestOpsAreWithinTheirBounds(t *testing.T) {
+	cases, err := golden.Ops()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range []struct {
+		name string
+		opts Options
+		only string // op, "" for all
+	}{
+		{"default", Options{}, ""},
+		{"staging", Options{ForceStaging: true}, "add"},
+		{"regtile16", Options{Kernels: []string{"conv2d_regtile16_f32"}}, "conv2d"},
+		{"regtile4", Options{Kernels: []string{"conv2d_regtile4_f32"}}, "conv2d"},
+		{"shared64", Options{Kernels: []string{"conv2d_shared64_f32"}}, "conv2d"},
+	} {
+		t.Run(o.name, func(t *testing.T) {
+			eachDevice(t, o.opts, func(t *testing.T, d *device) {
+				ran := 0
+				for _, c := range cases {
+					if o.only != "" && c.Graph.Nodes[len(c.Graph.Nodes)-1].Op.Name() != o.only {
+						continue
+					}
+					ran++
+					if testing.Short() && ran%6 != 1 {
+						continue // pipelines take long to compile, the more so with the race detector
+					}
+					t.Run(c.Name, func(t *testing.T) { checkCase(t, d, c) })
+				}
+				if ran == 0 {
+					t.Errorf("no golden case of op %q", o.only)
+				}
+			})
+		})
+	}
+}
+
+// checkCase runs a case with every node's value as an output. The reference judges each node on what the device made
+// of its inputs, so that errors do not pile up; the values themselves are held against PyTorch's.
+func checkCase(t *testing.T, d *device, c golden.Case) {
+	t.Helper()
+	names := make([]string, len(c.Graph.Nodes))
+	for i, n := range c.Graph.Nodes {
+		names[i] = n.Name
+	}
+	tapped, err := c.Graph.WithOutputs(names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string][]float32{}
+	for i, v := range tapped.Inputs {
+		values[v.Name] = c.Inputs[i]
+	}
+	for i, v := range runGraph(t, d, tapped, c.Inputs) {
+		values[names[i]] = v
+	}
+	reports, err := reference.Check(context.Background(), tapped, values)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(reports) != len(names) {
+		t.Errorf("%d nodes were judged, want %d", len(reports), len(names))
+	}
+	for _, r := range reports {
+		if err := r.Err(); err != nil {
+			t.Errorf("node %q: %v", r.Node, err)
+		}
+	}
+	for name, want := range c.Want {
+		if e := golden.MaxRelError(reference.Widen(values[name]), want); !(e < 1e-4) {
+			t.Errorf("value %q differs from PyTorch: relative error %g", name, e)
+		}
+	}
+}
+
+// TestBlocksMatchPyTorch compares every intermediate value of basic and bottleneck blocks.
+func TestBlocksMatchPyTorch(t *testing.T) {
+	cases, err := golden.Blocks()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cases) == 0 {
+		t.Fatal("no golden blocks")
+	}
+	eachDevice(t, Options{}, func(t *testing.T, d *device) {
+		for _, c := range cases {
+			t.Run(c.Name, func(t *testing.T) { checkCase(t, d, c) })
+		}
+	})
+}
+
+// TestNetworksMatchPyTorch runs resnet18 and resnet50 at 224 with calibrated batch normalisation, after the passes,
+// against the float64 logits of PyTorch.
+func TestNetworksMatchPyTorch(t *testing.T) {
+	if testing.Short() {
+		t.Skip("whole networks take a while")
+	}
+	for _, n := range golden.Networks() {
+		t.Run(n.Name, func(t *testing.T) {
+			c, err := n.Build()
+			if err != nil {
+				t.Fatal(err)
+			}
+			g, err := pass.Run(c.Graph, pass.Default())
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := g.Outputs[0].Name
+			eachDevice(t, Options{}, func(t *testing.T, d *device) {
+				e := golden.L2Error(reference.Widen(runGraph(t, d, g, c.Inputs)[0]), c.Want[name])
+				t.Logf("relative L2 error of the logits: %.2g", e)
+				if !(e <= 1e-5) {
+					t.Errorf("relative L2 error of the logits: got %g, want at most 1e-5", e)
+				}
+			})
+		})
+	}
+}

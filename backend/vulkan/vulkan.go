@@ -1,0 +1,238 @@
+// Package vulkan is the main backend of resnet-run: it runs graphs on any device with a Vulkan 1.1 driver, GPU or
+// software, as SPIR-V compute shaders in float32.
+//
+// # Life of a run
+//
+// Compile plans the whole run (internal/plan), uploads the packed weights, makes the pipelines and reserves one arena
+// for all intermediate tensors. The first Run with a set of buffers records one command buffer for them; later runs
+// with the same buffers only submit it. Run allocates nothing then, and the intermediate tensors never leave the device.
+//
+// # Memory
+//
+// Where the device shares the host's memory, buffers are mapped and nothing is copied; elsewhere reads and writes go
+// through a staging buffer. A batch whose tensors exceed a limit of the device, or its free memory, is split into
+// parts inside the executable.
+//
+// # What it does not do
+//
+// It fuses nothing and folds nothing: the passes of graph/pass do, before Compile. It chooses kernels by rule, not
+// yet by measurement.
+package vulkan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/facts"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
+)
+
+// Name is the backend's name in selections.
+const Name = "vulkan"
+
+// Options change how the backend works. The zero value is right for everyday use.
+type Options struct {
+	// CacheDir is where compiled pipelines are kept between runs of the program; empty is "resnet-run/vulkan" in
+	// the user's cache directory. NoCache keeps none.
+	CacheDir string
+	NoCache  bool
+	// Logger receives warnings, for example of a damaged cache; nil is silence.
+	Logger *slog.Logger
+
+	// Validation loads the Khronos validation layer with synchronization validation; its messages go to OnMessage.
+	Validation bool
+	OnMessage  func(message string)
+
+	// Kernels, when not empty, are the names of the only convolution kernels that may be used, best first.
+	Kernels []string
+	// MaxChunk, when not 0, bounds how many pictures of a batch go through the graph at once.
+	MaxChunk int
+	// ForceStaging copies through a staging buffer even where memory is shared, as on a discrete GPU.
+	ForceStaging bool
+}
+
+// New returns the backend. It does nothing yet: the loader is looked for when devices are listed.
+func New(o Options) backend.Backend {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &vulkan{o}
+}
+
+type vulkan struct{ opts Options }
+
+var _ backend.Backend = (*vulkan)(nil)
+
+// Name returns "vulkan".
+func (*vulkan) Name() string { return Name }
+
+// Devices lists the usable devices, real GPUs before software.
+func (b *vulkan) Devices(ctx context.Context) ([]backend.DeviceInfo, error) {
+	inst, list, err := b.enumerate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer inst.Close()
+	infos := make([]backend.DeviceInfo, len(list))
+	for i, d := range list {
+		infos[i] = d.info
+	}
+	return infos, nil
+}
+
+// Open opens the device with that ID.
+func (b *vulkan) Open(ctx context.Context, id string) (backend.Device, error) {
+	inst, list, err := b.enumerate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range list {
+		if d.info.ID == id {
+			dev, err := open(b.opts, inst, d)
+			if err != nil {
+				inst.Close()
+				return nil, fmt.Errorf("open Vulkan device %q: %w", d.info.Name, mapError(err))
+			}
+			return dev, nil
+		}
+	}
+	inst.Close()
+	return nil, fmt.Errorf("open Vulkan device %q: %w of that ID", id, backend.ErrNoDevice)
+}
+
+// candidate is a physical device that could be opened.
+type candidate struct {
+	info   backend.DeviceInfo
+	facts  facts.Facts
+	handle vk.PhysicalDevice
+}
+
+// enumerate opens the instance and lists the usable devices, best first.
+func (b *vulkan) enumerate(ctx context.Context) (*vk.Instance, []candidate, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, nil, err
+	}
+	o := vk.InstanceOptions{Validation: b.opts.Validation, SyncValidation: b.opts.Validation}
+	if f := b.opts.OnMessage; f != nil {
+		o.OnMessage = func(m vk.Message) { f(m.String()) }
+	}
+	inst, err := vk.OpenInstance(o)
+	if err != nil {
+		return nil, nil, mapError(err)
+	}
+	all, handles, err := facts.ReadAll(inst)
+	if err != nil {
+		inst.Close()
+		return nil, nil, mapError(err)
+	}
+	var list []candidate
+	var refused []string
+	for i, f := range all {
+		if err := usable(&f); err != nil {
+			refused = append(refused, fmt.Sprintf("%s: %v", f.Name, err))
+			continue
+		}
+		list = append(list, candidate{describe(&f), f, handles[i]})
+	}
+	if len(list) == 0 {
+		inst.Close()
+		return nil, nil, fmt.Errorf("%w: no Vulkan device can be used: %s", backend.ErrNoDevice, strings.Join(refused, "; "))
+	}
+	distinguish(list)
+	return inst, list, nil
+}
+
+// usable says what keeps a device from being used.
+func usable(f *facts.Facts) error {
+	if f.Usable < facts.Version(vk.Version11) {
+		return fmt.Errorf("want Vulkan 1.1, got %v", f.Usable)
+	}
+	if _, ok := f.ComputeQueue(); !ok {
+		return errors.New("want a queue family that computes, got none")
+	}
+	return nil
+}
+
+// describe makes the public description of a device.
+func describe(f *facts.Facts) backend.DeviceInfo {
+	driver := f.Driver.Name
+	if f.Driver.Info != "" {
+		driver += " " + f.Driver.Info
+	}
+	if driver == "" {
+		driver = fmt.Sprintf("version %#x", f.Driver.Version)
+	}
+	types := map[facts.DeviceType]backend.DeviceType{
+		facts.DeviceDiscrete: backend.DiscreteGPU, facts.DeviceIntegrated: backend.IntegratedGPU,
+		facts.DeviceVirtual: backend.VirtualGPU, facts.DeviceCPU: backend.CPU,
+	}
+	typ, ok := types[f.Type]
+	if !ok {
+		typ = backend.Other
+	}
+	return backend.DeviceInfo{
+		Backend: Name, ID: f.DeviceUUID.String(), Name: f.Name, Type: typ, Driver: strings.TrimSpace(driver),
+		API: "Vulkan " + f.APIVersion.String(), MemoryBytes: int64(f.DeviceMemory()),
+		Properties: map[string]string{
+			"vendorID": fmt.Sprintf("%#x", f.VendorID), "deviceID": fmt.Sprintf("%#x", f.DeviceID),
+			"driverUUID": f.DriverUUID.String(), "pipelineCacheUUID": f.PipelineCacheUUID.String(),
+			"subgroupSize":                    fmt.Sprint(f.Subgroup.Size),
+			"maxStorageBufferRange":           fmt.Sprint(f.Limits.MaxStorageBufferRange),
+			"maxMemoryAllocationSize":         fmt.Sprint(f.Limits.MaxMemoryAllocationSize),
+			"maxComputeWorkGroupInvocations":  fmt.Sprint(f.Limits.MaxComputeWorkgroupInvocations),
+			"maxComputeSharedMemorySize":      fmt.Sprint(f.Limits.MaxComputeSharedMemorySize),
+			"minStorageBufferOffsetAlignment": fmt.Sprint(f.Limits.MinStorageBufferOffsetAlignment),
+			"unifiedMemory":                   fmt.Sprint(f.UnifiedMemory()),
+		},
+	}
+}
+
+// distinguish makes IDs unique: two drivers for one GPU tell the same UUID.
+func distinguish(list []candidate) {
+	count := map[string]int{}
+	for i := range list {
+		id := list[i].info.ID
+		if n := count[id]; n > 0 {
+			list[i].info.ID = fmt.Sprintf("%s-%d", id, n)
+		}
+		count[id]++
+	}
+}
+
+// limits are the planner's view of a device.
+func limits(f *facts.Facts) plan.Limits {
+	l := &f.Limits
+	return plan.Limits{
+		MaxStorageBufferRange:           l.MaxStorageBufferRange,
+		MaxMemoryAllocationSize:         l.MaxMemoryAllocationSize,
+		MinStorageBufferOffsetAlignment: max(l.MinStorageBufferOffsetAlignment, 4),
+		MaxPushConstantsSize:            l.MaxPushConstantsSize,
+		MaxComputeWorkGroupCount:        l.MaxComputeWorkgroupCount,
+		MaxComputeWorkGroupSize:         l.MaxComputeWorkgroupSize,
+		MaxComputeWorkGroupInvocations:  l.MaxComputeWorkgroupInvocations,
+		MaxComputeSharedMemorySize:      l.MaxComputeSharedMemorySize,
+		SoftwareDriver:                  f.Type == facts.DeviceCPU,
+	}
+}
+
+// mapError puts the sentinel of the contract that a caller decides by before an error of the Vulkan layer.
+func mapError(err error) error {
+	for _, m := range []struct {
+		is error
+		as error
+	}{
+		{vk.ErrNoLoader, backend.ErrNoDevice}, {vk.ErrNoDriver, backend.ErrNoDevice}, {vk.ErrIncompatibleDriver, backend.ErrNoDevice},
+		{vk.ErrOutOfDeviceMemory, backend.ErrOutOfMemory}, {vk.ErrOutOfHostMemory, backend.ErrOutOfMemory},
+		{vk.ErrTooManyObjects, backend.ErrOutOfMemory}, {vk.ErrOutOfPoolMemory, backend.ErrOutOfMemory}, {vk.ErrDeviceLost, backend.ErrDeviceLost},
+	} {
+		if errors.Is(err, m.is) && !errors.Is(err, m.as) {
+			return fmt.Errorf("%w: %w", m.as, err)
+		}
+	}
+	return err
+}

@@ -1,0 +1,136 @@
+package vulkan
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vktest"
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// eachDevice runs f on every test device, opened with validation; any message of the layer fails the test.
+func eachDevice(t *testing.T, o Options, f func(t *testing.T, d *device)) {
+	t.Helper()
+	if !vktest.UseTestDrivers() {
+		vktest.Unavailable(t, "no Vulkan test driver is installed")
+		return
+	}
+	var mu sync.Mutex
+	var messages []string
+	o.Validation = true
+	o.OnMessage = func(m string) {
+		mu.Lock()
+		defer mu.Unlock()
+		messages = append(messages, m)
+	}
+	if o.CacheDir == "" {
+		o.NoCache = true
+	}
+	b := New(o)
+	list, err := b.Devices(context.Background())
+	if err != nil {
+		if errors.Is(err, backend.ErrNoDevice) {
+			vktest.Unavailable(t, err.Error())
+		}
+		t.Fatal(err)
+	}
+	for _, info := range list {
+		t.Run(info.Name, func(t *testing.T) {
+			d, err := b.Open(context.Background(), info.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			func() {
+				defer d.Close() // with everything the test forgot: the layer tells what is not destroyed
+				f(t, d.(*device))
+			}()
+			mu.Lock()
+			defer mu.Unlock()
+			for _, m := range messages {
+				t.Errorf("validation: %s", m)
+			}
+			messages = nil
+		})
+	}
+}
+
+// runGraph compiles g and runs it once, returning the outputs.
+func runGraph(t *testing.T, d backend.Device, g *graph.Graph, inputs [][]float32) [][]float32 {
+	t.Helper()
+	ctx := context.Background()
+	e, err := d.Compile(ctx, g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	in, out := newBuffers(t, d, e.Signature())
+	defer closeAll(in, out)
+	for i, b := range in {
+		writeFloats(t, b, inputs[i])
+	}
+	if err := e.Run(ctx, in, out); err != nil {
+		t.Fatal(err)
+	}
+	results := make([][]float32, len(out))
+	for i, b := range out {
+		results[i] = readFloats(t, b)
+	}
+	return results
+}
+
+// newBuffers makes the buffers of a signature; the outputs are poisoned with NaN.
+func newBuffers(t *testing.T, d backend.Device, s graph.Signature) (in, out []backend.Buffer) {
+	t.Helper()
+	for i, ports := range [][]graph.Port{s.Inputs, s.Outputs} {
+		for _, p := range ports {
+			b, err := d.NewBuffer(context.Background(), p.Type)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i == 0 {
+				in = append(in, b)
+				continue
+			}
+			poison := make([]byte, p.Type.SizeBytes())
+			for j := range poison {
+				poison[j] = 0xff
+			}
+			if err := b.Write(context.Background(), poison); err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, b)
+		}
+	}
+	return in, out
+}
+
+func closeAll(lists ...[]backend.Buffer) {
+	for _, l := range lists {
+		for _, b := range l {
+			b.Close()
+		}
+	}
+}
+
+func writeFloats(t *testing.T, b backend.Buffer, v []float32) {
+	t.Helper()
+	x, err := graph.FromFloat32s(b.Type().Shape, v)
+	if err == nil {
+		err = b.Write(context.Background(), x.Data)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readFloats(t *testing.T, b backend.Buffer) []float32 {
+	t.Helper()
+	x := graph.NewTensor(b.Type())
+	if err := b.Read(context.Background(), x.Data); err != nil {
+		t.Fatal(err)
+	}
+	return x.Float32s()
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/cpu"
+	"github.com/resnet-run/resnet-run/backend/reference"
+	"github.com/resnet-run/resnet-run/backend/vulkan"
+	"github.com/spf13/pflag"
+)
+
+// auto is the value of --backend that takes the first of preferred that has a device.
+const auto = "auto"
+
+// preference is a kind of device that auto looks for.
+type preference struct {
+	backend string
+	gpuOnly bool // not a driver that runs on the CPU
+}
+
+// preferred is the order in which auto looks: a driver that runs on the CPU is legitimate, but the cpu backend does the
+// same work in a fraction of the time, and the reference is right but slow.
+var preferred = []preference{{"vulkan", true}, {"cpu", false}, {"vulkan", false}, {"reference", false}}
+
+// newRegistry is the one place where backends are put in. Their warnings go to warnings.
+func newRegistry(warnings io.Writer) *backend.Registry {
+	r := &backend.Registry{}
+	log := slog.New(slog.NewTextHandler(warnings, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	for _, b := range []backend.Backend{vulkan.New(vulkan.Options{Logger: log}), cpu.New(cpu.Options{}), reference.New()} {
+		if err := r.Register(b); err != nil {
+			panic("resnet-run: bug: " + err.Error())
+		}
+	}
+	return r
+}
+
+// deviceFlags choose a device.
+type deviceFlags struct{ backend, device, threads string }
+
+func (a *app) addDeviceFlags(f *pflag.FlagSet) *deviceFlags {
+	d := &deviceFlags{}
+	f.StringVar(&d.backend, "backend", or(a.getenv("RESNET_RUN_BACKEND"), auto), "`NAME[:DEVICE]` of the backend: auto, "+strings.Join(a.registry.Names(), ", "))
+	f.StringVar(&d.device, "device", a.getenv("RESNET_RUN_DEVICE"), "`DEVICE` by index, part of its name, or UUID; see 'resnet-run devices'")
+	f.StringVar(&d.threads, "threads", or(a.getenv("RESNET_RUN_THREADS"), "0"), "`N` threads at most on the CPU; 0 is as many as there are processors, or as the quota of a container allows")
+	return d
+}
+
+func or(s, def string) string {
+	if s != "" {
+		return s
+	}
+	return def
+}
+
+// openDevice opens the device that the flags choose.
+func (a *app) openDevice(ctx context.Context, f *deviceFlags) (backend.Device, error) {
+	threads, err := strconv.ParseUint(f.threads, 10, 12)
+	if err != nil {
+		return nil, failure(exitUsage, fmt.Errorf("--threads %q: want a number in 0..4095", f.threads))
+	}
+	if threads > 0 {
+		runtime.GOMAXPROCS(int(threads))
+	}
+	name, sel, both := strings.Cut(f.backend, ":")
+	if both && f.device != "" && f.device != sel {
+		return nil, failure(exitUsage, fmt.Errorf("--backend %s and --device %s name two devices: want one", f.backend, f.device))
+	}
+	if !both {
+		sel = f.device
+	}
+	var dev backend.Device
+	if name == auto {
+		dev, err = a.openPreferred(ctx, sel)
+	} else {
+		if _, err := a.registry.Backend(name); err != nil {
+			return nil, failure(exitUsage, err)
+		}
+		dev, err = a.registry.Open(ctx, name+":"+sel)
+	}
+	if errors.Is(err, backend.ErrNoDevice) {
+		return nil, failure(exitNoDevice, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info := dev.Info()
+	a.detail("device: %s: %s (%v, %s, %s)", info.Backend, info.Name, info.Type, info.Driver, info.API)
+	return dev, nil
+}
+
+// openPreferred opens the first device that auto finds, and says so when it is not what everyone wants, a GPU.
+func (a *app) openPreferred(ctx context.Context, sel string) (backend.Device, error) {
+	var errs []error
+	for _, p := range preferred {
+		info, err := a.find(ctx, p, sel)
+		var dev backend.Device
+		if err == nil {
+			dev, err = a.registry.Open(ctx, p.backend+":"+info.ID)
+		}
+		if err == nil {
+			if len(errs) > 0 && sel == "" { // who named the device knows
+				a.note("using the %s backend because: %v", p.backend, errors.Join(errs...))
+			}
+			return dev, nil
+		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		errs = appendReason(errs, err)
+	}
+	return nil, errors.Join(errs...)
+}
+
+// appendReason leaves out what says nothing, and what was said before: a backend may be asked twice.
+func appendReason(errs []error, err error) []error {
+	same := func(e error) bool { return e.Error() == err.Error() }
+	if errors.Is(err, errNotRegistered) || slices.ContainsFunc(errs, same) {
+		return errs
+	}
+	return append(errs, err)
+}
+
+var (
+	errNotRegistered = errors.New("no such backend in this program")
+	errNoGPU         = fmt.Errorf("%w that is a GPU", backend.ErrNoDevice)
+)
+
+// find looks for a device of a preference.
+func (a *app) find(ctx context.Context, p preference, sel string) (backend.DeviceInfo, error) {
+	b, err := a.registry.Backend(p.backend)
+	if err != nil {
+		return backend.DeviceInfo{}, errNotRegistered
+	}
+	list, err := b.Devices(ctx)
+	if err != nil {
+		return backend.DeviceInfo{}, fmt.Errorf("list devices of backend %q: %w", p.backend, err)
+	}
+	info, err := backend.Select(list, sel)
+	if err != nil {
+		return info, fmt.Errorf("backend %q: %w", p.backend, err)
+	}
+	if p.gpuOnly && info.Type == backend.CPU {
+		return info, fmt.Errorf("backend %q: %w: %q runs on the CPU, where the cpu backend is faster", p.backend, errNoGPU, info.Name)
+	}
+	return info, nil
+}
+
+// preferredNow says which device auto would take, and which better backend has devices but no GPU; false when there is none.
+func (a *app) preferredNow(ctx context.Context) (info backend.DeviceInfo, why error, ok bool) {
+	for _, p := range preferred {
+		info, err := a.find(ctx, p, "")
+		if err == nil {
+			return info, why, true
+		}
+		if errors.Is(err, errNoGPU) {
+			why = err
+		}
+	}
+	return backend.DeviceInfo{}, why, false
+}

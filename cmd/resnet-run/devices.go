@@ -1,0 +1,66 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/internal/report"
+	"github.com/spf13/cobra"
+)
+
+func (a *app) devicesCommand() *cobra.Command {
+	var format string
+	cmd := &cobra.Command{
+		Use:   "devices",
+		Short: "List the devices of all backends, and which one is taken and why",
+		Long: `List the devices of all backends, and on standard error why a backend has none and which device --backend auto takes. INDEX, a part of NAME and ID (or its
+beginning) are what --device takes. With -v the table has the properties of each device.`,
+		Args: usageArgs(cobra.NoArgs),
+	}
+	addFormat(cmd, &format, report.DevicesFormats)
+	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error {
+		f, err := report.ParseFormat(format, report.DevicesFormats...)
+		if err != nil {
+			return failure(exitUsage, err)
+		}
+		var found report.Devices
+		for _, name := range a.registry.Names() {
+			b, err := a.registry.Backend(name)
+			if err != nil {
+				return err
+			}
+			list, err := b.Devices(cmd.Context())
+			if cmd.Context().Err() != nil {
+				return err
+			}
+			if err == nil && len(list) == 0 {
+				err = backend.ErrNoDevice
+			}
+			if err != nil {
+				found.Missing = append(found.Missing, report.Missing{Backend: name, Reason: err.Error()})
+				a.note("backend %s has no device: %v", name, err)
+			}
+			for i, d := range list {
+				found.Devices = append(found.Devices, report.Device{Index: i, DeviceInfo: d})
+			}
+		}
+		if info, why, ok := a.preferredNow(cmd.Context()); ok && why != nil {
+			a.note("--backend auto takes %s: %s, because: %v", info.Backend, info.Name, why)
+		} else if ok {
+			a.note("--backend auto takes %s: %s", info.Backend, info.Name)
+		}
+		if err := report.WriteDevices(a.stdout, f, found, a.verbose); err != nil {
+			return err
+		}
+		if len(found.Devices) == 0 {
+			return failure(exitNoDevice, errors.New("no backend has a device"))
+		}
+		return nil
+	})
+	return cmd
+}
+
+// addFormat adds the flag --format to a command without the other flags of running.
+func addFormat(cmd *cobra.Command, format *string, formats []report.Format) {
+	cmd.Flags().StringVarP(format, "format", "f", string(formats[0]), "output `FORMAT`: "+report.Names(formats))
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/internal/imaging"
+	"github.com/resnet-run/resnet-run/internal/model"
+	"github.com/resnet-run/resnet-run/internal/model/pictures"
+	"github.com/resnet-run/resnet-run/internal/model/pipeline"
+	"github.com/resnet-run/resnet-run/internal/report"
+)
+
+// session is a model on a device with the pictures for it.
+type session struct {
+	format   report.Format
+	model    *model.Model
+	device   backend.Device
+	info     backend.DeviceInfo
+	runner   *pipeline.Runner
+	pictures []pictures.Picture
+	decode   imaging.DecodeOptions
+	progress *progress
+}
+
+// open gets everything ready that the flags ask for. What is wrong with the usage is found before anything slow is done.
+func (a *app) open(ctx context.Context, f *runFlags, list []pictures.Picture) (*session, error) {
+	format, err := f.check()
+	if err != nil {
+		return nil, err
+	}
+	m, err := a.loadModel(ctx, f.model)
+	if err != nil {
+		return nil, err
+	}
+	return a.openWith(ctx, f, format, m, list)
+}
+
+func (f *runFlags) check() (report.Format, error) {
+	if f.batch < 0 {
+		return "", failure(exitUsage, fmt.Errorf("--batch: want 0 or more, got %d", f.batch))
+	}
+	format, err := report.ParseFormat(f.format, f.formats...)
+	return format, failure(exitUsage, err)
+}
+
+func (a *app) openWith(ctx context.Context, f *runFlags, format report.Format, m *model.Model, list []pictures.Picture) (*session, error) {
+	dev, err := a.openDevice(ctx, f.device)
+	if err != nil {
+		return nil, err
+	}
+	s := &session{format: format, model: m, device: dev, info: dev.Info(), pictures: list, decode: f.decodeOptions()}
+	if s.runner, err = pipeline.NewRunner(ctx, dev, m, f.batch, len(list)); err != nil {
+		return nil, errors.Join(err, dev.Close())
+	}
+	a.detail("batch: %d", s.runner.Batch())
+	s.progress = a.newProgress(len(list), format)
+	return s, nil
+}
+
+// run classifies the pictures.
+func (s *session) run(ctx context.Context, emit func(pipeline.Result) error) (pipeline.Times, error) {
+	defer s.progress.finish()
+	return pipeline.Run(ctx, s.runner, s.pictures, s.decode, func(r pipeline.Result) error {
+		err := emit(r)
+		s.progress.add()
+		return err
+	})
+}
+
+// grace is how long an interrupted program waits for a device to finish the work that it cannot take back.
+const grace = 2 * time.Second
+
+// close releases the device. After an interruption it does not wait for ever: a software driver may take many seconds to
+// come to the end of a batch, and the program ends anyway.
+func (s *session) close(ctx context.Context) error {
+	closed := make(chan error, 1)
+	go func() { closed <- errors.Join(s.runner.Close(), s.device.Close()) }()
+	if ctx.Err() == nil {
+		return <-closed
+	}
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(grace):
+		return nil
+	}
+}
+
+// report tells people about a picture that failed.
+func (a *app) report(name string, err error) {
+	text := err.Error()
+	if !strings.Contains(text, name) || name == pictures.Stdin {
+		text = name + ": " + text
+	}
+	a.note("%s", report.Printable(text))
+}

@@ -1,0 +1,252 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/reference"
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// Check runs one case on a device and returns nil when it holds. A case whose ClosesDevice is set leaves it closed.
+//
+// Errors: a refusal, for which [IsRefusal] is true; the context's error; else what does not hold.
+func Check(ctx context.Context, dev backend.Device, c Case) error {
+	_, err := check(ctx, dev, &c)
+	return err
+}
+
+func check(ctx context.Context, dev backend.Device, c *Case) (worst *Finding, err error) {
+	b := &bench{dev: dev, c: c}
+	defer func() {
+		if p := recover(); p != nil {
+			worst, err = b.worst, fmt.Errorf("panic: %v", p)
+		}
+	}()
+	do := c.check
+	if do == nil {
+		do = checkNumbers
+	}
+	err = do(ctx, b)
+	return b.worst, err
+}
+
+// bench is a case on a device.
+type bench struct {
+	dev   backend.Device
+	c     *Case
+	worst *Finding
+}
+
+// judge holds a result against its bound and remembers the worst.
+func (b *bench) judge(f Finding) error {
+	if b.worst == nil || f.Fraction > b.worst.Fraction {
+		b.worst = &f
+	}
+	return f.Err()
+}
+
+// compile compiles a graph, and holds Supports to its word in both directions.
+func (b *bench) compile(ctx context.Context, g *graph.Graph) (backend.Executable, error) {
+	var refusal error
+	for _, n := range g.Nodes {
+		if err := b.dev.Supports(n); err != nil {
+			if !errors.Is(err, backend.ErrUnsupported) {
+				return nil, fmt.Errorf("ask for node %q (%s): want an error that wraps backend.ErrUnsupported, got: %w", n.Name, n.Op.Name(), err)
+			}
+			refusal = errors.Join(refusal, fmt.Errorf("node %v: %w", n, err))
+		}
+	}
+	e, err := b.dev.Compile(ctx, g)
+	switch {
+	case refusal != nil && err == nil:
+		_ = e.Close()
+		return nil, fmt.Errorf("supports: a refused node compiled: %w", noWrap(refusal))
+	case refusal != nil && errors.Is(err, backend.ErrUnsupported):
+		return nil, fmt.Errorf("%w: %w", errRefused, refusal)
+	case refusal != nil:
+		return nil, fmt.Errorf("supports: a refused node did not compile, but without backend.ErrUnsupported: %w", err)
+	case err != nil && ctx.Err() == nil:
+		return nil, fmt.Errorf("supports: every node is supported, but compile failed: %w", noWrap(err))
+	case err != nil:
+		return nil, err
+	}
+	if got, want := e.Signature(), g.Signature(); !slices.Equal(got.Inputs, want.Inputs) || !slices.Equal(got.Outputs, want.Outputs) {
+		_ = e.Close()
+		return nil, fmt.Errorf("signature: got %v, want %v", got, want)
+	}
+	return e, nil
+}
+
+// noWrap keeps the text of an error and hides its kind: a broken promise is no refusal.
+func noWrap(err error) error { return errors.New(err.Error()) }
+
+// checkNumbers runs the graph of the case and judges every node.
+func checkNumbers(ctx context.Context, b *bench) error {
+	g, err := b.c.Graph()
+	if err != nil {
+		return err
+	}
+	inputs := b.c.Inputs(g)
+	if len(g.Nodes) == 1 {
+		return b.judgeNodes(ctx, g, inputs)
+	}
+	// First with every value as an output, judged node by node; then as it is, where memory is used again and again.
+	names := make([]string, len(g.Nodes))
+	for i, n := range g.Nodes {
+		names[i] = n.Name
+	}
+	tapped, err := g.WithOutputs(names...)
+	if err != nil {
+		return err
+	}
+	if err := b.judgeNodes(ctx, tapped, inputs); err != nil {
+		return err
+	}
+	return b.judgeWhole(ctx, g, g, inputs)
+}
+
+// judgeNodes runs a graph whose outputs are the results of all its nodes, in order.
+func (b *bench) judgeNodes(ctx context.Context, g *graph.Graph, inputs [][]float32) error {
+	got, err := b.once(ctx, g, inputs)
+	if err != nil {
+		return err
+	}
+	values := map[string][]float32{}
+	for i, v := range g.Inputs {
+		values[v.Name] = inputs[i]
+	}
+	for i, v := range g.Outputs {
+		values[v.Name] = got[i]
+	}
+	var errs []error
+	for _, n := range g.Nodes {
+		in := make([][]float64, len(n.Inputs))
+		for i, v := range n.Inputs {
+			if v.Kind == graph.ParamValue {
+				in[i] = reference.Widen(v.Data.Float32s())
+			} else {
+				in[i] = reference.Widen(values[v.Name])
+			}
+		}
+		want, bound, err := reference.Bounds(ctx, n, in)
+		if err != nil {
+			return fmt.Errorf("reference: %w", err)
+		}
+		if b.c.Class == Exact {
+			clear(bound)
+		} else {
+			allowUnrounded(n, in, bound)
+		}
+		errs = append(errs, b.judge(Judge(n.Name, n.Op.Name(), n.Output.Type.Shape, values[n.Name], want, bound)))
+	}
+	return errors.Join(errs...)
+}
+
+// allowUnrounded widens the bounds of a node whose inputs are results of other nodes: a backend may keep those in
+// a higher precision, or in registers of a fused kernel, so that the node's true inputs are those that it gave away
+// only up to a rounding of each. That is one more rounding a term, for which doubling the bound of a sum of products is enough;
+// operations that copy or compare stay exact, since rounding their result comes to the same.
+func allowUnrounded(n *graph.Node, in [][]float64, bound []float64) {
+	made := func(i int) bool { return n.Inputs[i].Kind == graph.NodeValue }
+	if _, ok := n.Op.(graph.Add); !ok {
+		if made(0) {
+			for j := range bound {
+				bound[j] *= 2
+			}
+		}
+		return
+	}
+	for i := range in {
+		if made(i) {
+			for j, x := range in[i] {
+				bound[j] += 0x1p-24 * math.Abs(x)
+			}
+		}
+	}
+}
+
+// The limits of Agreement: relative to the norm, and to the greatest number, of the float64 run.
+const (
+	l2Limit  = 1e-5
+	maxLimit = 4e-5
+)
+
+// judgeWhole runs g and compares its outputs with those of the float64 run of original.
+func (b *bench) judgeWhole(ctx context.Context, g, original *graph.Graph, inputs [][]float32) error {
+	got, err := b.once(ctx, g, inputs)
+	if err != nil {
+		return err
+	}
+	wide := map[string][]float64{}
+	for i, v := range original.Inputs {
+		wide[v.Name] = reference.Widen(inputs[i])
+	}
+	var names []string
+	for _, v := range original.Outputs {
+		names = append(names, v.Name)
+	}
+	want, err := reference.Eval(ctx, original, wide, names...)
+	if err != nil {
+		return fmt.Errorf("reference: %w", err)
+	}
+	for i, v := range g.Outputs {
+		if err := b.agree(v, got[i], want[names[i]]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// agree is the measure of whole networks.
+func (b *bench) agree(v *graph.Value, got []float32, want []float64) error {
+	greatest, norm, diff := 0.0, 0.0, 0.0
+	for i, w := range want {
+		greatest = max(greatest, math.Abs(w))
+		norm += w * w
+		d := float64(got[i]) - w
+		diff += d * d
+	}
+	bound := make([]float64, len(want))
+	for i := range bound {
+		bound[i] = maxLimit * greatest
+	}
+	op := "input"
+	if v.Node != nil {
+		op = v.Node.Op.Name()
+	}
+	if err := b.judge(Judge(v.Name, op, v.Type.Shape, got, want, bound)); err != nil {
+		return fmt.Errorf("greatest error: %w", err)
+	}
+	if l2 := math.Sqrt(diff); !(l2 <= l2Limit*math.Sqrt(norm)) {
+		return fmt.Errorf("value %q: relative L2 error: got %.3g, want at most %g", v.Name, l2/math.Sqrt(norm), l2Limit)
+	}
+	if v.Type.Shape.Rank() == 2 {
+		return sameFirst(v, got, want, 2*maxLimit*greatest)
+	}
+	return nil
+}
+
+// sameFirst holds the first class of every row against the float64 run's, where that one's margin exceeds the noise.
+func sameFirst(v *graph.Value, got []float32, want []float64, noise float64) error {
+	k := v.Type.Shape.Dim(1)
+	for row := range v.Type.Shape.Dim(0) {
+		g, w := got[row*k:][:k], want[row*k:][:k]
+		first := 0
+		for i := range w {
+			if w[i] > w[first] {
+				first = i
+			}
+		}
+		for i := range g {
+			if g[i] > g[first] && w[first]-w[i] > noise {
+				return fmt.Errorf("value %q: first class of row %d: got %d, want %d by a margin of %g", v.Name, row, i, first, w[first]-w[i])
+			}
+		}
+	}
+	return nil
+}

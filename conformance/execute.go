@@ -1,0 +1,268 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"time"
+
+	"github.com/resnet-run/resnet-run/backend"
+)
+
+// Exception is about cases that are known not to pass. The backend brings its own; the suite knows none.
+type Exception struct {
+	Case   string // name of the case, or a regular expression that matches whole names
+	Reason string // for people; it must not be empty
+}
+
+// Options choose cases and say what to expect. The zero value runs the quick profile and expects everything to hold.
+type Options struct {
+	Profile Profile
+	Filter  string // see [Select]
+	// Limits are cases that are not run, because the device can never pass them or would be harmed.
+	Limits []Exception
+	// KnownFailures are cases that are run and expected to fail.
+	KnownFailures []Exception
+	// Strict makes an unexpected pass and an exception that no case of the suite matches a failure, so that the lists shrink.
+	Strict bool
+	// Timeout is how long a case may take before its context ends; 0 is two minutes. A backend that does not return
+	// within as long again is given up: the case has failed, and the next one gets a new device.
+	Timeout time.Duration
+	// After is the name of a case: the run begins with the one that follows it among those chosen. With it a run can go
+	// on where a process was ended.
+	After string
+	// Begin, unless nil, is called with each case before it is run.
+	Begin func(*Case)
+}
+
+const defaultTimeout = 2 * time.Minute
+
+// rule is an exception ready to use.
+type rule struct {
+	Exception
+	match *regexp.Regexp
+}
+
+func rules(list []Exception) ([]rule, error) {
+	out := make([]rule, len(list))
+	for i, e := range list {
+		if e.Reason == "" {
+			return nil, fmt.Errorf("read exception %q: want a reason, got none", e.Case)
+		}
+		re, err := regexp.Compile("^(?:" + e.Case + ")$")
+		if err != nil {
+			return nil, fmt.Errorf("read exception %q: %w", e.Case, err)
+		}
+		out[i] = rule{e, re}
+	}
+	return out, nil
+}
+
+func (r rule) is(name string) bool { return r.Case == name || r.match.MatchString(name) }
+
+func find(list []rule, name string) (rule, bool) {
+	for _, r := range list {
+		if r.is(name) {
+			return r, true
+		}
+	}
+	return rule{}, false
+}
+
+// Execute runs the cases that o chooses, one after the other, and hands each result to emit as soon as it is there. It
+// opens a device with open, and another one for each case that closes its own or that does not come back.
+//
+// Errors: options that make no sense, a device that does not open, the context's error, emit's error. Results that
+// failed are no error; see [Summary] and [Verdict].
+func Execute(ctx context.Context, open func(context.Context) (backend.Device, error), o Options, emit func(Result) error) (Summary, error) {
+	p, err := newPlan(o)
+	if err != nil {
+		return Summary{}, err
+	}
+	d := &opener{open: open}
+	defer d.close()
+	var s Summary
+	for i := range p.cases {
+		c := &p.cases[i]
+		if err := ctx.Err(); err != nil {
+			return s, err
+		}
+		r, err := p.result(ctx, c, d.device)
+		if err != nil {
+			return s, err
+		}
+		if err := ctx.Err(); err != nil {
+			return s, err // the case was cut short: it says nothing
+		}
+		if hung(r.Err) {
+			d.abandon()
+		}
+		s.Add(r)
+		if err := emit(r); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+// Verdict returns nil when a run with these counts shows conformance: nothing failed, something passed and, when
+// strict, nothing passed unexpectedly.
+func Verdict(s Summary, strict bool) error {
+	switch {
+	case s.Failed > 0:
+		return fmt.Errorf("%d of %d cases failed", s.Failed, s.Run)
+	case strict && s.UnexpectedPasses > 0:
+		return fmt.Errorf("%d cases passed that are listed as known failures", s.UnexpectedPasses)
+	case s.Passed == 0 && s.ExpectedFailures == 0 && s.UnexpectedPasses == 0:
+		return errors.New("no case was run")
+	}
+	return nil
+}
+
+// plan is the options made ready.
+type plan struct {
+	cases         []Case
+	limits, known []rule
+	timeout       time.Duration
+	begin         func(*Case)
+}
+
+func newPlan(o Options) (*plan, error) {
+	all := allCases()
+	cases, err := Select(all, o.Profile, o.Filter)
+	if err != nil {
+		return nil, err
+	}
+	if o.After != "" {
+		i := slices.IndexFunc(cases, func(c Case) bool { return c.Name == o.After })
+		if i < 0 {
+			return nil, fmt.Errorf("select cases: no case %q to go on after", o.After)
+		}
+		cases = cases[i+1:]
+	}
+	p := &plan{cases: cases, timeout: o.Timeout, begin: o.Begin}
+	if p.timeout <= 0 {
+		p.timeout = defaultTimeout
+	}
+	if p.limits, err = rules(o.Limits); err != nil {
+		return nil, err
+	}
+	if p.known, err = rules(o.KnownFailures); err != nil {
+		return nil, err
+	}
+	for _, list := range [][]rule{p.limits, p.known} {
+		for _, r := range list {
+			if o.Strict && !matchesAny(r, all) {
+				return nil, fmt.Errorf("read exception %q: no case of the suite matches", r.Case)
+			}
+		}
+	}
+	return p, nil
+}
+
+func matchesAny(r rule, cases []Case) bool {
+	for _, c := range cases {
+		if r.is(c.Name) {
+			return true
+		}
+	}
+	return false
+}
+
+// result runs a case and weighs the outcome against the exceptions. device gives the device, a new one when fresh.
+func (p *plan) result(ctx context.Context, c *Case, device func(ctx context.Context, fresh bool) (backend.Device, error)) (Result, error) {
+	r := Result{Case: c, Status: Passed}
+	if p.begin != nil {
+		p.begin(c)
+	}
+	if limit, ok := find(p.limits, c.Name); ok {
+		r.Status, r.Reason = Skipped, limit.Reason
+		return r, nil
+	}
+	dev, err := device(ctx, c.ClosesDevice)
+	if err != nil {
+		return r, fmt.Errorf("open device for case %q: %w", c.Name, err)
+	}
+	begin := time.Now()
+	r.Worst, r.Err = watched(ctx, dev, c, p.timeout)
+	r.Duration = time.Since(begin)
+	known, isKnown := find(p.known, c.Name)
+	if isKnown {
+		r.Reason = known.Reason
+	}
+	switch {
+	case IsRefusal(r.Err):
+		r.Status = Refused
+	case r.Err != nil && isKnown:
+		r.Status = ExpectedFailure
+	case r.Err != nil:
+		r.Status = Failed
+	case isKnown:
+		r.Status = UnexpectedPass
+	}
+	return r, nil
+}
+
+var errHung = errors.New("hung")
+
+// hung reports whether the device cannot be used for another case.
+func hung(err error) bool {
+	return errors.Is(err, errHung) || errors.Is(err, backend.ErrDeviceLost)
+}
+
+// watched is check with a limit on its time.
+func watched(ctx context.Context, dev backend.Device, c *Case, timeout time.Duration) (*Finding, error) {
+	limited, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	type outcome struct {
+		worst *Finding
+		err   error
+	}
+	done := make(chan outcome, 1)
+	go func() {
+		worst, err := check(limited, dev, c)
+		done <- outcome{worst, err}
+	}()
+	patience := time.NewTimer(2 * timeout)
+	defer patience.Stop()
+	select {
+	case o := <-done:
+		if o.err != nil && ctx.Err() == nil && errors.Is(o.err, context.DeadlineExceeded) && limited.Err() != nil {
+			return o.worst, fmt.Errorf("no result within %v: %w", timeout, o.err)
+		}
+		return o.worst, o.err
+	case <-patience.C:
+		return nil, fmt.Errorf("%w: no return within %v, of which its context was cancelled for the half", errHung, 2*timeout)
+	}
+}
+
+// opener keeps one device open for the cases that share it.
+type opener struct {
+	open   func(context.Context) (backend.Device, error)
+	shared backend.Device
+}
+
+func (o *opener) device(ctx context.Context, fresh bool) (backend.Device, error) {
+	if fresh {
+		return o.open(ctx) // the case closes it
+	}
+	if o.shared == nil {
+		d, err := o.open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		o.shared = d
+	}
+	return o.shared, nil
+}
+
+// abandon lets a device go that a call may never return from; closing it could hang too.
+func (o *opener) abandon() { o.shared = nil }
+
+func (o *opener) close() {
+	if o.shared != nil {
+		_ = o.shared.Close() // results are in; what its Close must do is a case of its own
+	}
+}

@@ -1,0 +1,144 @@
+package resnet
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"strings"
+	"sync"
+
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// DetectOptions settles what names and shapes of tensors leave open. The zero value is right for most files.
+type DetectOptions struct {
+	// Shortcut overrides the rule that a file without any downsample tensor has parameter-free shortcuts ([ZeroPad]).
+	// Zero keeps the rule.
+	Shortcut Shortcut
+	// StrideOn1x1 asks for the stride on the first 1×1 convolution of bottlenecks; see [Config.StrideOn1x1]. It is
+	// without effect on basic blocks.
+	StrideOn1x1 bool
+}
+
+// Detect finds the network that has exactly the given tensors, by their canonical names (those of torchvision) and
+// shapes alone. Names that end in num_batches_tracked are ignored.
+//
+// What shapes cannot tell is decided so:
+//   - Without any downsample tensor the shortcuts are parameter-free (option A), with one they are projections (option
+//     B). A network in which no block changes the shape has projections, since it makes no difference.
+//   - The stride of bottlenecks is on the 3×3 convolution, unless opts.StrideOn1x1 is set.
+//   - A CIFAR stem before four stages goes with a 4×4 average pool, everything else with a global one.
+//   - The input size is 224 for the ImageNet stem and 32 for the CIFAR stem; epsilon is 1e-5.
+//
+// Errors: a *[DetectError] that says which tensors are missing, left over or of another shape.
+func Detect(shapes map[string]graph.Shape, opts DetectOptions) (Config, error) {
+	tensors := make(map[string]graph.Shape, len(shapes))
+	for name, s := range shapes {
+		if !strings.HasSuffix(name, "num_batches_tracked") {
+			tensors[name] = s
+		}
+	}
+	if opts.Shortcut != 0 && !enumValid(shortcutNames, opts.Shortcut) {
+		return Config{}, fmt.Errorf("detect network: option shortcut: want projection or zero-pad, got %v", opts.Shortcut)
+	}
+	guess := survey(tensors).config(opts)
+	want, err := parameters(guess)
+	if err == nil && differences(want, tensors).count() == 0 {
+		return guess, nil
+	}
+	return Config{}, explain(tensors, guess, want, opts)
+}
+
+// parameters returns the shapes of the network's parameters by name.
+//
+// Errors: those of [Config.Build].
+func parameters(c Config) (map[string]graph.Shape, error) {
+	g, err := c.Build(1, c.InputSize, c.InputSize)
+	if err != nil {
+		return nil, err
+	}
+	shapes := make(map[string]graph.Shape, len(g.Params))
+	for _, p := range g.Params {
+		shapes[p.Name] = p.Type.Shape
+	}
+	return shapes, nil
+}
+
+// memberParameters holds the parameters of every member, in the order of members.
+var memberParameters = sync.OnceValue(func() []map[string]graph.Shape {
+	all := make([]map[string]graph.Shape, len(members))
+	for i, m := range members {
+		p, err := parameters(m)
+		if err != nil {
+			panic("resnet: bug: " + err.Error())
+		}
+		all[i] = p
+	}
+	return all
+})
+
+// diff counts how tensors differ from the parameters of a network.
+type diff struct{ missing, unexpected, mismatched, fitting int }
+
+func (d diff) count() int { return d.missing + d.unexpected + d.mismatched }
+
+// related reports whether at least one tensor has the name of a parameter.
+func (d diff) related() bool { return d.fitting+d.mismatched > 0 }
+
+func differences(want, got map[string]graph.Shape) diff {
+	var d diff
+	for name, w := range want {
+		g, ok := got[name]
+		switch {
+		case !ok:
+			d.missing++
+		case g != w:
+			d.mismatched++
+		default:
+			d.fitting++
+		}
+	}
+	d.unexpected = len(got) - d.mismatched - d.fitting
+	return d
+}
+
+// explain makes the error for tensors that guess does not fit; want is nil when guess is no valid network. It holds
+// the tensors against the guess and against every member, and reports on the one that differs least.
+func explain(tensors map[string]graph.Shape, guess Config, want map[string]graph.Shape, opts DetectOptions) error {
+	e := &DetectError{Tensors: len(tensors)}
+	network, least := Config{}, math.MaxInt
+	for i, m := range members {
+		if m.StrideOn1x1 != (opts.StrideOn1x1 && m.Block == Bottleneck) || opts.Shortcut != 0 && m.Shortcut != opts.Shortcut {
+			continue
+		}
+		w := memberParameters()[i]
+		if max(len(w)-len(tensors), len(tensors)-len(w)) >= least { // it has at least as many differences
+			continue
+		}
+		m.InChannels, m.Classes = guess.InChannels, guess.Classes
+		w = withFreeShapes(w, m)
+		if d := differences(w, tensors); d.related() && d.count() < least {
+			network, least = m, d.count()
+			e.Nearest, e.want = m.Name, w
+		}
+	}
+	if want != nil {
+		if d := differences(want, tensors); d.related() && d.count() < least {
+			network, e.want = guess, want
+		}
+	}
+	e.Network = network.Name
+	e.compare(tensors)
+	return e
+}
+
+// withFreeShapes returns the parameters of a member with those that depend on the numbers of classes and of input
+// channels as c has them.
+func withFreeShapes(member map[string]graph.Shape, c Config) map[string]graph.Shape {
+	shapes := maps.Clone(member)
+	for _, name := range []string{"fc.weight", "fc.bias"} {
+		shapes[name] = shapes[name].WithDim(0, c.Classes)
+	}
+	shapes["conv1.weight"] = shapes["conv1.weight"].WithDim(1, c.InChannels)
+	return shapes
+}

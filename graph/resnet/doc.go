@@ -1,0 +1,24 @@
+// Package resnet builds the graphs of the whole ResNet family from one [Config], and finds the Config of a weights
+// file from the names and shapes of its tensors.
+//
+// # The family
+//
+// He et al. 2016 ("Deep residual learning for image recognition"): ImageNet networks of 18 to 152 layers, and the
+// 6n+2 layer networks for CIFAR-10. Xie et al. 2017: ResNeXt. Zagoruyko and Komodakis 2016: wide ResNets, in the form
+// that torchvision gives them. [Names] lists the members; a Config describes any other network of the same pattern.
+//
+// # Names
+//
+// Parameters have the names of torchvision's state dictionaries ("layer2.0.conv1.weight", "fc.bias"), whatever a file
+// calls them. The nodes of a graph are named after their parameters:
+//
+//	input                        the picture, [N,InChannels,H,W]
+//	conv1, bn1, relu, maxpool    the stem; the CIFAR stem has no maxpool
+//	layerS.B.convI, .bnI         convolution I of block B (from 0) of stage S (from 1)
+//	layerS.B.reluI               ReLU after bnI, or for the last I after the shortcut add
+//	layerS.B.downsample.0, .1    1×1 convolution and batch norm of a projection shortcut
+//	layerS.B.shortcut.subsample  the steps of a parameter-free shortcut, each only where it does something
+//	layerS.B.shortcut.pad
+//	layerS.B.add                 the shortcut add
+//	avgpool, flatten, fc         the head; fc is the output, the logits [N,Classes]
+package resnet

@@ -1,0 +1,110 @@
+package resnet
+
+import "fmt"
+
+// Block is the kind of residual block. The zero value is invalid.
+type Block uint8
+
+// The kinds of blocks.
+const (
+	_          Block = iota
+	Basic            // two 3×3 convolutions; as wide outside as inside
+	Bottleneck       // 1×1, 3×3, 1×1 convolutions; four times as wide outside as the stage's width
+)
+
+// Expansion is the number of a block's output channels per channel of its stage's width: 1 or 4.
+func (b Block) Expansion() int {
+	if b == Bottleneck {
+		return 4
+	}
+	return 1
+}
+
+// convs is the number of convolutions on the residual path.
+func (b Block) convs() int {
+	if b == Bottleneck {
+		return 3
+	}
+	return 2
+}
+
+// Stem is what stands before the first stage. The zero value is invalid.
+type Stem uint8
+
+// The stems.
+const (
+	_            Stem = iota
+	ImageNetStem      // 7×7 convolution of stride 2, then 3×3 max-pool of stride 2
+	CIFARStem         // 3×3 convolution of stride 1
+)
+
+// Shortcut is what a shortcut does where the block changes the shape. The zero value is invalid.
+type Shortcut uint8
+
+// The shortcuts. Where the shape stays, all of them are the identity.
+const (
+	_          Shortcut = iota
+	Projection          // option B of He et al. 2016: 1×1 convolution and batch norm
+	ZeroPad             // option A: every second row and column, and channels of zeros, half of them on each side
+)
+
+var (
+	blockNames    = []string{Basic: "basic", Bottleneck: "bottleneck"}
+	stemNames     = []string{ImageNetStem: "imagenet", CIFARStem: "cifar"}
+	shortcutNames = []string{Projection: "projection", ZeroPad: "zero-pad"}
+)
+
+// String returns "basic" or "bottleneck".
+func (b Block) String() string { return enumString("block", blockNames, b) }
+
+// String returns "imagenet" or "cifar".
+func (s Stem) String() string { return enumString("stem", stemNames, s) }
+
+// String returns "projection" or "zero-pad".
+func (s Shortcut) String() string { return enumString("shortcut", shortcutNames, s) }
+
+// MarshalText returns the name. Errors: b is invalid.
+func (b Block) MarshalText() ([]byte, error) { return enumText("block", blockNames, b) }
+
+// MarshalText returns the name. Errors: s is invalid.
+func (s Stem) MarshalText() ([]byte, error) { return enumText("stem", stemNames, s) }
+
+// MarshalText returns the name. Errors: s is invalid.
+func (s Shortcut) MarshalText() ([]byte, error) { return enumText("shortcut", shortcutNames, s) }
+
+// UnmarshalText is the inverse of [Block.MarshalText].
+func (b *Block) UnmarshalText(text []byte) error { return parseEnum("block", blockNames, text, b) }
+
+// UnmarshalText is the inverse of [Stem.MarshalText].
+func (s *Stem) UnmarshalText(text []byte) error { return parseEnum("stem", stemNames, text, s) }
+
+// UnmarshalText is the inverse of [Shortcut.MarshalText].
+func (s *Shortcut) UnmarshalText(text []byte) error {
+	return parseEnum("shortcut", shortcutNames, text, s)
+}
+
+func enumValid[E ~uint8](names []string, e E) bool { return e > 0 && int(e) < len(names) }
+
+func enumString[E ~uint8](kind string, names []string, e E) string {
+	if enumValid(names, e) {
+		return names[e]
+	}
+	return fmt.Sprintf("%s(%d)", kind, uint8(e))
+}
+
+func enumText[E ~uint8](kind string, names []string, e E) ([]byte, error) {
+	if !enumValid(names, e) {
+		return nil, fmt.Errorf("marshal %s: invalid value %d", kind, uint8(e))
+	}
+	return []byte(names[e]), nil
+}
+
+func parseEnum[E ~uint8](kind string, names []string, text []byte, e *E) error {
+	for i, n := range names {
+		if i > 0 && n == string(text) {
+			*e = E(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("parse %s: want %s or %s, got %.40q", kind, names[1], names[2], text)
+}

@@ -1,0 +1,117 @@
+package resnet
+
+import (
+	"errors"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// randomConfig draws a valid network whose open choices are those that Detect makes.
+func randomConfig(r *rand.Rand) Config {
+	c := Config{
+		Block: Basic, Stem: ImageNetStem, Shortcut: Projection, Groups: 1, WidthPerGroup: 64,
+		StemWidth: 1 + r.IntN(40), InChannels: 1 + r.IntN(5), Classes: 1 + r.IntN(20), InputSize: 224, Epsilon: 1e-5,
+	}
+	stages := 1 + r.IntN(MaxStages)
+	for s := range stages {
+		c.Depths[s] = 1 + r.IntN(6)
+		c.Widths[s] = 1 + r.IntN(50)
+	}
+	if r.IntN(2) == 0 {
+		c.Block = Bottleneck
+		c.Groups = 1 + r.IntN(5)
+		unit := []int{1, 2, 4, 8, 16, 32, 64}[r.IntN(7)] // of the widths, so that width·widthPerGroup/64 is a whole number
+		c.WidthPerGroup = 64 / unit * (1 + r.IntN(4))
+		for s := range stages {
+			c.Widths[s] *= unit
+		}
+	}
+	if r.IntN(2) == 0 {
+		c.Stem, c.InputSize = CIFARStem, 32
+		if stages == MaxStages {
+			c.PoolKernel = 4
+		}
+	}
+	if r.IntN(3) == 0 {
+		c.Shortcut = ZeroPad
+		in := c.StemWidth
+		for s := range stages { // widths that do not fall
+			for c.outWidth(s) < in {
+				c.Widths[s] *= 2
+			}
+			in = c.outWidth(s)
+		}
+		if stages == 1 && c.StemWidth == in {
+			c.Shortcut = Projection
+		}
+	}
+	c.Name = c.CanonicalName()
+	return c
+}
+
+func TestDetectFindsRandomNetworks(t *testing.T) {
+	kinds := map[Block]int{}
+	for seed := range uint64(400) {
+		c := randomConfig(rand.New(rand.NewPCG(seed, 1)))
+		got, err := Detect(mustParameters(t, c), DetectOptions{})
+		if err != nil || got != c {
+			t.Errorf("seed %d: got\n%+v, %v, want\n%+v", seed, got, err, c)
+		}
+		kinds[c.Block]++
+	}
+	if kinds[Basic] < 100 || kinds[Bottleneck] < 100 {
+		t.Errorf("got %v, want at least 100 of each", kinds)
+	}
+}
+
+// TestDetectErrorsAddUp damages random networks in several places. Whatever network the error then speaks of, its lists
+// must turn the parameters of that network into the tensors.
+func TestDetectErrorsAddUp(t *testing.T) {
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 2))
+		tensors := mustParameters(t, randomConfig(r))
+		for _, name := range sortedNames(tensors) {
+			if r.IntN(20) > 0 {
+				continue
+			}
+			s := tensors[name]
+			switch r.IntN(3) {
+			case 0:
+				delete(tensors, name)
+			case 1:
+				tensors["layer2.7."+name] = s
+			case 2:
+				tensors[name] = s.WithDim(0, s.Dim(0)+1)
+			}
+		}
+		tensors["extra"] = graph.NewShape(1)
+		_, err := Detect(tensors, DetectOptions{})
+		var de *DetectError
+		if !errors.As(err, &de) {
+			t.Fatalf("seed %d: got %v, want a *DetectError", seed, err)
+		}
+		if de.Network == "" || de.Nearest == "" || de.Tensors != len(tensors) {
+			t.Errorf("seed %d: got network %q, nearest %q, %d tensors, want two names and %d", seed, de.Network, de.Nearest, de.Tensors, len(tensors))
+		}
+		for _, n := range de.Missing {
+			if _, ok := tensors[n]; ok {
+				t.Errorf("seed %d: %s is there but is said to be missing", seed, n)
+			}
+		}
+		for _, n := range de.Unexpected {
+			if _, ok := tensors[n]; !ok {
+				t.Errorf("seed %d: %s is said to be left over but is not there", seed, n)
+			}
+		}
+		for _, m := range de.Mismatched {
+			if tensors[m.Name] != m.Got || m.Want == m.Got {
+				t.Errorf("seed %d: %+v, but the tensor is %v", seed, m, tensors[m.Name])
+			}
+		}
+		if len(de.Unexpected) == 0 {
+			t.Errorf("seed %d: the extra tensor is not left over: %v", seed, err)
+		}
+	}
+}

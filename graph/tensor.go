@@ -1,0 +1,74 @@
+package graph
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"unsafe"
+)
+
+// Tensor is a tensor in host memory: row-major without padding, elements little-endian. The data may lie in a
+// read-only file mapping, so it must not be written to unless the caller made it.
+type Tensor struct {
+	Type TensorType
+	Data []byte // len(Data) == Type.SizeBytes()
+}
+
+// NewTensor makes a zeroed tensor.
+func NewTensor(t TensorType) *Tensor {
+	if t.DType.SizeBytes() == 4 { // aligned for Float32s
+		f := make([]float32, t.Shape.Elems())
+		return &Tensor{t, bytesOf(f)}
+	}
+	return &Tensor{t, make([]byte, t.SizeBytes())}
+}
+
+// FromFloat32s makes a float32 tensor of the given shape over data, which it takes over.
+//
+// Errors: a *[ShapeError] when the shape has not len(data) elements.
+func FromFloat32s(s Shape, data []float32) (*Tensor, error) {
+	if s.Elems() != len(data) {
+		return nil, &ShapeError{Attr: "data", Want: fmt.Sprintf("%d elements for shape %v", s.Elems(), s), Got: fmt.Sprint(len(data))}
+	}
+	t := &Tensor{Type: TensorType{Float32, s}, Data: bytesOf(data)}
+	if !hostIsLittleEndian {
+		swap32(t.Data)
+	}
+	return t, nil
+}
+
+// Float32s returns the elements of a float32 tensor: a view of Data where the host's byte order and the alignment
+// allow it, else a copy. Treat it as read-only. It panics for another element type.
+func (t *Tensor) Float32s() []float32 {
+	if t.Type.DType != Float32 {
+		panic(fmt.Sprintf("graph: bug: Float32s of a %v tensor", t.Type))
+	}
+	n := len(t.Data) / 4
+	if n == 0 {
+		return nil
+	}
+	p := unsafe.Pointer(unsafe.SliceData(t.Data))
+	if hostIsLittleEndian && uintptr(p)%4 == 0 {
+		return unsafe.Slice((*float32)(p), n)
+	}
+	out := make([]float32, n)
+	for i := range out {
+		out[i] = math.Float32frombits(binary.LittleEndian.Uint32(t.Data[4*i:]))
+	}
+	return out
+}
+
+var hostIsLittleEndian = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+func bytesOf(f []float32) []byte {
+	if len(f) == 0 {
+		return []byte{}
+	}
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(f))), 4*len(f))
+}
+
+func swap32(b []byte) {
+	for i := 0; i+4 <= len(b); i += 4 {
+		binary.BigEndian.PutUint32(b[i:], binary.LittleEndian.Uint32(b[i:]))
+	}
+}

@@ -1,0 +1,248 @@
+package weights
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+	"sync"
+
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// The formats that [File.Format] reports.
+const (
+	FormatSafetensors   = "safetensors"
+	FormatPyTorchZip    = "pytorch-zip"
+	FormatPyTorchLegacy = "pytorch-legacy"
+)
+
+// maxTensors bounds the number of tensors of a file; ResNet-1202 has about 7,200.
+const maxTensors = 1 << 16
+
+// File is an open weights file. Its methods may be called by several goroutines at once.
+type File struct {
+	name     string
+	format   string
+	data     []byte
+	metadata map[string]string
+	names    []string // sorted
+	tensors  map[string]*tensor
+	refused  map[string]string // entries of the state dict that are no tensor we can read, and why
+	opaque   []string
+
+	mu    sync.RWMutex // held for reading while data is read, for writing to unmap it
+	unmap func() error
+	open  bool
+}
+
+// Info describes a stored tensor.
+type Info struct {
+	Name   string
+	DType  string // PyTorch's name of the element type, for example "float16" or "int64"
+	Shape  graph.Shape
+	Offset int64 // where the first element lies in the file, in bytes; -1 when it is compressed
+	// SizeBytes is the size of the elements as stored, each counted once for each position of the tensor.
+	SizeBytes int64
+}
+
+// Options say how to open a file where the content leaves a choice. The zero value is what [Open] uses.
+type Options struct {
+	// StateDict is the path of the state dict in a checkpoint that holds several, for example "state_dict_ema" or
+	// "ema.state_dict". Empty means: the only one there is.
+	StateDict string
+}
+
+// Open opens a weights file of any of the formats of the package and checks its structure. Close it after use.
+//
+// # Errors
+//
+// A [*FormatError] for whatever is wrong with the content; an *fs.PathError when the file cannot be read.
+func Open(path string) (*File, error) { return Options{}.Open(path) }
+
+// OpenBytes is [Open] for the content of a file, which must not change until Close; name stands for the path in errors.
+func OpenBytes(name string, data []byte) (*File, error) { return Options{}.OpenBytes(name, data) }
+
+// Open is the function [Open] with options.
+func (o Options) Open(path string) (*File, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open weights: %w", err)
+	}
+	defer func() { _ = f.Close() }() // only read from
+	st, err := f.Stat()
+	if err != nil {
+		return nil, fmt.Errorf("open weights: %w", err)
+	}
+	if !st.Mode().IsRegular() {
+		return nil, fmt.Errorf("open weights %q: want a regular file, got %v", path, st.Mode().Type())
+	}
+	if st.Size() == 0 || st.Size() > math.MaxInt {
+		return o.OpenBytes(path, nil)
+	}
+	data, unmap, err := mapFile(f, st.Size())
+	if err != nil {
+		return nil, fmt.Errorf("open weights: %w", err)
+	}
+	w, err := o.OpenBytes(path, data)
+	if err != nil {
+		return nil, errors.Join(err, unmap())
+	}
+	w.unmap = unmap
+	return w, nil
+}
+
+// OpenBytes is the function [OpenBytes] with options.
+func (o Options) OpenBytes(name string, data []byte) (*File, error) {
+	f := &File{name: name, data: data, tensors: map[string]*tensor{}, open: true}
+	if err := guard(func() error { return f.parse(o) }); err != nil {
+		return nil, f.fail(err)
+	}
+	for n := range f.tensors {
+		f.names = append(f.names, n)
+	}
+	sort.Strings(f.names)
+	return f, nil
+}
+
+// parse finds out the format and reads the structure.
+func (f *File) parse(o Options) error {
+	d := f.data
+	switch {
+	case len(d) == 0:
+		return bad(0, 0, "the file is empty")
+	case len(d) > 8 && d[8] == '{', filepath.Ext(f.name) == ".safetensors" && !isPickle(d) && !isZip(d) && hint(d) == "":
+		f.format = FormatSafetensors
+		if o.StateDict != "" {
+			return bad(0, 0, "state dict %q: a safetensors file holds one state dict without a name", o.StateDict)
+		}
+		return f.parseSafetensors()
+	case isZip(d):
+		f.format = FormatPyTorchZip
+		return f.parseTorchZip(o)
+	case isPickle(d):
+		f.format = FormatPyTorchLegacy
+		return f.parseTorchLegacy(o)
+	}
+	if h := hint(d); h != "" {
+		return bad(0, 0, "want safetensors or a PyTorch file, got %s", h)
+	}
+	return bad(0, int64(min(len(d), 16)), "want safetensors or a PyTorch file, got a file that begins with %q", d[:min(len(d), 16)])
+}
+
+func isZip(d []byte) bool { return bytes.HasPrefix(d, []byte("PK\x03\x04")) }
+
+// isPickle recognises the first pickle of the legacy format: the opcode PROTO, or the magic number as text, which is
+// how protocols 0 and 1 write it.
+func isPickle(d []byte) bool {
+	return len(d) > 2 && d[0] == opProto && d[1] <= maxProtocol || bytes.HasPrefix(d, []byte("L"+legacyMagic))
+}
+
+// hint names what a file is that people take for weights.
+func hint(d []byte) string {
+	for _, h := range []struct {
+		at    int
+		magic string
+		what  string
+	}{
+		{0, "version https://git-lfs", "a Git LFS pointer: fetch the file itself"},
+		{0, "\x1f\x8b", "a gzip file: decompress it first"},
+		{0, "\x28\xb5\x2f\xfd", "a zstd file: decompress it first"},
+		{0, "\x89HDF\r\n\x1a\n", "an HDF5 file, such as Keras writes"},
+		{0, "GGUF", "a GGUF file"},
+		{0, "\x93NUMPY", "a NumPy array"},
+		{0, "<", "a web page"},
+		{257, "ustar", "a tar archive: PyTorch before 0.1.10 wrote such files, which have to be converted by loading and saving them with PyTorch"},
+	} {
+		if len(d) >= h.at+len(h.magic) && string(d[h.at:h.at+len(h.magic)]) == h.magic {
+			return h.what
+		}
+	}
+	return ""
+}
+
+// fail puts the file's name into the error.
+func (f *File) fail(err error) error {
+	var fe *FormatError
+	if errors.As(err, &fe) {
+		c := *fe
+		c.File = f.name
+		if c.Start < 0 || c.End <= c.Start {
+			c.Start, c.End = 0, 0
+		}
+		return &c
+	}
+	if errors.Is(err, errShrunk) {
+		return &FormatError{File: f.name, Problem: "the file changed", Err: err}
+	}
+	return fmt.Errorf("read weights %q: %w", f.name, err)
+}
+
+// Format is "safetensors", "pytorch-zip" or "pytorch-legacy".
+func (f *File) Format() string { return f.format }
+
+// Names returns the names of all tensors as they are in the file, sorted.
+func (f *File) Names() []string { return slices.Clone(f.names) }
+
+// Info describes a tensor; ok is false when the file has none of that name.
+func (f *File) Info(name string) (info Info, ok bool) {
+	t, ok := f.tensors[name]
+	if !ok {
+		return Info{}, false
+	}
+	return t.info(name), true
+}
+
+// Shapes returns the shapes of all tensors with floating-point or integer elements, by their names in the file.
+func (f *File) Shapes() map[string]graph.Shape {
+	m := make(map[string]graph.Shape, len(f.tensors))
+	for n, t := range f.tensors {
+		if t.dtype.isFloat() || t.dtype.isInt() {
+			m[n] = t.shape
+		}
+	}
+	return m
+}
+
+// Metadata returns the __metadata__ of a safetensors file, and nil for other formats or when there is none.
+func (f *File) Metadata() map[string]string {
+	if f.metadata == nil {
+		return nil
+	}
+	m := make(map[string]string, len(f.metadata))
+	for k, v := range f.metadata {
+		m[k] = v
+	}
+	return m
+}
+
+// Uninterpreted lists, sorted and for people to read, what the state dict holds besides tensors and the Python
+// classes and functions that a PyTorch file mentions and that this package did not interpret. Nothing of it was executed.
+func (f *File) Uninterpreted() []string {
+	out := slices.Clone(f.opaque)
+	for n, why := range f.refused {
+		out = append(out, fmt.Sprintf("entry %s: %s", quote(n), why))
+	}
+	sort.Strings(out)
+	return out
+}
+
+// Close releases the file. Tensors that were read stay valid. A second Close does nothing.
+func (f *File) Close() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.open, f.data = false, nil
+	if f.unmap == nil {
+		return nil
+	}
+	unmap := f.unmap
+	f.unmap = nil
+	if err := unmap(); err != nil {
+		return fmt.Errorf("close weights %q: %w", f.name, err)
+	}
+	return nil
+}

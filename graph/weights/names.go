@@ -1,0 +1,236 @@
+package weights
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// Scheme is the convention by which a file names the tensors of a ResNet.
+type Scheme string
+
+// The schemes that [Canonical] knows. Plain ResNets have the same names in timm as in torchvision, so such files are
+// reported as torchvision; timm is reported for names that only its variants have (deep stems, average-pooled
+// shortcuts, attention), which stay untranslated.
+const (
+	SchemeTorchvision Scheme = "torchvision"
+	SchemeTimm        Scheme = "timm"
+	SchemeHuggingFace Scheme = "huggingface" // transformers: ResNetModel, ResNetForImageClassification
+	SchemeCIFAR       Scheme = "cifar"       // akamaster, kuangliu: linear.*, shortcut.0.*, shortcut.1.*
+)
+
+// Names maps canonical names, which are torchvision's, to the names in a file:
+//
+//	conv1.weight, bn1.{weight,bias,running_mean,running_var}, fc.{weight,bias}
+//	layer{1..4}.{block}.conv{1,2,3}.weight, layer{1..4}.{block}.bn{1,2,3}.*
+//	layer{1..4}.{block}.downsample.0.weight, layer{1..4}.{block}.downsample.1.*
+type Names struct {
+	Scheme Scheme
+	// Prefix is what all names had in common before the scheme's names, for example "module.".
+	Prefix string
+	// ToFile has every tensor that is not in Ignored. Names that the scheme does not know stand under themselves
+	// without the prefix, so that whoever builds the network can list what is left over.
+	ToFile map[string]string
+	// Ignored are names in the file of tensors that mean nothing at inference (num_batches_tracked), sorted.
+	Ignored []string
+}
+
+// wrapperPrefixes are put before all names by what a model was wrapped in when it was saved.
+var wrapperPrefixes = []string{"module.", "_orig_mod.", "model.", "net.", "network.", "backbone.", "state_dict."}
+
+// Canonical finds the naming scheme of a state dict and translates its names. Prefixes such as "module." are taken
+// off only when all names share them. shapes is what [File.Shapes] returns.
+//
+// # Errors
+//
+// The names belong to no scheme, to two schemes at once, or two of them mean the same tensor.
+func Canonical(shapes map[string]graph.Shape) (Names, error) {
+	n := Names{ToFile: make(map[string]string, len(shapes))}
+	inFile := make([]string, 0, len(shapes))
+	for name := range shapes {
+		inFile = append(inFile, name)
+	}
+	sort.Strings(inFile)
+	if len(inFile) == 0 {
+		return n, errors.New("translate tensor names: the file has no tensors")
+	}
+	n.Prefix = commonPrefix(inFile)
+	short := make([]string, 0, len(inFile))
+	for _, name := range inFile {
+		s := name[len(n.Prefix):]
+		if s == "num_batches_tracked" || strings.HasSuffix(s, ".num_batches_tracked") {
+			n.Ignored = append(n.Ignored, name)
+			continue
+		}
+		short = append(short, s)
+	}
+	var err error
+	if n.Scheme, err = detectScheme(short); err != nil {
+		return n, err
+	}
+	for _, s := range short {
+		c := s
+		if t, ok := translate(n.Scheme, s); ok {
+			c = t
+		}
+		if other, taken := n.ToFile[c]; taken {
+			return n, fmt.Errorf("translate tensor names: %s and %s are both %s", quote(other), quote(n.Prefix+s), quote(c))
+		}
+		n.ToFile[c] = n.Prefix + s
+	}
+	return n, nil
+}
+
+// commonPrefix is the longest chain of wrapper prefixes that all names share.
+func commonPrefix(names []string) string {
+	prefix := ""
+	for {
+		i := slices.IndexFunc(wrapperPrefixes, func(w string) bool {
+			for _, n := range names {
+				if !strings.HasPrefix(n, prefix+w) {
+					return false
+				}
+			}
+			return true
+		})
+		if i < 0 {
+			return prefix
+		}
+		prefix += wrapperPrefixes[i]
+	}
+}
+
+// A sign is a name that only one scheme has.
+var signs = []struct {
+	scheme Scheme
+	name   *regexp.Regexp
+}{
+	{SchemeHuggingFace, regexp.MustCompile(`^(resnet\.)?(embedder\.embedder|encoder\.stages\.\d+)\.`)},
+	{SchemeCIFAR, regexp.MustCompile(`^linear\.(weight|bias)$|^layer\d+\.\d+\.shortcut\.[01]\.`)},
+	{SchemeTimm, regexp.MustCompile(`^conv1\.\d+\.|^layer\d+\.\d+\.(se|aa|attn|conv2\.(conv|bn|fc|proj))\b|^layer\d+\.\d+\.downsample\.2\.`)},
+	{SchemeTorchvision, regexp.MustCompile(`^fc\.(weight|bias)$|^layer\d+\.\d+\.downsample\.[01]\.`)},
+}
+
+// common is a name that the schemes but Hugging Face's share.
+var common = regexp.MustCompile(`^(conv1\.weight|bn1\.|layer\d+\.\d+\.(conv|bn)\d)`)
+
+func detectScheme(names []string) (Scheme, error) {
+	example := map[Scheme]string{} // the first name that speaks for a scheme
+	hasCommon := ""
+	for _, n := range names {
+		for _, s := range signs {
+			if _, ok := example[s.scheme]; !ok && s.name.MatchString(n) {
+				example[s.scheme] = n
+			}
+		}
+		if hasCommon == "" && common.MatchString(n) {
+			hasCommon = n
+		}
+	}
+	if _, ok := example[SchemeTimm]; ok {
+		delete(example, SchemeTorchvision) // timm's names include torchvision's
+	}
+	if hasCommon != "" && example[SchemeHuggingFace] != "" {
+		example[SchemeTorchvision] = hasCommon
+	}
+	// A file may mix fc.* with shortcut.*: that is still the CIFAR family, unless it has both spellings of one thing.
+	if cifar := example[SchemeCIFAR]; cifar != "" && len(example) == 2 && example[SchemeTorchvision] != "" && !bothSpellings(names) {
+		delete(example, SchemeTorchvision)
+	}
+	switch {
+	case len(example) > 1:
+		var found []string
+		for s, n := range example {
+			found = append(found, fmt.Sprintf("%s (%s)", s, quote(n)))
+		}
+		sort.Strings(found)
+		return "", fmt.Errorf("translate tensor names: the names fit several schemes: %s", strings.Join(found, ", "))
+	case len(example) == 1:
+		for s := range example {
+			return s, nil
+		}
+	case hasCommon != "":
+		return SchemeTorchvision, nil // a trunk without classifier and projections
+	}
+	return "", fmt.Errorf("translate tensor names: want the names of a ResNet (torchvision, timm, Hugging Face, cifar), got %s", list(names, 5))
+}
+
+// bothSpellings reports whether there are linear.* and fc.*, or shortcut.* and downsample.*, at once.
+func bothSpellings(names []string) bool {
+	has := func(part string) bool {
+		return slices.ContainsFunc(names, func(n string) bool { return strings.Contains("."+n, part) })
+	}
+	return has(".linear.") && has(".fc.") || has(".shortcut.") && has(".downsample.")
+}
+
+// list names the first few, and says how many more there are.
+func list(names []string, limit int) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	var q []string
+	for _, n := range names[:min(limit, len(names))] {
+		q = append(q, quote(n))
+	}
+	s := strings.Join(q, ", ")
+	if more := len(names) - limit; more > 0 {
+		s += fmt.Sprintf(" and %d more", more)
+	}
+	return s
+}
+
+var (
+	hfStem     = regexp.MustCompile(`^(?:resnet\.)?embedder\.embedder\.(convolution|normalization)\.(\w+)$`)
+	hfLayer    = regexp.MustCompile(`^(?:resnet\.)?encoder\.stages\.(\d{1,4})\.layers\.(\d{1,6})\.layer\.(\d{1,4})\.(convolution|normalization)\.(\w+)$`)
+	hfShortcut = regexp.MustCompile(`^(?:resnet\.)?encoder\.stages\.(\d{1,4})\.layers\.(\d{1,6})\.shortcut\.(convolution|normalization)\.(\w+)$`)
+	hfHead     = regexp.MustCompile(`^classifier\.1\.(weight|bias)$`)
+
+	cifarHead     = regexp.MustCompile(`^linear\.(weight|bias)$`)
+	cifarShortcut = regexp.MustCompile(`^(layer\d+\.\d+)\.shortcut\.([01]\.\w+)$`)
+)
+
+// translate returns the canonical name; ok is false when the scheme does not know the name or does not change it.
+func translate(s Scheme, name string) (canonical string, ok bool) {
+	switch s {
+	case SchemeHuggingFace:
+		return translateHuggingFace(name)
+	case SchemeCIFAR:
+		if m := cifarHead.FindStringSubmatch(name); m != nil {
+			return "fc." + m[1], true
+		}
+		if m := cifarShortcut.FindStringSubmatch(name); m != nil {
+			return m[1] + ".downsample." + m[2], true
+		}
+	}
+	return "", false
+}
+
+// translateHuggingFace counts stages and layers from 1, as torchvision does, where transformers counts from 0.
+func translateHuggingFace(name string) (canonical string, ok bool) {
+	if m := hfStem.FindStringSubmatch(name); m != nil {
+		return map[string]string{"convolution": "conv1.", "normalization": "bn1."}[m[1]] + m[2], true
+	}
+	if m := hfLayer.FindStringSubmatch(name); m != nil {
+		kind := map[string]string{"convolution": "conv", "normalization": "bn"}[m[4]]
+		return fmt.Sprintf("layer%s.%s.%s%s.%s", oneMore(m[1]), m[2], kind, oneMore(m[3]), m[5]), true
+	}
+	if m := hfShortcut.FindStringSubmatch(name); m != nil {
+		i := map[string]string{"convolution": "0", "normalization": "1"}[m[3]]
+		return fmt.Sprintf("layer%s.%s.downsample.%s.%s", oneMore(m[1]), m[2], i, m[4]), true
+	}
+	if m := hfHead.FindStringSubmatch(name); m != nil {
+		return "fc." + m[1], true
+	}
+	return "", false
+}
+
+func oneMore(digits string) string {
+	n, _ := strconv.Atoi(digits) // at most 4 digits
+	return strconv.Itoa(n + 1)
+}

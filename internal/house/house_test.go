@@ -1,0 +1,210 @@
+package house
+
+import (
+	"encoding/json"
+	"errors"
+	"go/parser"
+	"go/token"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/resnet-run/resnet-run"
+
+// allowed maps each package (or a tree of them, with /...) to the packages of ours that it may import directly.
+// Imports point one way: commands → backends → contract → graph. The longest matching pattern counts.
+var allowed = map[string][]string{
+	"graph":                          {},
+	"graph/...":                      {"graph"},
+	"backend":                        {"graph"},
+	"backend/reference":              {"backend", "graph"},
+	"conformance":                    {"backend", "graph", "graph/resnet", "graph/pass", "backend/reference", "internal/seeded"},
+	"shaders":                        {},
+	"backend/vulkan":                 {"backend", "graph", "shaders", "backend/vulkan/internal/..."},
+	"backend/vulkan/internal/vk":     {},
+	"backend/vulkan/internal/facts":  {"backend/vulkan/internal/vk"},
+	"backend/internal/arena":         {},
+	"backend/vulkan/internal/plan":   {"backend", "backend/internal/arena", "graph", "shaders"},
+	"backend/cpu":                    {"backend", "backend/internal/arena", "graph", "backend/cpu/internal/..."},
+	"backend/cpu/internal/...":       {},
+	"backend/vulkan/internal/vktest": {"backend/vulkan/internal/vk"},
+	"internal/golden":                {"graph", "graph/resnet", "graph/weights", "internal/seeded"},
+	"internal/seeded":                {},
+	"internal/house":                 {},
+	"internal/imaging":               {"internal/imaging/..."},
+	"internal/imaging/...":           {},
+	"internal/model":                 {"graph", "graph/...", "backend/reference", "internal/imaging", "internal/seeded"},
+	"internal/model/pictures":        {},
+	"internal/model/pipeline":        {"graph", "graph/...", "backend", "internal/imaging", "internal/model", "internal/model/pictures"},
+	"internal/model/modeltest":       {"graph", "graph/resnet"},
+	"internal/report":                {"backend", "conformance", "graph", "graph/resnet", "internal/model", "internal/model/pipeline", "internal/imaging"},
+	"tools/...":                      {"internal/imaging"},
+	"internal/cmd/genshaders":        {"shaders"},
+	"internal/cmd/genkernels":        {},
+	"cmd/resnet-run":                 {"graph", "graph/...", "backend", "backend/...", "conformance", "internal/..."},
+}
+
+// helpers are for tests alone: they may import testing, and nothing but tests may import them.
+var helpers = []string{"backend/vulkan/internal/vktest", "internal/model/modeltest"}
+
+type listed struct {
+	ImportPath, Dir string
+	Imports         []string
+	GoFiles         []string
+	CgoFiles        []string
+}
+
+func list(t *testing.T) []listed {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Imports,GoFiles,CgoFiles", module+"/...")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var all []listed
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p listed
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, p)
+	}
+	if len(all) < 10 {
+		t.Fatalf("go list found %d packages only", len(all))
+	}
+	return all
+}
+
+func TestImportsPointOneWay(t *testing.T) {
+	for _, p := range list(t) {
+		pkg := strings.TrimPrefix(p.ImportPath, module+"/")
+		rule := ""
+		for pattern := range allowed {
+			if matches(pattern, pkg) && len(pattern) > len(rule) {
+				rule = pattern
+			}
+		}
+		if rule == "" {
+			t.Errorf("package %s has no rule: say in this test what it may import", pkg)
+			continue
+		}
+		for _, imp := range p.Imports {
+			dep, ours := strings.CutPrefix(imp, module+"/")
+			if slices.Contains(helpers, dep) || dep == "internal/golden" {
+				t.Errorf("package %s imports %s, which is for tests", pkg, dep)
+			}
+			if ours && !anyMatches(allowed[rule], dep) {
+				t.Errorf("package %s imports %s: want only %v", pkg, dep, allowed[rule])
+			}
+			if imp == "testing" && !slices.Contains(helpers, pkg) {
+				t.Errorf("package %s imports testing", pkg)
+			}
+		}
+	}
+}
+
+// TestOnlyOnePackageSeesVulkanGo keeps the unsafe library behind its cover.
+func TestOnlyOnePackageSeesVulkanGo(t *testing.T) {
+	seen := false
+	for _, p := range list(t) {
+		for _, imp := range p.Imports {
+			if imp == "github.com/vulkan-go/vulkan" {
+				seen = true
+				if p.ImportPath != module+"/backend/vulkan/internal/vk" {
+					t.Errorf("%s imports %s", p.ImportPath, imp)
+				}
+			}
+		}
+	}
+	if !seen {
+		t.Error("no package imports vulkan-go: this test looks for the wrong name")
+	}
+}
+
+func anyMatches(patterns []string, pkg string) bool {
+	for _, p := range patterns {
+		if matches(p, pkg) {
+			return true
+		}
+	}
+	return false
+}
+
+func matches(pattern, pkg string) bool {
+	if tree, ok := strings.CutSuffix(pattern, "/..."); ok {
+		return strings.HasPrefix(pkg, tree+"/")
+	}
+	return pattern == pkg
+}
+
+func TestMatches(t *testing.T) {
+	for _, c := range []struct {
+		pattern, pkg string
+		want         bool
+	}{
+		{"graph", "graph", true}, {"graph", "graph/pass", false}, {"graph/...", "graph/pass", true},
+		{"graph/...", "graph", false}, {"graph/...", "graphics/x", false},
+	} {
+		if got := matches(c.pattern, c.pkg); got != c.want {
+			t.Errorf("matches(%q, %q): got %v, want %v", c.pattern, c.pkg, got, c.want)
+		}
+	}
+}
+
+// TestPathsInTheDocumentsExist follows every relative link of the documents at the root.
+func TestPathsInTheDocumentsExist(t *testing.T) {
+	root := filepath.Join("..", "..")
+	link := regexp.MustCompile(`\]\(([^)#:]+)\)|src="([^"]+)"`)
+	found := 0
+	for _, doc := range []string{"README.md", "RATIONALE.md", "CONTRIBUTING.md"} {
+		text, err := os.ReadFile(filepath.Join(root, doc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range link.FindAllStringSubmatch(string(text), -1) {
+			found++
+			if _, err := os.Stat(filepath.Join(root, m[1]+m[2])); err != nil {
+				t.Errorf("%s: %v", doc, err)
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("found %d links only: the pattern is wrong", found)
+	}
+}
+
+// TestFilesAreShortAndPackagesDocumented: files have at most 500 lines unless generated, every package has a comment.
+func TestFilesAreShortAndPackagesDocumented(t *testing.T) {
+	for _, p := range list(t) {
+		documented := false
+		for _, name := range append(p.GoFiles, p.CgoFiles...) {
+			path := filepath.Join(p.Dir, name)
+			src, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := parser.ParseFile(token.NewFileSet(), path, src, parser.ParseComments|parser.PackageClauseOnly)
+			if err != nil {
+				t.Fatal(err)
+			}
+			documented = documented || f.Doc != nil
+			if lines := strings.Count(string(src), "\n"); lines > 500 && !strings.HasPrefix(string(src), "// Code generated ") {
+				t.Errorf("%s has %d lines, want at most 500", path, lines)
+			}
+		}
+		if !documented {
+			t.Errorf("package %s has no package comment", p.ImportPath)
+		}
+	}
+}

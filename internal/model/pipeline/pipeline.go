@@ -1,0 +1,208 @@
+// Package pipeline moves pictures through a model: goroutines decode and preprocess them into batches, and while a
+// batch is on the device the next ones fill. Results come in the order of the pictures, and memory is bounded by the number
+// of batches in flight, whatever the number of pictures.
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/resnet-run/resnet-run/internal/imaging"
+	"github.com/resnet-run/resnet-run/internal/model/pictures"
+)
+
+// batchesInFlight: one on the device, one full and waiting, one filling.
+const batchesInFlight = 3
+
+// Result is what became of one picture.
+type Result struct {
+	Picture pictures.Picture
+	Logits  []float32 // one for each class; nil on an error
+	Err     error     // about this picture alone
+}
+
+// Times says where the time of [Run] went.
+type Times struct {
+	Wall    time.Duration // from the first picture to the last result
+	Backend time.Duration // writing inputs, running, reading outputs; part of Wall
+	Waiting time.Duration // the device idle because no batch was full; part of Wall
+	Compile time.Duration // compiling executables for smaller batches; part of Wall
+	// Decode and Preprocess run beside the device; they are summed over all workers.
+	Decode, Preprocess time.Duration
+	Workers            int
+}
+
+// batch is a group of pictures on their way.
+type batch struct {
+	pictures []pictures.Picture
+	data     []float32 // room for a full batch
+	errs     []error
+	filling  sync.WaitGroup
+}
+
+// job is one place of a batch to fill.
+type job struct {
+	b *batch
+	i int
+}
+
+type flow struct {
+	r                  *Runner
+	opts               imaging.DecodeOptions
+	jobs               chan job
+	ready              chan *batch // in order, perhaps not filled yet
+	free               chan []float32
+	decode, preprocess atomic.Int64
+}
+
+// Run classifies the pictures and hands each result to emit, in order, from the calling goroutine. A picture that
+// cannot be read is a result with an error; Run itself fails when the device does, when emit does, or when ctx ends. All
+// goroutines have ended when it returns, but for one blocked in a read of standard input or a named pipe.
+func Run(ctx context.Context, r *Runner, list []pictures.Picture, opts imaging.DecodeOptions, emit func(Result) error) (Times, error) {
+	start, compiled := time.Now(), r.compiled
+	workers := max(1, min(runtime.GOMAXPROCS(0), len(list)))
+	ctx, cancel := context.WithCancel(ctx)
+	f := &flow{r: r, opts: opts, jobs: make(chan job), ready: make(chan *batch, batchesInFlight), free: make(chan []float32, batchesInFlight)}
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() { f.feed(ctx, list) })
+	for range workers {
+		wg.Go(func() {
+			for j := range f.jobs {
+				f.fill(ctx, j)
+			}
+		})
+	}
+	var t Times
+	err := f.drain(ctx, &t, emit)
+	t.Wall, t.Workers = time.Since(start), workers
+	t.Compile = r.compiled - compiled
+	t.Backend -= t.Compile
+	t.Decode, t.Preprocess = time.Duration(f.decode.Load()), time.Duration(f.preprocess.Load())
+	return t, err
+}
+
+// feed deals the pictures out to the workers, batch by batch, as buffers come free.
+func (f *flow) feed(ctx context.Context, list []pictures.Picture) {
+	defer close(f.jobs)
+	defer close(f.ready)
+	for made := 0; len(list) > 0 && ctx.Err() == nil; {
+		n := min(f.r.batch, len(list))
+		b := &batch{pictures: list[:n], errs: make([]error, n)}
+		list = list[n:]
+		if made < batchesInFlight {
+			b.data = make([]float32, f.r.batch*f.r.elems())
+			made++
+		} else {
+			select {
+			case b.data = <-f.free:
+			case <-ctx.Done():
+				return
+			}
+		}
+		b.filling.Add(n)
+		f.ready <- b // has room: there are no more batches than places
+		for i := range n {
+			select {
+			case f.jobs <- job{b, i}:
+			case <-ctx.Done():
+				b.errs[i] = ctx.Err()
+				b.filling.Done()
+			}
+		}
+	}
+}
+
+// fill decodes one picture into its place.
+func (f *flow) fill(ctx context.Context, j job) {
+	defer j.b.filling.Done()
+	j.b.errs[j.i] = func() error {
+		p := j.b.pictures[j.i]
+		if p.Err != nil {
+			return p.Err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		start := time.Now()
+		file, err := p.Open(ctx)
+		if err != nil {
+			return err
+		}
+		img, err := imaging.Decode(file, p.Name, f.opts)
+		err = errors.Join(err, file.Close())
+		decoded := time.Now()
+		f.decode.Add(int64(decoded.Sub(start)))
+		if err != nil {
+			return err
+		}
+		n := f.r.elems()
+		err = f.r.model.Preprocess.Apply(img, j.b.data[j.i*n:(j.i+1)*n])
+		f.preprocess.Add(int64(time.Since(decoded)))
+		return err
+	}()
+}
+
+// drain runs the batches in order.
+func (f *flow) drain(ctx context.Context, t *Times, emit func(Result) error) error {
+	for {
+		start := time.Now()
+		b, ok := <-f.ready
+		if !ok {
+			return ctx.Err()
+		}
+		b.filling.Wait()
+		t.Waiting += time.Since(start)
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		start = time.Now()
+		logits, err := f.infer(ctx, b)
+		t.Backend += time.Since(start)
+		if err != nil {
+			return err
+		}
+		for i, p := range b.pictures {
+			r := Result{Picture: p, Err: b.errs[i]}
+			if r.Err == nil {
+				r.Logits, logits = logits[0], logits[1:]
+			}
+			if err := emit(r); err != nil {
+				return err
+			}
+		}
+		f.free <- b.data // has room: the buffer came from there or was one of the first
+	}
+}
+
+// infer runs the pictures of a batch that could be read, moved together to its front.
+func (f *flow) infer(ctx context.Context, b *batch) ([][]float32, error) {
+	n, elems := 0, f.r.elems()
+	for i, err := range b.errs {
+		if err != nil {
+			continue
+		}
+		if n < i {
+			copy(b.data[n*elems:(n+1)*elems], b.data[i*elems:(i+1)*elems])
+		}
+		n++
+	}
+	if n == 0 {
+		return nil, nil
+	}
+	flat, err := f.r.Infer(ctx, b.data, n)
+	if err != nil {
+		return nil, err
+	}
+	classes := len(flat) / n
+	rows := make([][]float32, n)
+	for i := range rows {
+		rows[i] = flat[i*classes : (i+1)*classes : (i+1)*classes]
+	}
+	return rows, nil
+}

@@ -1,0 +1,347 @@
+package pipeline
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/reference"
+	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/imaging"
+	"github.com/resnet-run/resnet-run/internal/model"
+	"github.com/resnet-run/resnet-run/internal/model/modeltest"
+	"github.com/resnet-run/resnet-run/internal/model/pictures"
+)
+
+// spy is the reference device with a memory that holds batches of up to most, which notes what is compiled and run.
+type spy struct {
+	backend.Device
+	most      int
+	noBuffers bool
+	mu        sync.Mutex
+	compiled  []int
+	open      atomic.Int64 // executables and buffers that are not closed
+	run       func(context.Context) error
+}
+
+func newSpy(t *testing.T, most int) *spy {
+	t.Helper()
+	d, err := reference.New().Open(t.Context(), "cpu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &spy{Device: d, most: most}
+}
+
+func (s *spy) Compile(ctx context.Context, g *graph.Graph) (backend.Executable, error) {
+	batch := g.Inputs[0].Type.Shape.Dim(0)
+	s.mu.Lock()
+	s.compiled = append(s.compiled, batch)
+	s.mu.Unlock()
+	if batch > s.most {
+		return nil, fmt.Errorf("compile graph: %w", backend.ErrOutOfMemory)
+	}
+	e, err := s.Device.Compile(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	s.open.Add(1)
+	return &spyExecutable{e, s}, nil
+}
+
+func (s *spy) NewBuffer(ctx context.Context, t graph.TensorType) (backend.Buffer, error) {
+	if s.noBuffers {
+		return nil, fmt.Errorf("make buffer: %w", backend.ErrOutOfMemory)
+	}
+	b, err := s.Device.NewBuffer(ctx, t)
+	if err == nil {
+		s.open.Add(1)
+	}
+	return spyBuffer{b, s}, err
+}
+
+type spyBuffer struct {
+	backend.Buffer
+	s *spy
+}
+
+func (b spyBuffer) Close() error { b.s.open.Add(-1); return b.Buffer.Close() }
+
+type spyExecutable struct {
+	backend.Executable
+	s *spy
+}
+
+func (e *spyExecutable) Run(ctx context.Context, in, out []backend.Buffer) error {
+	if e.s.run != nil {
+		if err := e.s.run(ctx); err != nil {
+			return err
+		}
+	}
+	return e.Executable.Run(ctx, []backend.Buffer{in[0].(spyBuffer).Buffer}, []backend.Buffer{out[0].(spyBuffer).Buffer})
+}
+
+func (e *spyExecutable) Close() error { e.s.open.Add(-1); return e.Executable.Close() }
+
+func colour(t *testing.T) *model.Model {
+	t.Helper()
+	m, err := model.Load(t.Context(), modeltest.WriteModel(t, t.TempDir()), model.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func picture(name string, data []byte) pictures.Picture {
+	return pictures.Picture{Name: name, Open: func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil }}
+}
+
+// list makes pictures by letters: r, g, b are colours, x is damaged, e is an input that could not be found.
+func list(t *testing.T, letters string) []pictures.Picture {
+	t.Helper()
+	var all []pictures.Picture
+	for i, l := range letters {
+		name := fmt.Sprintf("%d%c", i, l)
+		switch l {
+		case 'r':
+			all = append(all, picture(name, modeltest.PNG(t, modeltest.Red, 8, 8)))
+		case 'g':
+			all = append(all, picture(name, modeltest.PNG(t, modeltest.Green, 9, 30)))
+		case 'b':
+			all = append(all, picture(name, modeltest.PNG(t, modeltest.Blue, 30, 9)))
+		case 'x':
+			all = append(all, picture(name, []byte("damaged")))
+		default:
+			all = append(all, pictures.Picture{Name: name, Err: errors.New("not found")})
+		}
+	}
+	return all
+}
+
+// letters turns results back into the letters of list, x for any error.
+func letters(m *model.Model, results []Result) string {
+	var b strings.Builder
+	for _, r := range results {
+		if r.Err != nil {
+			b.WriteByte('x')
+			continue
+		}
+		top, err := m.Top(r.Logits, 1)
+		if err != nil || top[0].Logit != modeltest.Scale {
+			b.WriteByte('?')
+			continue
+		}
+		b.WriteByte(top[0].Label[0])
+	}
+	return b.String()
+}
+
+func TestResultsComeInOrderWhateverFails(t *testing.T) {
+	m := colour(t)
+	for _, want := range []string{"r", "rgb", "rgbrgbrgbrg", "xrgbx", "rxxxxgb", "xxxxxxxx", "ggggbbbbxrrrx", strings.Repeat("rgbxbgr", 9)} {
+		for _, batch := range []int{1, 2, 4, 7} {
+			t.Run(fmt.Sprintf("%.13s/batch%d", want, batch), func(t *testing.T) {
+				dev := newSpy(t, 99)
+				r, err := NewRunner(t.Context(), dev, m, batch, len(want))
+				if err != nil {
+					t.Fatal(err)
+				}
+				var results []Result
+				in := list(t, want)
+				times, err := Run(t.Context(), r, in, imaging.DecodeOptions{}, func(r Result) error { results = append(results, r); return nil })
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := letters(m, results); got != want {
+					t.Errorf("got %s, want %s", got, want)
+				}
+				for i := range results {
+					if results[i].Picture.Name != in[i].Name {
+						t.Errorf("result %d is that of %s", i, results[i].Picture.Name)
+					}
+				}
+				if sum := times.Backend + times.Waiting + times.Compile; sum > times.Wall || times.Decode <= 0 || times.Workers < 1 {
+					t.Errorf("the parts %v of the times %+v exceed the whole", sum, times)
+				}
+				if err := r.Close(); err != nil || dev.open.Load() != 0 {
+					t.Errorf("close: %v, and %d executables and buffers are open", err, dev.open.Load())
+				}
+				if sizes := slices.Compact(slices.Sorted(slices.Values(dev.compiled))); len(sizes) != len(dev.compiled) || len(sizes) > 4 {
+					t.Errorf("compiled for %v, want few sizes, each once", dev.compiled)
+				}
+			})
+		}
+	}
+}
+
+func TestSizeHalvesTheBatch(t *testing.T) {
+	r := &Runner{batch: 7}
+	for n, want := range map[int]int{7: 7, 5: 7, 4: 4, 3: 4, 2: 2, 1: 1} {
+		if got := r.size(n); got != want {
+			t.Errorf("%d pictures: got size %d, want %d", n, got, want)
+		}
+	}
+	if got := (&Runner{batch: 1}).size(1); got != 1 {
+		t.Errorf("batch 1: got size %d", got)
+	}
+}
+
+func TestOutOfMemory(t *testing.T) {
+	m := colour(t)
+	dev := newSpy(t, 3)
+	r, err := NewRunner(t.Context(), dev, m, 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := AutoBatch(dev.Info(), m.Side); want != 16 || r.Batch() != 2 {
+		t.Errorf("got batch %d, want %d halved until it fits into 3", r.Batch(), want)
+	}
+	if err := r.Close(); err != nil || dev.open.Load() != 0 {
+		t.Errorf("close: %v, %d open", err, dev.open.Load())
+	}
+	_, err = NewRunner(t.Context(), dev, m, 8, 1000)
+	if !errors.Is(err, backend.ErrOutOfMemory) || !strings.Contains(err.Error(), "batch 8") || !strings.Contains(err.Error(), "--batch 4") {
+		t.Errorf("got %v, want out of memory for batch 8 and the advice to try 4", err)
+	}
+	if _, err = NewRunner(t.Context(), newSpy(t, 0), m, 0, 9); !errors.Is(err, backend.ErrOutOfMemory) {
+		t.Errorf("no memory at all: got %v", err)
+	}
+}
+
+func TestNothingIsLeftOpenWhenThereIsNoRoomForBuffers(t *testing.T) {
+	dev := newSpy(t, 99)
+	dev.noBuffers = true
+	if _, err := NewRunner(t.Context(), dev, colour(t), 0, 9); !errors.Is(err, backend.ErrOutOfMemory) {
+		t.Errorf("got %v, want out of memory", err)
+	}
+	if n := dev.open.Load(); n != 0 {
+		t.Errorf("%d executables are open", n)
+	}
+}
+
+func TestAutoBatchIsNoLargerThanTheWork(t *testing.T) {
+	r, err := NewRunner(t.Context(), newSpy(t, 99), colour(t), 0, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.Batch() != 2 {
+		t.Errorf("got batch %d for 2 pictures", r.Batch())
+	}
+}
+
+func TestErrorsOfDeviceAndReceiverEndTheRun(t *testing.T) {
+	m := colour(t)
+	lost := fmt.Errorf("run: %w", backend.ErrDeviceLost)
+	full := errors.New("disk full")
+	before := runtime.NumGoroutine()
+	for _, test := range []struct {
+		name      string
+		run, emit error
+	}{{"device", lost, nil}, {"receiver", nil, full}} {
+		dev := newSpy(t, 99)
+		dev.run = func(context.Context) error { return test.run }
+		r, err := NewRunner(t.Context(), dev, m, 2, 99)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = Run(t.Context(), r, list(t, strings.Repeat("rgb", 20)), imaging.DecodeOptions{}, func(Result) error { return test.emit })
+		if want := errors.Join(test.run, test.emit); !errors.Is(want, err) && !errors.Is(err, lost) {
+			t.Errorf("%s: got %v, want %v", test.name, err, want)
+		}
+	}
+	waitForGoroutines(t, before)
+}
+
+func TestCancelReturnsPromptlyAndLeavesNoGoroutine(t *testing.T) {
+	m := colour(t)
+	before := runtime.NumGoroutine()
+	for _, where := range []string{"in the device", "in a picture"} {
+		t.Run(where, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			dev := newSpy(t, 99)
+			r, err := NewRunner(ctx, dev, m, 2, 99)
+			if err != nil {
+				t.Fatal(err)
+			}
+			in := list(t, strings.Repeat("rgb", 40))
+			block := func(ctx context.Context) error {
+				cancel()
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			if where == "in the device" {
+				dev.run = block
+			} else {
+				in[7].Open = func(ctx context.Context) (io.ReadCloser, error) { return nil, block(ctx) }
+			}
+			start := time.Now()
+			_, err = Run(ctx, r, in, imaging.DecodeOptions{}, func(Result) error { return nil })
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v, want context.Canceled", err)
+			}
+			if d := time.Since(start); d > 5*time.Second {
+				t.Errorf("it took %v", d)
+			}
+			if err := r.Close(); err != nil || dev.open.Load() != 0 {
+				t.Errorf("close: %v, %d open", err, dev.open.Load())
+			}
+		})
+	}
+	waitForGoroutines(t, before)
+}
+
+func waitForGoroutines(t *testing.T, want int) {
+	t.Helper()
+	for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > want; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d goroutines, want %d", runtime.NumGoroutine(), want)
+		}
+	}
+}
+
+// TestMemoryIsBounded has far more pictures than fit into the batches in flight and counts those that were opened
+// before the first result was taken.
+func TestMemoryIsBounded(t *testing.T) {
+	m := colour(t)
+	var opened atomic.Int64
+	data := modeltest.PNG(t, modeltest.Red, 8, 8)
+	in := make([]pictures.Picture, 300)
+	for i := range in {
+		in[i] = pictures.Picture{Open: func(context.Context) (io.ReadCloser, error) {
+			opened.Add(1)
+			return io.NopCloser(bytes.NewReader(data)), nil
+		}}
+	}
+	dev := newSpy(t, 99)
+	var most int64
+	dev.run = func(context.Context) error {
+		if most == 0 {
+			time.Sleep(50 * time.Millisecond) // the workers run as far ahead as they are let
+			most = opened.Load()
+		}
+		return nil
+	}
+	r, err := NewRunner(t.Context(), dev, m, 4, len(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(t.Context(), r, in, imaging.DecodeOptions{}, func(Result) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if most > 4*batchesInFlight || most <= 4 {
+		t.Errorf("%d pictures were opened during the first run, want more than its own 4 and at most %d", most, 4*batchesInFlight)
+	}
+	if opened.Load() != int64(len(in)) {
+		t.Errorf("%d pictures were opened, want %d", opened.Load(), len(in))
+	}
+}

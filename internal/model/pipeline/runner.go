@@ -1,0 +1,168 @@
+package pipeline
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/graph/pass"
+	"github.com/resnet-run/resnet-run/internal/model"
+)
+
+// Runner is a model on a device, compiled for batches of up to a number of pictures. It is used by one goroutine.
+type Runner struct {
+	dev      backend.Device
+	model    *model.Model
+	batch    int
+	programs map[int]*program // by batch size
+	compiled time.Duration
+}
+
+// program is an executable with its buffers.
+type program struct {
+	exec    backend.Executable
+	in, out backend.Buffer
+}
+
+// NewRunner compiles the model for batches of the given size. With a batch of 0 it chooses one itself (see [AutoBatch])
+// for up to pictures of them, and a smaller one when the device has not the memory.
+//
+// Errors: those of backend.Device.Compile; one that wraps backend.ErrOutOfMemory says to try a smaller batch.
+func NewRunner(ctx context.Context, dev backend.Device, m *model.Model, batch, pictures int) (*Runner, error) {
+	auto := batch == 0
+	if auto {
+		batch = AutoBatch(dev.Info(), m.Side)
+	}
+	batch = max(1, min(batch, pictures))
+	for {
+		r := &Runner{dev: dev, model: m, batch: batch, programs: map[int]*program{}}
+		_, err := r.program(ctx, batch)
+		if err == nil {
+			return r, nil
+		}
+		err = errors.Join(err, r.Close())
+		if !errors.Is(err, backend.ErrOutOfMemory) || batch == 1 {
+			return nil, err
+		}
+		if !auto {
+			return nil, fmt.Errorf("%w; try a smaller batch, for example --batch %d", err, batch/2)
+		}
+		batch /= 2
+	}
+}
+
+// AutoBatch is the batch size for pictures of side×side when none is asked for: as many as fill a device, few enough that
+// results come often.
+func AutoBatch(d backend.DeviceInfo, side int) int {
+	batch := 8
+	if side <= 64 {
+		batch = 64
+	}
+	if d.Type == backend.CPU {
+		batch /= 4
+	}
+	return batch
+}
+
+// Batch is the most pictures that one run takes.
+func (r *Runner) Batch() int { return r.batch }
+
+// elems is the number of elements of one picture.
+func (r *Runner) elems() int { return 3 * r.model.Side * r.model.Side }
+
+// size is the batch size of the executable that runs n pictures: the full batch, halved as often as n fits. So there
+// are few executables however many pictures fail, and at most half of a run is padding.
+func (r *Runner) size(n int) int {
+	size := r.batch
+	for half := (size + 1) / 2; half >= n && half < size; half = (size + 1) / 2 {
+		size = half
+	}
+	return size
+}
+
+// program returns the executable for a batch size, compiling it the first time.
+func (r *Runner) program(ctx context.Context, size int) (*program, error) {
+	if p := r.programs[size]; p != nil {
+		return p, nil
+	}
+	start := time.Now()
+	p, err := r.compile(ctx, size)
+	if err != nil {
+		return nil, fmt.Errorf("compile %s for batch %d on %s: %w", r.model.Name, size, r.dev.Info().Name, err)
+	}
+	r.compiled += time.Since(start)
+	r.programs[size] = p
+	return p, nil
+}
+
+func (r *Runner) compile(ctx context.Context, size int) (*program, error) {
+	g, err := r.model.Graph(size)
+	if err != nil {
+		return nil, err
+	}
+	if g, err = pass.Run(g, pass.Default()); err != nil {
+		return nil, err
+	}
+	p := &program{}
+	if p.exec, err = r.dev.Compile(ctx, g); err != nil {
+		return nil, err
+	}
+	sig := p.exec.Signature()
+	if p.in, err = r.dev.NewBuffer(ctx, sig.Inputs[0].Type); err == nil {
+		p.out, err = r.dev.NewBuffer(ctx, sig.Outputs[0].Type)
+	}
+	if err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
+}
+
+// Infer returns the logits [n,classes] of n pictures [n,3,side,side]. The room of data up to a full batch is scratch
+// space: data must have it, and its contents are undefined afterwards.
+func (r *Runner) Infer(ctx context.Context, data []float32, n int) ([]float32, error) {
+	p, err := r.program(ctx, r.size(n))
+	if err != nil {
+		return nil, err
+	}
+	sig := p.exec.Signature()
+	used := data[:sig.Inputs[0].Type.Shape.Elems()]
+	clear(used[n*r.elems():])
+	in, err := graph.FromFloat32s(sig.Inputs[0].Type.Shape, used)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.in.Write(ctx, in.Data); err != nil {
+		return nil, fmt.Errorf("write input: %w", err)
+	}
+	if err := p.exec.Run(ctx, []backend.Buffer{p.in}, []backend.Buffer{p.out}); err != nil {
+		return nil, err
+	}
+	out := graph.NewTensor(sig.Outputs[0].Type)
+	if err := p.out.Read(ctx, out.Data); err != nil {
+		return nil, fmt.Errorf("read output: %w", err)
+	}
+	return out.Float32s()[:n*len(r.model.Labels)], nil
+}
+
+// Close releases what was compiled.
+func (r *Runner) Close() error {
+	var errs []error
+	for _, p := range r.programs {
+		errs = append(errs, p.close())
+	}
+	r.programs = nil
+	return errors.Join(errs...)
+}
+
+func (p *program) close() error {
+	var errs []error
+	for _, c := range []interface{ Close() error }{p.exec, p.in, p.out} {
+		if c != nil {
+			errs = append(errs, c.Close())
+		}
+	}
+	return errors.Join(errs...)
+}

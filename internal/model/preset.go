@@ -1,0 +1,240 @@
+package model
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/resnet-run/resnet-run/graph/resnet"
+	"github.com/resnet-run/resnet-run/internal/imaging"
+)
+
+// Preset is what a network wants to be fed with and what its outputs mean.
+type Preset struct {
+	Preprocess     imaging.Preprocess
+	PreprocessFrom string // what decided it, for people
+	Labels         []string
+	LabelsFrom     string
+}
+
+// Overrides are settings that go before those of the preset; nil leaves the preset's.
+type Overrides struct {
+	Resize, Crop  *int
+	Mean, Std     *[3]float32
+	Interpolation *imaging.Interpolation
+	LabelsFile    string // one label a line; "" = none
+}
+
+// hints is what one source (the metadata of a weights file, a JSON file beside it) tells; nil where it tells nothing.
+type hints struct {
+	from       string
+	preprocess *imaging.Preprocess
+	labels     []string
+	detect     resnet.DetectOptions
+}
+
+// maxSidecar bounds the JSON files that lie beside weights.
+const maxSidecar = 16 << 20
+
+// sidecars reads config.json and preprocessor_config.json beside a weights file, the one that decides last. Files that
+// are not there, or that hold something else, tell nothing; broken ones are an error.
+func sidecars(weightsPath string) ([]hints, error) {
+	var found []hints
+	for _, f := range []struct {
+		name  string
+		parse func([]byte) (hints, error)
+	}{
+		{"preprocessor_config.json", parsePreprocessorConfig},
+		{"config.json", parseConfig},
+	} {
+		path := filepath.Join(filepath.Dir(weightsPath), f.name)
+		data, err := readSmall(path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		var h hints
+		if err == nil {
+			h, err = f.parse(data)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s, which lies beside the weights: %w; mend it or move it away", path, err)
+		}
+		h.from = path
+		found = append(found, h)
+	}
+	return found, nil
+}
+
+func readSmall(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSidecar+1))
+	if err == nil && len(data) > maxSidecar {
+		err = fmt.Errorf("want at most %d bytes, got more", maxSidecar)
+	}
+	return data, err
+}
+
+// parseMetadata reads the hints in the header of a safetensors file: "architecture" is the name of a member, "labels" a
+// JSON list of names, "preprocess" a JSON object {"resize","crop","mean","std","interpolation"}. Other keys tell nothing.
+func parseMetadata(meta map[string]string) (hints, error) {
+	h := hints{from: "metadata of the weights file"}
+	if c, err := resnet.Lookup(meta["architecture"]); err == nil {
+		h.detect = resnet.DetectOptions{Shortcut: c.Shortcut, StrideOn1x1: c.StrideOn1x1}
+	}
+	if text, ok := meta["labels"]; ok {
+		if err := json.Unmarshal([]byte(text), &h.labels); err != nil {
+			return hints{}, fmt.Errorf("read metadata %q: %w", "labels", err)
+		}
+		if err := checkLabels(h.labels); err != nil {
+			return hints{}, fmt.Errorf("read metadata %q: %w", "labels", err)
+		}
+	}
+	if text, ok := meta["preprocess"]; ok {
+		p, err := parsePreprocess([]byte(text))
+		if err != nil {
+			return hints{}, fmt.Errorf("read metadata %q: %w", "preprocess", err)
+		}
+		h.preprocess = &p
+	}
+	return h, nil
+}
+
+// parsePreprocess reads our own form of a transform.
+func parsePreprocess(data []byte) (imaging.Preprocess, error) {
+	var j struct {
+		Resize        int       `json:"resize"`
+		Crop          int       `json:"crop"`
+		Mean          []float64 `json:"mean"`
+		Std           []float64 `json:"std"`
+		Interpolation string    `json:"interpolation"`
+	}
+	if err := json.Unmarshal(data, &j); err != nil {
+		return imaging.Preprocess{}, err
+	}
+	p := imaging.Preprocess{Resize: j.Resize, Crop: j.Crop}
+	var err error
+	if p.Interpolation, err = imaging.ParseInterpolation(j.Interpolation); err != nil {
+		return imaging.Preprocess{}, err
+	}
+	return withStatistics(p, j.Mean, j.Std)
+}
+
+// withStatistics sets mean and standard deviation and checks the whole.
+func withStatistics(p imaging.Preprocess, mean, std []float64) (imaging.Preprocess, error) {
+	for _, f := range []struct {
+		name string
+		from []float64
+		to   *[3]float32
+	}{{"mean", mean, &p.Mean}, {"std", std, &p.Std}} {
+		if len(f.from) != 3 {
+			return imaging.Preprocess{}, fmt.Errorf("%s: want 3 numbers (red, green, blue), got %d", f.name, len(f.from))
+		}
+		for i, v := range f.from {
+			f.to[i] = float32(v)
+		}
+	}
+	return p, p.Validate()
+}
+
+// ImageNet mean and standard deviation of red, green and blue, as torchvision has them.
+var (
+	imageNetMean = [3]float32{0.485, 0.456, 0.406}
+	imageNetStd  = [3]float32{0.229, 0.224, 0.225}
+)
+
+// architecturePreset is the preset of a network that comes without one.
+func architecturePreset(c resnet.Config) Preset {
+	p := Preset{
+		Preprocess: imaging.Preprocess{Mean: imageNetMean, Std: imageNetStd, Interpolation: imaging.Bilinear},
+		Labels:     numberedLabels(c.Classes),
+		LabelsFrom: "none known: the classes are numbered",
+	}
+	if c.Stem == resnet.CIFARStem {
+		p.Preprocess.Resize, p.Preprocess.Crop = c.InputSize, c.InputSize
+		p.PreprocessFrom = "architecture (CIFAR stem: the input size, ImageNet mean and std)"
+	} else {
+		p.Preprocess.Crop = c.InputSize
+		p.Preprocess.Resize = c.InputSize * 256 / 224
+		p.PreprocessFrom = "architecture (ImageNet stem: torchvision's V1 preset)"
+	}
+	switch {
+	case c.Classes == 1000:
+		p.Labels, p.LabelsFrom = ImageNetLabels(), "architecture (1000 classes: ImageNet-1k)"
+	case c.Classes == 10 && c.Stem == resnet.CIFARStem:
+		p.Labels, p.LabelsFrom = CIFAR10Labels(), "architecture (CIFAR stem, 10 classes: CIFAR-10)"
+	}
+	return p
+}
+
+// choosePreset applies the rule of the package documentation: overrides, then the sources in order, then the architecture.
+func choosePreset(c resnet.Config, sources []hints, o Overrides) (Preset, error) {
+	p := architecturePreset(c)
+	for i := len(sources) - 1; i >= 0; i-- {
+		s := sources[i]
+		if s.preprocess != nil {
+			p.Preprocess, p.PreprocessFrom = *s.preprocess, s.from
+		}
+		if s.labels != nil {
+			if err := wantLabels(s.labels, c.Classes); err != nil {
+				return Preset{}, fmt.Errorf("%s: %w; move it away or pass the right names with --labels", s.from, err)
+			}
+			p.Labels, p.LabelsFrom = s.labels, s.from
+		}
+	}
+	if o.LabelsFile != "" {
+		labels, err := readLabels(o.LabelsFile)
+		if err == nil {
+			err = wantLabels(labels, c.Classes)
+		}
+		if err != nil {
+			return Preset{}, err
+		}
+		p.Labels, p.LabelsFrom = labels, o.LabelsFile
+	}
+	if o.apply(&p.Preprocess) {
+		p.PreprocessFrom += ", changed by flags"
+	}
+	if err := p.Preprocess.Validate(); err != nil {
+		return Preset{}, err
+	}
+	return p, nil
+}
+
+// apply changes p and reports whether there was anything to change.
+func (o Overrides) apply(p *imaging.Preprocess) bool {
+	before := *p
+	if o.Resize != nil {
+		p.Resize = *o.Resize
+	}
+	if o.Crop != nil {
+		p.Crop = *o.Crop
+	}
+	if o.Mean != nil {
+		p.Mean = *o.Mean
+	}
+	if o.Std != nil {
+		p.Std = *o.Std
+	}
+	if o.Interpolation != nil {
+		p.Interpolation = *o.Interpolation
+	}
+	return before != *p
+}
+
+// inputSide returns the rows and columns of the pictures that p makes, which must be the same for every picture.
+func inputSide(p imaging.Preprocess) (int, error) {
+	if p.Crop > 0 {
+		return p.Crop, nil
+	}
+	if p.Resize > 0 && p.ResizeMode == imaging.ResizeExact {
+		return p.Resize, nil
+	}
+	return 0, errors.New("preprocess: pictures would come in many sizes: want a crop above 0, pass --crop")
+}

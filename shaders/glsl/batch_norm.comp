@@ -1,0 +1,18 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// Batch normalisation with fixed statistics: y[n,c,h,w] = x[n,c,h,w]·scale[c] + shift[c], where the host has computed
+// scale = weight/sqrt(variance + epsilon) and shift = bias - mean·scale in float64.
+// Tensors: x, y [N,C,H,W]; f [2][C]: scale, then shift.
+layout(local_size_x_id = 0) in;
+layout(push_constant) uniform Extent { uint count, C, HW; };
+layout(std430, binding = 0) readonly buffer X { float x[]; };
+layout(std430, binding = 1) readonly buffer F { float f[]; };
+layout(std430, binding = 2) writeonly buffer Y { float y[]; };
+#include "linear_index.glsl"
+
+void main() {
+    uint i = linearIndex();
+    if (i >= count) return;
+    uint c = (i / HW) % C;
+    y[i] = x[i] * f[c] + f[C + c];
+}

@@ -1,0 +1,55 @@
+package shaders
+
+// Variant is one compiled kernel: a source with defines, and what is needed to use it.
+type Variant struct {
+	Name    string   // <op>_<algorithm>_<storage type>; for people: nothing is decided by parts of it
+	Source  string   // file in glsl/
+	Defines []string // NAME or NAME=VALUE, in the order given to the compiler
+	Target  string   // SPIR-V environment, for example "vulkan1.1"
+
+	Bindings  int      // storage buffers, bound at 0..Bindings-1 of set 0
+	PushBytes int      // size of the push constants
+	Spec      []string // names of the specialization constants by id, "" for an id not used; "WG" is the local size
+
+	LocalSize   int // invocations a workgroup where the source fixes them, 0 where id 0 sets them
+	SharedBytes int // shared memory a workgroup
+
+	// FilterBlock and PixelTile are the tile of a convolution: filters, and pixels for each invocation
+	// (regtile) or workgroup (shared). See conv2d.glsl for the packing of weights that follows from FilterBlock.
+	FilterBlock, PixelTile int
+}
+
+const target = "vulkan1.1"
+
+var (
+	convSpec = []string{"WG", "R", "S", "strideH", "strideW", "padTop", "padLeft", "dilationH", "dilationW", "addShortcut", "applyReLU"}
+	// sharedSpec has no constant 0: the local size of those kernels is part of their tile.
+	sharedSpec = append([]string{""}, convSpec[1:]...)
+	poolSpec   = []string{"WG", "R", "S", "strideH", "strideW", "padTop", "padLeft", "padBottom", "padRight", "countIncludePad"}
+	flatSpec   = []string{"WG"}
+)
+
+// Manifest lists every variant.
+var Manifest = []Variant{
+	{
+		Name: "conv2d_regtile16_f32", Source: "conv2d_regtile.comp", Defines: []string{"BM=16"}, Target: target,
+		Bindings: 4, PushBytes: 40, Spec: convSpec, FilterBlock: 16, PixelTile: 4,
+	},
+	{
+		Name: "conv2d_regtile4_f32", Source: "conv2d_regtile.comp", Defines: []string{"BM=4"}, Target: target,
+		Bindings: 4, PushBytes: 40, Spec: convSpec, FilterBlock: 4, PixelTile: 4,
+	},
+	{
+		Name: "conv2d_shared64_f32", Source: "conv2d_shared.comp", Target: target,
+		Bindings: 4, PushBytes: 40, Spec: sharedSpec, LocalSize: 128, SharedBytes: 8192, FilterBlock: 64, PixelTile: 64,
+	},
+	{Name: "relu_f32", Source: "elementwise.comp", Target: target, Bindings: 2, PushBytes: 4, Spec: flatSpec},
+	{Name: "add_f32", Source: "elementwise.comp", Defines: []string{"OP_ADD"}, Target: target, Bindings: 3, PushBytes: 4, Spec: flatSpec},
+	{Name: "batch_norm_f32", Source: "batch_norm.comp", Target: target, Bindings: 3, PushBytes: 12, Spec: flatSpec},
+	{Name: "max_pool_f32", Source: "pool.comp", Defines: []string{"OP_MAX"}, Target: target, Bindings: 2, PushBytes: 20, Spec: poolSpec},
+	{Name: "avg_pool_f32", Source: "pool.comp", Defines: []string{"OP_AVG"}, Target: target, Bindings: 2, PushBytes: 20, Spec: poolSpec},
+	{Name: "global_avg_pool_f32", Source: "global_avg_pool.comp", Target: target, Bindings: 2, PushBytes: 8, Spec: flatSpec},
+	{Name: "linear_f32", Source: "linear.comp", Target: target, Bindings: 3, PushBytes: 12, Spec: flatSpec},
+	{Name: "softmax_f32", Source: "softmax.comp", Target: target, Bindings: 2, PushBytes: 8, LocalSize: 64, SharedBytes: 256},
+	{Name: "shortcut_pad_f32", Source: "shortcut_pad.comp", Target: target, Bindings: 2, PushBytes: 40, Spec: flatSpec},
+}
