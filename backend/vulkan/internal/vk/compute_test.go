@@ -71,6 +71,7 @@ func (b *bench) buffer(n int) (vk.Buffer, []float32) {
 		b.must(b.BindBuffer(buf, memory, 0))
 		bytes, err := b.MapMemory(memory, 0, size)
 		b.must(err)
+		clear(bytes) // fresh device memory holds anything
 		return buf, unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(bytes))), n)
 	}
 	b.t.Fatal("no host-visible and coherent memory type")

@@ -163,9 +163,10 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 	vktest.Plain(t, func(t *testing.T, d vktest.Device) {
 		b := newBench(t, d, vk.DeviceOptions{})
 		k := b.kernel(1)
-		x, _ := b.buffer(64)
-		y, _ := b.buffer(64)
+		x, xs := b.buffer(64)
+		y, ys := b.buffer(64)
 		z, zs := b.buffer(64)
+		xs[63], ys[63] = 3, 4
 		set := b.set(k, x, y, z)
 		recorded := b.record(func(cmd vk.CommandBuffer) {
 			b.dispatch(cmd, k, set, 64, 2)
@@ -190,8 +191,8 @@ func TestHotPathDoesNotAllocate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if zs[63] != 2 {
-			t.Errorf("the work was not done: %g, want 2", zs[63])
+		if zs[63] != 12 { // 2·3 + 4 + 2
+			t.Errorf("the work was not done: %g, want 12", zs[63])
 		}
 		record := func(cmd vk.CommandBuffer) {
 			push := [8]byte{64}
