@@ -47,6 +47,9 @@ var allowed = map[string][]string{
 	"tools/...":                      {"internal/imaging"},
 	"internal/cmd/genshaders":        {"shaders"},
 	"internal/cmd/genkernels":        {},
+	"internal/cmd/genproto":          {},
+	"plugins/proto/...":              {},
+	"plugins/wire":                   {"backend", "graph", "plugins/proto/..."},
 	"cmd/resnet-run":                 {"graph", "graph/...", "backend", "backend/...", "conformance", "internal/..."},
 }
 
