@@ -138,7 +138,7 @@ func write(dir, name string, data []byte, check bool) error {
 		return nil
 	}
 	if check {
-		return fmt.Errorf("%s is stale: run go generate ./plugins/proto/...", path)
+		return fmt.Errorf("%s is stale: run go generate ./plugins/proto/... again", path)
 	}
 	return os.WriteFile(path, data, 0o644)
 }
