@@ -3174,7 +3174,7 @@ type OpenRegionRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Region        uint64                 `protobuf:"varint,1,opt,name=region,proto3" json:"region,omitempty"` // the new object's id
 	Path          string                 `protobuf:"bytes,2,opt,name=path,proto3" json:"path,omitempty"`      // absolute, to be opened for reading and writing
-	Size          uint64                 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`     // of the file and of the mapping, in bytes, at least 32
+	Size          uint64                 `protobuf:"varint,3,opt,name=size,proto3" json:"size,omitempty"`     // of the file and of the mapping, in bytes: a multiple of 65536, not 0
 	Nonce         []byte                 `protobuf:"bytes,4,opt,name=nonce,proto3" json:"nonce,omitempty"`    // 32 bytes, also at the beginning of the file
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
