@@ -50,6 +50,10 @@ var allowed = map[string][]string{
 	"internal/cmd/genproto":          {},
 	"plugins/proto/...":              {},
 	"plugins/wire":                   {"backend", "graph", "plugins/proto/..."},
+	"plugins":                        {"backend", "graph", "plugins/wire", "plugins/proto/...", "plugins/internal/..."},
+	"plugins/host":                   {"backend", "graph", "plugins/wire", "plugins/proto/...", "plugins/internal/..."},
+	"plugins/internal/...":           {},
+	"plugins/examples/...":           {"backend", "graph", "plugins"},
 	"cmd/resnet-run":                 {"graph", "graph/...", "backend", "backend/...", "conformance", "internal/..."},
 }
 

@@ -24,6 +24,9 @@ func SendGraph(g *graph.Graph, send func(*pb.CompileRequest) error) error {
 			return fmt.Errorf("send graph %q: parameter %q has no data", g.Name, v.Name)
 		}
 	}
+	if n := proto.Size(p); n > MaxGraphBytes {
+		return fmt.Errorf("send graph %q: want a graph of at most %d bytes, got %d", g.Name, MaxGraphBytes, n)
+	}
 	for _, part := range split(p, MaxChunkBytes) {
 		if err := send(&pb.CompileRequest{Part: &pb.CompileRequest_Graph{Graph: part}}); err != nil {
 			return err
@@ -121,7 +124,7 @@ func ReceiveGraph(recv func() (*pb.CompileRequest, error), maxBytes int64) (*gra
 // receiver puts a Compile stream together.
 type receiver struct {
 	structure *pb.Graph
-	values    int
+	size      int          // of the structure's messages in bytes
 	g         *graph.Graph // nil until the first data or the end
 	tensors   map[string]*graph.Tensor
 	next      int    // the parameter that is being received
@@ -136,9 +139,8 @@ func (r *receiver) part(m *pb.CompileRequest) error {
 			return errors.New("want no more of the graph after data, got a part")
 		}
 		p := k.Graph
-		r.values += len(p.GetInputs()) + len(p.GetParameters()) + len(p.GetNodes()) + len(p.GetOutputs())
-		if r.values > 2*MaxValues {
-			return fmt.Errorf("want at most %d values and as many outputs, got %d", MaxValues, r.values)
+		if r.size += proto.Size(p); r.size > MaxGraphBytes {
+			return fmt.Errorf("want a graph of at most %d bytes, got more", MaxGraphBytes)
 		}
 		proto.Merge(r.structure, p)
 		return nil
