@@ -39,6 +39,8 @@ var (
 	ErrClosed = errors.New("closed")
 	// ErrNoDevice: the backend has no usable device; the text says what to install.
 	ErrNoDevice = errors.New("no device")
+	// ErrPluginExited: the process behind the device has ended, and what it held is gone with it; another device may do the work.
+	ErrPluginExited = errors.New("plugin exited")
 )
 
 // Backend is a family of devices. It is meant to be implemented outside this module too.
