@@ -11,14 +11,14 @@ import (
 // The placement of nodes on members is found by dynamic programming over the nodes in the graph's order. What the
 // future can tell of the past is only which member has the last node and where copies of the values lie that are still needed:
 // of all ways to one such state the cheapest is kept, so the cheapest of the last states is the cheapest placement. In a residual network
-// one or two values are alive at any node, and there are a few dozen states. A graph so wide that there are more than
-// mostStates keeps that many of the cheapest; then the placement is a good one, and the plan says that it may not be the best.
+// one or two values are alive at any node, and there are a few dozen states. Where a wide graph has more than statesFor allows, the cheapest
+// go on; then the placement is a good one, and the plan says that it may not be the best.
 
 // maxMembers is bounded by the bits of a places.
 const maxMembers = 15
 
-// mostStates bounds the work for each node.
-const mostStates = 1024
+// statesFor bounds the states at a node after which so many values are alive. The product with the width is what a node costs.
+func statesFor(alive int) int { return max(16, min(1024, 1<<14/(alive+1))) }
 
 // never is the time of a node on a member that must not have it.
 const never = -1
@@ -142,10 +142,10 @@ func (p *problem) solve() found {
 	walk := make([][]step, len(p.nodes))
 	for i := range p.nodes {
 		next, left := p.advance(i, now, alive, &r)
-		if len(next) > mostStates {
+		if most := statesFor(len(left)); len(next) > most {
 			r.exact = false
 			slices.SortStableFunc(next, func(a, b state) int { return a.compare(b.cost) })
-			next = next[:mostStates]
+			next = next[:most]
 		}
 		walk[i] = make([]step, len(next))
 		for j, s := range next {

@@ -267,7 +267,7 @@ func (p *program) run(ctx context.Context, s *runState) error {
 		for i, r := range p.routes {
 			for w := range min(r.chunks, r.most) {
 				if i+w > 0 {
-					s.others.Go(func() { r.work(ctx, s, i) })
+					r.help(ctx, s, i)
 				}
 			}
 		}
@@ -281,6 +281,11 @@ func (p *program) run(ctx context.Context, s *runState) error {
 		copy(s.out[c.to.i], s.tensor(c.from))
 	}
 	return nil
+}
+
+// help does chunks on another goroutine.
+func (r *route) help(ctx context.Context, s *runState, i int) {
+	s.others.Go(func() { r.work(ctx, s, i) })
 }
 
 // verdict is the error that counts of those of a run.
