@@ -30,6 +30,12 @@ func (s Split) String() string {
 // MarshalText writes the String form.
 func (s Split) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText is the inverse of MarshalText.
+func (s *Split) UnmarshalText(text []byte) (err error) {
+	*s, err = ParseSplit(string(text))
+	return err
+}
+
 // ParseSplit is the inverse of [Split.String].
 func ParseSplit(text string) (Split, error) {
 	for i, n := range splitNames {

@@ -72,8 +72,8 @@ func (a *app) openDevice(ctx context.Context, f *deviceFlags) (backend.Device, e
 	if f.schedule == nil { // several devices have a fallback only among themselves
 		fallback = slices.ContainsFunc(o.Devices, func(m schedule.Member) bool { return m.Device.Info().Backend == fallbackBackend })
 	}
-	if one := o.Devices[0].Device; len(o.Devices) == 1 && len(o.Place) == 0 && (!fallback || !a.canFallBack(one)) {
-		return one, nil
+	if one := o.Devices[0].Device; len(o.Devices) == 1 && len(o.Place) == 0 && (f.schedule == nil || !a.canFallBack(one)) {
+		return one, nil // a schedule has nothing to add
 	}
 	return a.newSchedule(ctx, o, fallback)
 }

@@ -26,9 +26,9 @@ type scheduleFlags struct {
 
 func (d *deviceFlags) addScheduleFlags(f *pflag.FlagSet) {
 	d.schedule = &scheduleFlags{}
-	f.StringVar(&d.schedule.fallback, "fallback", "on", "`on|off`: run on the CPU what no chosen device supports, and go on there when a device is lost")
-	f.StringVar(&d.schedule.split, "split", schedule.Auto.String(), "what is divided among several devices: `auto|graph|batch`")
-	f.StringArrayVar(&d.schedule.place, "place", nil, "`PATTERN=DEVICE`: force the layers whose names fit to a device, named as in --backend (again for more; the first that fits counts)")
+	f.StringVar(&d.schedule.fallback, "fallback", "on", "`on|off`: what no chosen device supports runs on the CPU, and what a lost device had to do on those that are left")
+	f.StringVar(&d.schedule.split, "split", schedule.Auto.String(), "divide the graph or the batch among several devices: `auto|graph|batch`")
+	f.StringArrayVar(&d.schedule.place, "place", nil, "`PATTERN=DEVICE`: layers whose names fit the pattern run on the device, named as in --backend; of several the first that fits counts")
 }
 
 // options reads the flags; what is wrong with them is wrong usage.
