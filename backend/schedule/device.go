@@ -26,8 +26,8 @@ type Member struct {
 type Options struct {
 	// Devices are the chosen ones, best first: of two that are equally good for a node the first has it.
 	Devices []Member
-	// Fallback is the device for nodes that no chosen one supports. It may be one of Devices (the same name or none, and the same
-	// device). Without it (Device nil) such nodes are an error, and so is the loss of a device.
+	// Fallback is the device for nodes that no chosen one supports: one more, or with a Name and no Device the chosen one of that name.
+	// Without it (the zero value) such nodes are an error, and so is the loss of a device.
 	Fallback Member
 	Place    []Rule
 	Split    Split
@@ -78,7 +78,7 @@ var (
 // Errors: no device, too many, one without a device, two of a name, and a rule for a name that there is not.
 func New(o Options) (*Device, error) {
 	d := &Device{
-		opts: o, log: o.Logger, recovers: o.Fallback.Device != nil, weights: newKeeper(), children: map[*executable]struct{}{},
+		opts: o, log: o.Logger, recovers: o.Fallback.Device != nil || o.Fallback.Name != "", weights: newKeeper(), children: map[*executable]struct{}{},
 		said: map[string]bool{}, measuring: make(chan struct{}, 1), speeds: map[speedOf]float64{},
 	}
 	if d.log == nil {
@@ -95,10 +95,12 @@ func New(o Options) (*Device, error) {
 	if len(d.members) == 0 {
 		return nil, errors.New("schedule: want at least one device, got none")
 	}
-	if f := o.Fallback; f.Device != nil && !slices.ContainsFunc(d.members, func(m *member) bool { return m.dev == f.Device }) {
+	if f := o.Fallback; f.Device != nil {
 		if err := d.add(f, false); err != nil {
 			return nil, err
 		}
+	} else if f.Name != "" && !slices.Contains(d.names(), f.Name) {
+		return nil, fmt.Errorf("schedule: fallback %q: %w of that name, want one of %s", f.Name, backend.ErrNoDevice, strings.Join(d.names(), ", "))
 	}
 	for _, r := range o.Place {
 		if !slices.ContainsFunc(d.members, func(m *member) bool { return m.name == r.Device }) {

@@ -296,13 +296,15 @@ func TestNew(t *testing.T) {
 		{Options{Devices: []Member{{"x", nil}}}, "nil"},
 		{Options{Devices: []Member{{"x", a}, {"x", b}}}, "two devices"},
 		{Options{Devices: members(a), Place: []Rule{{"*", "b"}}}, "want one of a"},
+		{Options{Devices: members(a), Fallback: Member{Name: "b"}}, "want one of a"},
+		{Options{Devices: members(a), Fallback: Member{"a", b}}, "two devices"},
 		{Options{Devices: make([]Member, maxMembers+1)}, "nil"},
 	} {
 		if _, err := New(c.o); !contains(err, c.want) {
 			t.Errorf("got %v, want %q", err, c.want)
 		}
 	}
-	d := schedule(t, Options{Devices: members(a, newFake(t, "a"), b), Fallback: Member{Device: b}})
+	d := schedule(t, Options{Devices: members(a, newFake(t, "a"), b), Fallback: Member{Name: "b"}})
 	if got := strings.Join(d.names(), " "); got != "a a#2 b" || len(d.members) != 3 || !d.recovers {
 		t.Errorf("got %s", got)
 	}

@@ -70,31 +70,43 @@ func (s *survey) estimated(sharing []int) ([]float64, error) {
 
 // byGraph divides the graph over all members.
 func (s *survey) byGraph() (*layout, error) {
-	n := batchOf(s.g)
-	l := &layout{survey: s, batch: n, split: ByGraph}
-	all := func(s *survey) func(int) []int {
-		return func(i int) []int {
-			allowed, _ := s.usual(i, len(s.strays) > 0)
-			return allowed
-		}
-	}
-	r, err := s.route(all(s))
+	r, err := s.inChunks(func(s *survey, i int) []int {
+		allowed, _ := s.usual(i, len(s.strays) > 0)
+		return allowed
+	})
 	if err != nil {
 		return nil, err
 	}
-	r.share, r.chunk, r.whole = max(n, 1), max(n, 1), true
-	if chunk := chunkOf(n); n > 1 && chunk < n && r.members() > 1 {
-		// The plan for chunks is another one: times are shorter, and members are asked again about other shapes.
-		if c, err := s.resized(chunk); err == nil {
-			if r, err = c.route(all(c)); err != nil {
-				return nil, err
-			}
-			r.share, r.chunk = n, chunk
-		}
+	n := batchOf(s.g)
+	r.whole = r.chunk == max(n, 1)
+	return &layout{survey: s, batch: n, split: ByGraph, routes: []*routePlan{r}}, nil
+}
+
+// inChunks plans a route for all samples at once, and for chunks of them where several members can work at the same time, and takes what is
+// estimated faster. The plan for chunks is another one: times are shorter, and members are asked again about other shapes.
+func (s *survey) inChunks(allowed func(s *survey, i int) []int) (*routePlan, error) {
+	n := max(batchOf(s.g), 1)
+	r, err := s.route(allowed)
+	if err != nil {
+		return nil, err
 	}
-	r.finish()
-	l.routes = []*routePlan{r}
-	return l, nil
+	r.finish(n, n)
+	chunk := chunkOf(n)
+	if chunk == n || r.members() < 2 {
+		return r, nil
+	}
+	small, err := s.resized(chunk)
+	if err != nil { // a member has the nodes for all samples alone
+		return r, nil
+	}
+	c, err := small.route(allowed)
+	if err != nil {
+		return nil, err
+	}
+	if c.finish(n, chunk); c.nanos < r.nanos {
+		return c, nil
+	}
+	return r, nil
 }
 
 // byBatch divides the batch by speed, given by member; members of no speed have no share.
@@ -120,25 +132,15 @@ func (s *survey) byBatch(speeds []float64) (*layout, error) {
 
 // shareOf plans the way of a share of the batch through member m, and others where that one does not support a node.
 func (s *survey) shareOf(m, share int) (*routePlan, error) {
-	plan := func(size int) (*routePlan, error) {
-		c, err := s.resized(size)
-		if err != nil {
-			return nil, err
-		}
-		return c.route(func(i int) []int { return c.mostly(i, m) })
-	}
-	r, err := plan(share)
+	c, err := s.resized(share)
 	if err != nil {
 		return nil, err
 	}
-	r.share, r.chunk, r.whole = share, share, share == batchOf(s.g)
-	if chunk := chunkOf(share); chunk < share && r.members() > 1 {
-		if r, err = plan(chunk); err != nil {
-			return nil, err
-		}
-		r.share, r.chunk = share, chunk
+	r, err := c.inChunks(func(s *survey, i int) []int { return s.mostly(i, m) })
+	if err != nil {
+		return nil, err
 	}
-	r.finish()
+	r.whole = r.chunk == batchOf(s.g)
 	return r, nil
 }
 
@@ -155,7 +157,7 @@ func (s *survey) resized(n int) (*survey, error) {
 }
 
 // route places the nodes on the members that allowed lists for each, and cuts them into parts.
-func (s *survey) route(allowed func(i int) []int) (*routePlan, error) {
+func (s *survey) route(allowed func(s *survey, i int) []int) (*routePlan, error) {
 	var nodes []*graph.Node
 	var times [][]int64
 	for i, n := range s.g.Nodes {
@@ -163,7 +165,7 @@ func (s *survey) route(allowed func(i int) []int) (*routePlan, error) {
 			continue
 		}
 		may := make([]int64, len(s.members))
-		list := allowed(i)
+		list := allowed(s, i)
 		for m := range may {
 			if may[m] = never; slices.Contains(list, m) {
 				may[m] = s.times[i][m]
@@ -226,8 +228,9 @@ func (r *routePlan) busy() map[int]int64 {
 	return busy
 }
 
-// finish estimates the time: one chunk goes all the way, and the others follow at the pace of the busiest member.
-func (r *routePlan) finish() {
+// finish sets the samples and estimates the time: one chunk goes all the way, and the others follow at the pace of the busiest member.
+func (r *routePlan) finish(share, chunk int) {
+	r.share, r.chunk = share, chunk
 	var sum, most int64
 	for _, t := range r.busy() {
 		sum += t

@@ -177,11 +177,11 @@ func closeMembers(members []schedule.Member) error {
 	return errors.Join(errs...)
 }
 
-// openFallback finds the device for the fallback: a chosen one, or one more. There is none where the program has no such backend.
+// openFallback finds the device for the fallback: one of those chosen, by its name, or one more. There is none where the program has no such backend.
 func (a *app) openFallback(ctx context.Context, members []schedule.Member) (schedule.Member, error) {
 	for _, m := range members {
 		if m.Device.Info().Backend == fallbackBackend {
-			return m, nil
+			return schedule.Member{Name: m.Name}, nil
 		}
 	}
 	if _, err := a.registry.Backend(fallbackBackend); err != nil {
@@ -226,7 +226,7 @@ func (a *app) newSchedule(ctx context.Context, o schedule.Options, fallback bool
 		if o.Fallback, err = a.openFallback(ctx, o.Devices); err != nil {
 			return nil, errors.Join(err, closeMembers(opened))
 		}
-		if o.Fallback.Device != nil && !slices.Contains(opened, o.Fallback) {
+		if o.Fallback.Device != nil {
 			opened = append(slices.Clone(opened), o.Fallback)
 		}
 	}

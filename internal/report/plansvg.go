@@ -34,7 +34,7 @@ type bar struct {
 func planSVG(p *schedule.Plan) string {
 	bars, links, end := timeline(p)
 	scale := float64(svgWidth-svgLabel-2*svgMargin) / float64(max(end, 1))
-	x := func(ns int64) float64 { return svgLabel + svgMargin + float64(ns)*scale }
+	x := func(ns int64) float64 { return svgLabel + svgMargin + float64(float64(ns)*scale) } // rounded twice, so that all machines draw alike
 	y := func(device int) int { return svgHead + device*svgLane }
 	height := svgHead + len(p.Devices)*svgLane + svgMargin
 	var b strings.Builder
