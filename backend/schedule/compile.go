@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/resnet-run/resnet-run/backend"
@@ -30,18 +31,22 @@ func (d *Device) Compile(ctx context.Context, g *graph.Graph) (backend.Executabl
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("compile %q: %w", g.Name, err)
 	}
-	e, err := d.compile(ctx, g)
+	p, err := d.build(ctx, g)
 	if err != nil {
 		return nil, fmt.Errorf("compile %q: %w", g.Name, err)
+	}
+	e, err := d.adopt(g, p)
+	if err != nil {
+		return nil, fmt.Errorf("compile %q: %w", g.Name, err)
+	}
+	if p.profiles() {
+		return profiled{e}, nil
 	}
 	return e, nil
 }
 
-func (d *Device) compile(ctx context.Context, g *graph.Graph) (*executable, error) {
-	p, err := d.build(ctx, g)
-	if err != nil {
-		return nil, err
-	}
+// adopt makes the executable of a program. Where a member could take the place of another it keeps the weights.
+func (d *Device) adopt(g *graph.Graph, p *program) (*executable, error) {
 	e := newExecutable(d, g, p)
 	if left, err := d.candidates(); err == nil && d.recovers && len(left) > 1 {
 		if e.kept, e.release, err = d.weights.keep(g); err != nil {
@@ -66,11 +71,12 @@ func (d *Device) survey(g *graph.Graph) (*survey, error) {
 	if err != nil {
 		return nil, err
 	}
-	forced, err := force(g, members, d.opts.Place)
-	if err != nil {
-		return nil, err
+	for _, r := range d.opts.Place {
+		if !slices.ContainsFunc(g.Nodes, r.fits) {
+			d.once(slog.LevelWarn, "a rule for placing nodes fits none", "graph", g.Name, "rule", r.Nodes+"="+r.Device)
+		}
 	}
-	s, err := ask(g, members, forced)
+	s, err := ask(g, members, force(g, members, d.opts.Place))
 	if err != nil && !d.recovers {
 		err = fmt.Errorf("%w (there is no fallback)", err)
 	}

@@ -211,10 +211,7 @@ func (d *Device) Supports(n *graph.Node) error {
 	if err != nil {
 		return err
 	}
-	forced, err := memberOf(n, members, d.opts.Place)
-	if err != nil {
-		return fmt.Errorf("%w: %w", backend.ErrUnsupported, err)
-	}
+	forced := memberOf(n, members, d.opts.Place)
 	refused := make([]error, len(members))
 	for i, m := range members {
 		if refused[i] = m.supports(n); refused[i] == nil && (forced < 0 || forced == i) {

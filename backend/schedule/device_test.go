@@ -106,9 +106,13 @@ func TestWithoutFallbackTheErrorNamesNodesAndReasons(t *testing.T) {
 func TestRulesForce(t *testing.T) {
 	a, b := newFake(t, "a"), newFake(t, "b")
 	b.refuse = op("linear")
-	d := schedule(t, Options{Devices: members(a, b), Rates: steep("a"), Place: []Rule{{"layer*.conv2", "b"}, {"layer2*", "a"}}})
+	var log journal
+	d := schedule(t, Options{Devices: members(a, b), Rates: steep("a"), Logger: log.logger(), Place: []Rule{{"layer*.conv2", "b"}, {"layer2*", "a"}, {"layr*", "b"}}})
 	g := small(t, 4)
 	sameBytes(t, "forced", open(t, d, g).mustRun(t, 3), alone(t, g, 3))
+	if strings.Count(log.String(), "fits none") != 1 || !strings.Contains(log.String(), "layr*=b") {
+		t.Errorf("a rule that fits no node is not told: %s", &log)
+	}
 	for _, part := range b.compiled {
 		for _, n := range part.Nodes {
 			if !strings.Contains(n.Name, "relu2") && !strings.Contains(n.Name, "bn2") {
@@ -372,6 +376,47 @@ func TestWeightsAreKeptOnce(t *testing.T) {
 		d := schedule(t, without)
 		if open(t, d, g); len(d.weights.held) != 0 {
 			t.Errorf("weights are kept without a fallback")
+		}
+	}
+}
+
+// TestProfile: nodes have the times of their devices, and copies stand between.
+func TestProfile(t *testing.T) {
+	a, b := newFake(t, "a").Device, newFake(t, "b").Device
+	for _, split := range []Split{ByGraph, ByBatch} {
+		d := schedule(t, Options{Devices: []Member{{"a", a}, {"b", b}}, Split: split, Place: map[Split][]Rule{ByGraph: {{"layer1*", "b"}, {"*", "a"}}}[split], Rates: freeMoves})
+		g := small(t, 3)
+		s := open(t, d, g)
+		want := s.mustRun(t, 1)
+		for _, o := range s.out {
+			if err := o.Write(t.Context(), make([]byte, o.Type().SizeBytes())); err != nil {
+				t.Fatal(err)
+			}
+		}
+		times, err := s.exec.(backend.Profiler).Profile(t.Context(), s.in, s.out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len(want[0]))
+		if err := s.out[0].Read(t.Context(), got); err != nil {
+			t.Fatal(err)
+		}
+		sameBytes(t, "profiled run", [][]byte{got}, want)
+		seen := map[string]int{}
+		for _, n := range times {
+			kernel, _, _ := strings.Cut(n.Kernel, ":")
+			seen[kernel]++
+			if n.Seconds < 0 || n.Node == "" {
+				t.Errorf("got %+v", n)
+			}
+		}
+		for _, kernel := range []string{"a", "copy to a", "copy from a"} {
+			if seen[kernel] == 0 {
+				t.Errorf("%v: got %v, want some of %q", split, seen, kernel)
+			}
+		}
+		if split == ByGraph && seen["b"] < 6 {
+			t.Errorf("got %v", seen)
 		}
 	}
 }

@@ -50,15 +50,17 @@ func TestALostDeviceIsReplaced(t *testing.T) {
 		a, b  func(*graph.Node) bool // what they refuse; c has everything
 		at    int64                  // run of a that fails
 		err   error
+		place []Rule
 	}{
-		{"first run", ByGraph, nothing, nothing, 1, backend.ErrDeviceLost},
-		{"third run", ByGraph, nothing, nothing, 3, backend.ErrDeviceLost},
-		{"a plugin", ByGraph, nothing, nothing, 2, backend.ErrPluginExited},
-		{"between two parts", ByGraph, middle, nothing, 2, backend.ErrDeviceLost},
-		{"in the third chunk of four", ByGraph, middle, nothing, 5, backend.ErrDeviceLost},
-		{"when the speed is measured", ByBatch, nothing, nothing, 2, backend.ErrDeviceLost},
-		{"in its share of the batch", ByBatch, nothing, nothing, 4, backend.ErrDeviceLost},
-		{"in its share, a plugin", ByBatch, nothing, nothing, 5, backend.ErrPluginExited},
+		{"first run", ByGraph, nothing, nothing, 1, backend.ErrDeviceLost, nil},
+		{"third run", ByGraph, nothing, nothing, 3, backend.ErrDeviceLost, nil},
+		{"a plugin", ByGraph, nothing, nothing, 2, backend.ErrPluginExited, nil},
+		{"between two parts", ByGraph, middle, nothing, 2, backend.ErrDeviceLost, nil},
+		{"in the third chunk of four", ByGraph, middle, nothing, 5, backend.ErrDeviceLost, nil},
+		{"forced to it", ByGraph, nothing, nothing, 3, backend.ErrDeviceLost, []Rule{{"*.conv2", "a"}, {"*", "b"}}},
+		{"when the speed is measured", ByBatch, nothing, nothing, 2, backend.ErrDeviceLost, nil},
+		{"in its share of the batch", ByBatch, nothing, nothing, 4, backend.ErrDeviceLost, nil},
+		{"in its share, a plugin", ByBatch, nothing, nothing, 5, backend.ErrPluginExited, nil},
 	} {
 		for _, batch := range []int{1, 8} {
 			t.Run(fmt.Sprintf("%s/batch%d", c.name, batch), func(t *testing.T) {
@@ -66,7 +68,7 @@ func TestALostDeviceIsReplaced(t *testing.T) {
 				a.refuse, b.refuse = c.a, c.b
 				var log journal
 				d := schedule(t, Options{
-					Devices: members(a, b), Fallback: Member{Device: spare}, Split: c.split, Rates: steep("a"), Logger: log.logger(), now: new(clock).time,
+					Devices: members(a, b), Fallback: Member{Device: spare}, Split: c.split, Place: c.place, Rates: steep("a"), Logger: log.logger(), now: new(clock).time,
 				})
 				g := small(t, batch)
 				s := open(t, d, g)

@@ -46,6 +46,7 @@ type compiledPart struct {
 }
 
 type laneBuffer struct {
+	name   string // of the value
 	member *member
 	typ    graph.TensorType
 }
@@ -111,7 +112,7 @@ func (d *Device) assemble(ctx context.Context, l *layout) (_ *program, err error
 			members[c.member] = true
 		}
 		for _, b := range plan.flow.bufs {
-			r.bufs = append(r.bufs, laneBuffer{of(b.member), b.value.Type})
+			r.bufs = append(r.bufs, laneBuffer{b.value.Name, of(b.member), b.value.Type})
 		}
 		// While each member works for one chunk, the data of another move. Short of several chunks it is for runs side by side.
 		r.most = len(members) + 1
@@ -328,21 +329,27 @@ func (r *route) work(ctx context.Context, s *runState, i int) {
 // do does one chunk.
 func (r *route) do(ctx context.Context, l *lane, s *runState, chunk int) error {
 	for i := range r.steps {
-		t := &r.steps[i]
-		switch t.kind {
-		case runPart:
-			part := &r.parts[t.part]
-			if err := part.exec.Run(ctx, l.in[t.part], l.out[t.part]); err != nil {
-				return fmt.Errorf("run %s: %w", part.what, at(part.member, err))
-			}
-		case upload:
-			if err := l.bufs[t.buf].Write(ctx, r.memory(l, s, t.host, chunk)); err != nil {
-				return fmt.Errorf("upload for %s: %w", r.parts[t.part].what, at(r.bufs[t.buf].member, err))
-			}
-		case download:
-			if err := l.bufs[t.buf].Read(ctx, r.memory(l, s, t.host, chunk)); err != nil {
-				return fmt.Errorf("download from %s: %w", r.parts[t.part].what, at(r.bufs[t.buf].member, err))
-			}
+		if err := r.step(ctx, &r.steps[i], l, s, chunk); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *route) step(ctx context.Context, t *flowStep, l *lane, s *runState, chunk int) error {
+	switch t.kind {
+	case runPart:
+		part := &r.parts[t.part]
+		if err := part.exec.Run(ctx, l.in[t.part], l.out[t.part]); err != nil {
+			return fmt.Errorf("run %s: %w", part.what, at(part.member, err))
+		}
+	case upload:
+		if err := l.bufs[t.buf].Write(ctx, r.memory(l, s, t.host, chunk)); err != nil {
+			return fmt.Errorf("upload for %s: %w", r.parts[t.part].what, at(r.bufs[t.buf].member, err))
+		}
+	case download:
+		if err := l.bufs[t.buf].Read(ctx, r.memory(l, s, t.host, chunk)); err != nil {
+			return fmt.Errorf("download from %s: %w", r.parts[t.part].what, at(r.bufs[t.buf].member, err))
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package schedule
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/resnet-run/resnet-run/backend"
@@ -52,33 +53,23 @@ func ask(g *graph.Graph, members []candidate, forced []int) (*survey, error) {
 }
 
 // force applies the rules to the nodes: by node the member, or -1.
-//
-// Errors: ErrNoDevice for a rule that fits a node and names no member.
-func force(g *graph.Graph, members []candidate, rules []Rule) ([]int, error) {
+func force(g *graph.Graph, members []candidate, rules []Rule) []int {
 	forced := make([]int, len(g.Nodes))
 	for i, n := range g.Nodes {
-		var err error
-		if forced[i], err = memberOf(n, members, rules); err != nil {
-			return nil, err
-		}
+		forced[i] = memberOf(n, members, rules)
 	}
-	return forced, nil
+	return forced
 }
 
-// memberOf is the member to which a rule forces the node, -1 for none.
-func memberOf(n *graph.Node, members []candidate, rules []Rule) (int, error) {
+// memberOf is the member to which a rule forces the node, -1 for none. Rules for a member that is lost do not count any more.
+func memberOf(n *graph.Node, members []candidate, rules []Rule) int {
 	for _, r := range rules {
-		if !r.fits(n) {
-			continue
+		m := slices.IndexFunc(members, func(c candidate) bool { return c.name == r.Device })
+		if m >= 0 && r.fits(n) {
+			return m
 		}
-		for m, c := range members {
-			if c.name == r.Device {
-				return m, nil
-			}
-		}
-		return 0, fmt.Errorf("place node %q on device %q: %w of that name is left", n.Name, r.Device, backend.ErrNoDevice)
 	}
-	return -1, nil
+	return -1
 }
 
 // usual lists the members that may have node i when the graph is divided: the one it is forced to, or the chosen ones that support
