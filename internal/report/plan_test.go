@@ -151,10 +151,19 @@ func TestPlanForPrograms(t *testing.T) {
 	}
 }
 
-// TestThePictureOfTheDocumentation is up to date; -update draws it anew.
+// TestThePictureOfTheDocumentation is up to date, and so is the table beside it; -update draws the picture anew.
 func TestThePictureOfTheDocumentation(t *testing.T) {
-	path := filepath.Join("..", "..", "docs", "scheduler.svg")
-	got := planSVG(examplePlan(t, schedule.ByGraph))
+	docs := filepath.Join("..", "..", "docs")
+	path, p := filepath.Join(docs, "scheduler.svg"), examplePlan(t, schedule.ByGraph)
+	got := planSVG(p)
+	page, err := os.ReadFile(filepath.Join(docs, "scheduler.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var table strings.Builder
+	if err := WritePlan(&table, Table, p); err != nil || !strings.Contains(string(page), table.String()) {
+		t.Errorf("docs/scheduler.md has another table than the program writes (%v):\n%s", err, &table)
+	}
 	if *update {
 		if err := os.WriteFile(path, []byte(got), 0o666); err != nil {
 			t.Fatal(err)
