@@ -27,6 +27,8 @@ type fake struct {
 	compile func(*graph.Graph) error                 // before the right compile
 	run     func(ctx context.Context, n int64) error // before the right run number n, from 1
 
+	writes func() // after a buffer was written
+
 	runs atomic.Int64
 	open atomic.Int64 // buffers and executables that are not closed
 	gone atomic.Bool  // every call fails
@@ -120,7 +122,11 @@ func (b *fakeBuffer) Write(ctx context.Context, src []byte) error {
 	if err := b.f.lost(backend.ErrDeviceLost); err != nil {
 		return err
 	}
-	return b.Buffer.Write(ctx, src)
+	err := b.Buffer.Write(ctx, src)
+	if b.f.writes != nil {
+		b.f.writes()
+	}
+	return err
 }
 
 func (b *fakeBuffer) Read(ctx context.Context, dst []byte) error {
