@@ -120,10 +120,10 @@ func (d *Device) divide(ctx context.Context, s *survey) (*layout, error) {
 	return s.byBatch(speeds)
 }
 
-// tell says once what nobody asked for: nodes on the fallback.
+// tell says once what nobody asked for: nodes on the fallback. That no chosen device is left at all was said before.
 func (d *Device) tell(l *layout) {
 	strays := l.survey.strays
-	if len(strays) == 0 {
+	if len(strays) == 0 || !l.survey.members[0].chosen {
 		return
 	}
 	names := strings.Join(strays[:min(len(strays), mostListed)], " ")
