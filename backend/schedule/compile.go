@@ -85,8 +85,11 @@ func (d *Device) survey(g *graph.Graph) (*survey, error) {
 
 // build plans and compiles until it succeeds without losing a member.
 func (d *Device) build(ctx context.Context, g *graph.Graph) (*program, error) {
-	for {
+	for first := true; ; first = false {
 		s, err := d.survey(g)
+		if err != nil && !first {
+			err = afterLoss(err)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -105,6 +108,14 @@ func (d *Device) build(ctx context.Context, g *graph.Graph) (*program, error) {
 		}
 		return p, err
 	}
+}
+
+// afterLoss makes a loss of the refusal of those that are left: with the lost member nothing was refused.
+func afterLoss(err error) error {
+	if backend.IsUnsupported(err) {
+		return fmt.Errorf("%w, and those that are left do not run everything: %v", backend.ErrDeviceLost, err)
+	}
+	return err
 }
 
 // divide decides how the graph is divided, which may need measurements.

@@ -140,7 +140,7 @@ func (e *executable) renew(ctx context.Context, old *program) error {
 	}
 	p, err := e.dev.build(ctx, e.kept)
 	if err != nil {
-		return fmt.Errorf("compile again for the devices that are left: %w", err)
+		return fmt.Errorf("compile again for the devices that are left: %w", afterLoss(err))
 	}
 	e.mu.Lock()
 	e.program, old.old = p, true

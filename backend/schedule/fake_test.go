@@ -32,6 +32,7 @@ type fake struct {
 	runs atomic.Int64
 	open atomic.Int64 // buffers and executables that are not closed
 	gone atomic.Bool  // every call fails
+	fuse atomic.Int64 // calls until it is lost by itself; 0 is never
 
 	mu       sync.Mutex
 	compiled []*graph.Graph
@@ -58,6 +59,9 @@ func (f *fake) loseAt(n int64, err error) *fake {
 }
 
 func (f *fake) lost(err error) error {
+	if f.fuse.Load() > 0 && f.fuse.Add(-1) == 0 {
+		f.gone.Store(true)
+	}
 	if f.gone.Load() {
 		return fmt.Errorf("talk to %s: %w", f.name, err)
 	}
@@ -152,6 +156,9 @@ type fakeExecutable struct {
 
 func (e *fakeExecutable) Run(ctx context.Context, in, out []backend.Buffer) error {
 	n := e.f.runs.Add(1)
+	if err := e.f.lost(backend.ErrPluginExited); err != nil {
+		return err
+	}
 	if e.f.run != nil {
 		if err := e.f.run(ctx, n); err != nil {
 			return err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -225,4 +227,72 @@ func TestCancelledWhileCompilingAgain(t *testing.T) {
 	}
 	b.compile = nil
 	sameBytes(t, "later", s.mustRun(t, 1), alone(t, g, 1))
+}
+
+// TestLossesAtAnyCall loses devices at arbitrary calls, in compiles, copies and runs, while several runs go on: each run gives its own results,
+// or says that the devices are lost.
+func TestLossesAtAnyCall(t *testing.T) {
+	r := rand.New(rand.NewPCG(29, 31))
+	rounds := 40
+	if os.Getenv("RESNET_RUN_FULL") != "" {
+		rounds = 500
+	}
+	finished, ended := 0, 0
+	for round := range rounds {
+		g := randomGraph(t, r, 1+r.IntN(12))
+		if r.IntN(2) == 0 {
+			g = small(t, 1+r.IntN(6))
+		}
+		var fakes []*fake
+		for _, name := range []string{"a", "b", "c"} {
+			f, refused := newFake(t, name), map[string]bool{}
+			for _, n := range g.Nodes {
+				refused[n.Name] = name != "c" && r.IntN(3) == 0
+			}
+			f.refuse = func(n *graph.Node) bool { return refused[n.Name] }
+			f.fuse.Store(1 + r.Int64N(300))
+			fakes = append(fakes, f)
+		}
+		if r.IntN(4) > 0 {
+			fakes[2].fuse.Store(0)
+		}
+		d := schedule(t, Options{Devices: members(fakes[:2]...), Fallback: Member{Device: fakes[2]}, Split: Split(r.IntN(3)), Rates: freeMoves, now: new(clock).time})
+		first, err := tryOpen(t, d, g)
+		if err != nil {
+			if !errors.Is(err, backend.ErrDeviceLost) {
+				t.Fatalf("round %d: compile: %v", round, err)
+			}
+			continue
+		}
+		var wg sync.WaitGroup
+		results := make([]error, 3)
+		for i := range results {
+			s, want := buffersFor(t, d, first.exec), alone(t, g, uint64(i))
+			wg.Go(func() {
+				for range 4 {
+					out, err := s.run(t, t.Context(), uint64(i))
+					if err != nil {
+						results[i] = err
+						return
+					}
+					sameBytes(t, fmt.Sprintf("round %d", round), out, want)
+				}
+			})
+		}
+		wg.Wait()
+		for _, err := range results {
+			switch {
+			case err == nil:
+				finished++
+			case errors.Is(err, backend.ErrDeviceLost) && !backend.IsUnsupported(err) && fakes[2].gone.Load(): // that one had everything
+				ended++
+			default:
+				t.Fatalf("round %d: %v", round, err)
+			}
+		}
+	}
+	if finished < rounds || ended == 0 {
+		t.Errorf("%d runs were finished and %d were not: the faults are too many or too few", finished, ended)
+	}
+	t.Logf("%d rounds: %d series of runs finished, %d ended with the devices", rounds, finished, ended)
 }
