@@ -18,7 +18,7 @@ import (
 const maxMembers = 15
 
 // statesFor bounds the states at a node after which so many values are alive. The product with the width is what a node costs.
-func statesFor(alive int) int { return max(16, min(1024, 1<<14/(alive+1))) }
+func statesFor(alive int) int { return max(8, min(1024, 1<<13/(alive+1))) }
 
 // never is the time of a node on a member that must not have it.
 const never = -1
@@ -109,9 +109,9 @@ func (a cost) compare(b cost) int {
 // state is one way to run the first nodes, as far as those that follow can tell.
 type state struct {
 	cost
-	member int      // of the last node, -1 before the first
-	held   []places // of the values that are alive
-	back   int32    // the state before, by its number among those of the step before
+	member int    // of the last node, -1 before the first
+	key    string // the member, then the places of the values that are alive, two bytes each
+	back   int32  // the state before, by its number among those of the step before
 }
 
 // step is what is remembered of a state to walk back.
@@ -132,16 +132,17 @@ type found struct {
 func (p *problem) solve() found {
 	r := found{exact: true}
 	var alive []int // values that states hold, in this order
-	first := state{member: -1}
+	key := []byte{0}
 	for id, v := range p.values {
 		if v.input && v.last >= 0 {
-			alive, first.held = append(alive, id), append(first.held, host)
+			alive, key = append(alive, id), binary.LittleEndian.AppendUint16(key, uint16(host))
 		}
 	}
-	now := []state{first}
+	now := []state{{member: -1, key: string(key)}}
+	known := map[string]int{}
 	walk := make([][]step, len(p.nodes))
 	for i := range p.nodes {
-		next, left := p.advance(i, now, alive, &r)
+		next, left := p.advance(i, now, alive, known, &r)
 		if most := statesFor(len(left)); len(next) > most {
 			r.exact = false
 			slices.SortStableFunc(next, func(a, b state) int { return a.compare(b.cost) })
@@ -166,8 +167,8 @@ func (p *problem) solve() found {
 	return r
 }
 
-// advance puts node i on each member that may have it, after each state.
-func (p *problem) advance(i int, now []state, alive []int, r *found) (next []state, left []int) {
+// advance puts node i on each member that may have it, after each state. known is scratch space.
+func (p *problem) advance(i int, now []state, alive []int, known map[string]int, r *found) (next []state, left []int) {
 	n := &p.nodes[i]
 	stays := make([]bool, len(alive))
 	for j, id := range alive {
@@ -179,16 +180,19 @@ func (p *problem) advance(i int, now []state, alive []int, r *found) (next []sta
 	if keep {
 		left = append(left, n.out)
 	}
-	known := map[string]int{}
-	held, key := make([]places, len(alive)), []byte(nil)
+	clear(known)
+	before, held, key := make([]places, len(alive)), make([]places, len(alive)), []byte(nil)
 	for from := range now {
 		s := &now[from]
+		for j := range before {
+			before[j] = places(s.key[1+2*j]) | places(s.key[2+2*j])<<8
+		}
 		for m, t := range n.times {
 			if t == never {
 				continue
 			}
 			r.tried++
-			copy(held, s.held)
+			copy(held, before)
 			c := p.run(n, m, s, held, alive)
 			at := memory(m)
 			if v := p.values[n.out]; v.output {
@@ -206,23 +210,15 @@ func (p *problem) advance(i int, now []state, alive []int, r *found) (next []sta
 			}
 			id, ok := known[string(key)]
 			if !ok {
-				id = len(next)
-				known[string(key)] = id
-				next = append(next, state{cost: c, member: m, held: unpack(key[1:]), back: int32(from)})
+				own := string(key)
+				known[own] = len(next)
+				next = append(next, state{cost: c, member: m, key: own, back: int32(from)})
 			} else if c.compare(next[id].cost) < 0 {
 				next[id].cost, next[id].back = c, int32(from)
 			}
 		}
 	}
 	return next, left
-}
-
-func unpack(key []byte) []places {
-	held := make([]places, len(key)/2)
-	for i := range held {
-		held[i] = places(binary.LittleEndian.Uint16(key[2*i:]))
-	}
-	return held
 }
 
 // run is the cost after node n on member m follows state s, without its result's way to the host; held is updated.
