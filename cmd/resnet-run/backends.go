@@ -6,14 +6,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/cpu"
 	"github.com/resnet-run/resnet-run/backend/reference"
+	"github.com/resnet-run/resnet-run/backend/schedule"
 	"github.com/resnet-run/resnet-run/backend/vulkan"
 	"github.com/spf13/pflag"
 )
@@ -43,13 +42,16 @@ func newRegistry(warnings io.Writer) *backend.Registry {
 	return r
 }
 
-// deviceFlags choose a device.
-type deviceFlags struct{ backend, device, threads string }
+// deviceFlags choose a device, or several.
+type deviceFlags struct {
+	backend, device, threads string         // the first two are lists with commas
+	schedule                 *scheduleFlags // nil for commands that take the devices as they are
+}
 
 func (a *app) addDeviceFlags(f *pflag.FlagSet) *deviceFlags {
-	d := &deviceFlags{}
-	f.StringVar(&d.backend, "backend", or(a.getenv("RESNET_RUN_BACKEND"), auto), "`NAME[:DEVICE]` of the backend: auto, "+strings.Join(a.registry.Names(), ", "))
-	f.StringVar(&d.device, "device", a.getenv("RESNET_RUN_DEVICE"), "`DEVICE` by index, part of its name, or UUID; see 'resnet-run devices'")
+	d := &deviceFlags{backend: or(a.getenv("RESNET_RUN_BACKEND"), auto), device: a.getenv("RESNET_RUN_DEVICE")}
+	f.Var(&listValue{text: &d.backend}, "backend", "`NAME[:DEVICE]` of the backend: auto, "+strings.Join(a.registry.Names(), ", ")+"; several with commas, best first")
+	f.Var(&listValue{text: &d.device}, "device", "`DEVICE` by index, part of its name, or UUID; see 'resnet-run devices'; several with commas")
 	f.StringVar(&d.threads, "threads", or(a.getenv("RESNET_RUN_THREADS"), "0"), "`N` threads at most on the CPU; 0 is as many as there are processors, or as the quota of a container allows")
 	return d
 }
@@ -63,38 +65,23 @@ func or(s, def string) string {
 
 // openDevice opens the device that the flags choose.
 func (a *app) openDevice(ctx context.Context, f *deviceFlags) (backend.Device, error) {
-	threads, err := strconv.ParseUint(f.threads, 10, 12)
-	if err != nil {
-		return nil, failure(exitUsage, fmt.Errorf("--threads %q: want a number in 0..4095", f.threads))
-	}
-	if threads > 0 {
-		runtime.GOMAXPROCS(int(threads))
-	}
-	name, sel, both := strings.Cut(f.backend, ":")
-	if both && f.device != "" && f.device != sel {
-		return nil, failure(exitUsage, fmt.Errorf("--backend %s and --device %s name two devices: want one", f.backend, f.device))
-	}
-	if !both {
-		sel = f.device
-	}
-	var dev backend.Device
-	if name == auto {
-		dev, err = a.openPreferred(ctx, sel)
-	} else {
-		if _, err := a.registry.Backend(name); err != nil {
-			return nil, failure(exitUsage, err)
-		}
-		dev, err = a.registry.Open(ctx, name+":"+sel)
-	}
-	if errors.Is(err, backend.ErrNoDevice) {
-		return nil, failure(exitNoDevice, err)
-	}
+	o, fallback, err := a.chosen(ctx, f)
 	if err != nil {
 		return nil, err
 	}
-	info := dev.Info()
-	a.detail("device: %s: %s (%v, %s, %s)", info.Backend, info.Name, info.Type, info.Driver, info.API)
-	return dev, nil
+	if f.schedule == nil { // several devices have a fallback only among themselves
+		fallback = slices.ContainsFunc(o.Devices, func(m schedule.Member) bool { return m.Device.Info().Backend == fallbackBackend })
+	}
+	if one := o.Devices[0].Device; len(o.Devices) == 1 && len(o.Place) == 0 && (f.schedule == nil || !a.canFallBack(one)) {
+		return one, nil // a schedule has nothing to add
+	}
+	return a.newSchedule(ctx, o, fallback)
+}
+
+// canFallBack tells whether there is another device than this one to fall back to.
+func (a *app) canFallBack(dev backend.Device) bool {
+	_, err := a.registry.Backend(fallbackBackend)
+	return err == nil && dev.Info().Backend != fallbackBackend
 }
 
 // openPreferred opens the first device that auto finds, and says so when it is not what everyone wants, a GPU.

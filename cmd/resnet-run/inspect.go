@@ -2,9 +2,12 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 
+	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/internal/model"
 	"github.com/resnet-run/resnet-run/internal/report"
 	"github.com/spf13/cobra"
@@ -13,6 +16,7 @@ import (
 func (a *app) inspectCommand() *cobra.Command {
 	var format, input, passes string
 	var batch int
+	var plan bool
 	cmd := &cobra.Command{
 		Use:   "inspect MODEL",
 		Short: "Show a network layer by layer",
@@ -20,10 +24,14 @@ func (a *app) inspectCommand() *cobra.Command {
 and their totals; where its weights, its preprocessing and its labels come from.
 
 MODEL is a bundled name, a weights file, or the name of an architecture, which needs no weights for this.
---format dot draws it with Graphviz, text is the graph's own text form.`,
+--format dot draws it with Graphviz, text is the graph's own text form.
+
+--plan shows instead which device would run which part of the network after the passes, what is copied between them, and estimates of the
+times, for the devices of --backend; --format is table, json, dot or svg then.`,
 		Example: `  resnet-run inspect resnet50
   resnet-run inspect --passes after --format text resnet20-cifar10
-  resnet-run inspect --format dot resnet18 | dot -Tsvg > resnet18.svg`,
+  resnet-run inspect --format dot resnet18 | dot -Tsvg > resnet18.svg
+  resnet-run inspect --plan --backend vulkan,cpu --place 'layer*.conv2=cpu' resnet50`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 	}
 	f := cmd.Flags()
@@ -31,9 +39,16 @@ MODEL is a bundled name, a weights file, or the name of an architecture, which n
 	f.IntVarP(&batch, "batch", "b", 1, "batch of `N` pictures")
 	f.StringVar(&input, "input", "", "rows and columns of the input, `HxW` (default: the model's)")
 	f.StringVar(&passes, "passes", "before", "show the network `before|after` the optimisation passes")
+	f.BoolVar(&plan, "plan", false, "show the plan of the devices that --backend chooses")
+	device := a.addDeviceFlags(f)
+	device.addScheduleFlags(f)
 	m := a.addModelFlags(f, false)
 	cmd.RunE = runs(func(cmd *cobra.Command, args []string) error {
-		format, err := report.ParseFormat(format, report.InspectionFormats...)
+		formats := report.InspectionFormats
+		if plan {
+			formats = report.PlanFormats
+		}
+		format, err := report.ParseFormat(format, formats...)
 		if err != nil {
 			return failure(exitUsage, err)
 		}
@@ -43,7 +58,7 @@ MODEL is a bundled name, a weights file, or the name of an architecture, which n
 		}
 		switch passes {
 		case "before", "after":
-			view.AfterPasses = passes == "after"
+			view.AfterPasses = passes == "after" || plan && !cmd.Flags().Changed("passes")
 		default:
 			return failure(exitUsage, fmt.Errorf("--passes: want before or after, got %.40q", passes))
 		}
@@ -60,7 +75,24 @@ MODEL is a bundled name, a weights file, or the name of an architecture, which n
 			return failure(exitModel, err)
 		}
 		out := bufio.NewWriter(a.stdout)
+		if plan {
+			return errors.Join(a.plan(cmd.Context(), device, seen.Graph, out, format), out.Flush())
+		}
 		return errors.Join(report.WriteInspection(out, format, report.NewInspection(loaded, seen)), out.Flush())
 	})
 	return cmd
+}
+
+// plan writes how the chosen devices would run the graph.
+func (a *app) plan(ctx context.Context, f *deviceFlags, g *graph.Graph, out io.Writer, format report.Format) (err error) {
+	dev, err := a.openSchedule(ctx, f)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, dev.Close()) }()
+	p, err := dev.Plan(ctx, g)
+	if err != nil {
+		return err
+	}
+	return report.WritePlan(out, format, p)
 }

@@ -26,6 +26,7 @@ const (
 	NDJSON Format = "ndjson" // one JSON object a line, as results come
 	DOT    Format = "dot"    // for Graphviz
 	Text   Format = "text"   // the graph's own text form
+	SVG    Format = "svg"    // a picture
 )
 
 // ParseFormat returns the format of the given name if it is among those allowed.
