@@ -11,6 +11,7 @@ import (
 
 // Baseline is the samples of an earlier report, by case.
 type Baseline struct {
+	CPU     string // of the environment
 	samples map[Case][]float64
 	cases   []Case // in the order of the report
 }
@@ -37,7 +38,10 @@ func ReadBaseline(path string) (*Baseline, error) {
 func decodeBaseline(r io.Reader) (*Baseline, error) {
 	// Only what is compared is read, so that a report of a program with more fields can be compared too.
 	var report struct {
-		Format  *int `json:"format"`
+		Format      *int `json:"format"`
+		Environment struct {
+			CPU string `json:"cpu"`
+		} `json:"environment"`
 		Results []struct {
 			Case
 			Status Status `json:"status"`
@@ -56,7 +60,7 @@ func decodeBaseline(r io.Reader) (*Baseline, error) {
 		}
 		return nil, fmt.Errorf("field format: want %d, got %s", FormatVersion, got)
 	}
-	b := &Baseline{samples: map[Case][]float64{}}
+	b := &Baseline{CPU: report.Environment.CPU, samples: map[Case][]float64{}}
 	for i, x := range report.Results {
 		if x.Status != OK {
 			continue

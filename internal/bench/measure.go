@@ -186,6 +186,20 @@ func (p *Prepared) Measure(ctx context.Context, o Options) ([]float64, error) {
 	}
 }
 
+// Take returns exactly n samples, without warming up.
+//
+// Errors: as Once.
+func (p *Prepared) Take(ctx context.Context, n int, transfers bool) ([]float64, error) {
+	samples := make([]float64, n)
+	for i := range samples {
+		var err error
+		if samples[i], err = p.Once(ctx, transfers); err != nil {
+			return nil, err
+		}
+	}
+	return samples, nil
+}
+
 // Profile is the device's own time per step, of one verified run.
 //
 // Errors: as Once; backend.ErrUnsupported when the device cannot tell.
