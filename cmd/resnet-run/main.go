@@ -101,7 +101,7 @@ Environment: RESNET_RUN_BACKEND, RESNET_RUN_DEVICE, RESNET_RUN_MODEL and RESNET_
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return failure(exitUsage, err) })
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "say more on standard error")
-	root.AddCommand(a.classifyCommand(), a.devicesCommand(), a.modelsCommand(), a.inspectCommand(), a.evalCommand(), a.conformanceCommand(), a.benchCommand(), a.versionCommand())
+	root.AddCommand(a.classifyCommand(), a.devicesCommand(), a.modelsCommand(), a.inspectCommand(), a.evalCommand(), a.conformanceCommand(), a.benchCommand(), a.profileCommand(), a.versionCommand())
 	return root
 }
 
