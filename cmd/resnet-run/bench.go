@@ -158,9 +158,9 @@ func (a *app) bench(ctx context.Context, f *benchFlags, models []string) error {
 	if a.self != nil {
 		suite.Starts, suite.TempDir, suite.Start = f.starts, benchCacheDir, a.benchStarter(f, models)
 	}
-	r, err := suite.Run(ctx)
-	if err != nil && (ctx.Err() == nil || len(r.Results) == 0) {
-		return noDevice(err)
+	r, failed := suite.Run(ctx)
+	if failed != nil && len(r.Results) == 0 {
+		return noDevice(failed)
 	}
 	if baseline != nil {
 		baseline.Against(r, f.tolerance/100)
@@ -171,6 +171,9 @@ func (a *app) bench(ctx context.Context, f *benchFlags, models []string) error {
 	out := bufio.NewWriter(a.stdout)
 	if err := errors.Join(report.WriteBench(out, format, r), out.Flush()); err != nil {
 		return err
+	}
+	if failed != nil { // the results before it were worth having
+		return noDevice(failed)
 	}
 	return benchFailure(ctx, r)
 }

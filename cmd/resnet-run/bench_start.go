@@ -108,15 +108,15 @@ func (a *app) benchTurns(ctx context.Context, f *benchFlags, t bench.Target, n b
 	if err != nil {
 		return noDevice(err)
 	}
-	defer func() { err = errors.Join(err, dev.Close()) }()
+	defer func() { err = errors.Join(err, bench.Close(ctx, dev)) }()
 	p, err := bench.Prepare(ctx, dev, n, answers, f.batches[0], bench.Float32)
 	if errors.Is(err, bench.ErrWrong) {
-		return errors.Join(failure(exitNotConformant, err), p.Close())
+		return errors.Join(failure(exitNotConformant, err), bench.Close(ctx, p))
 	}
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, p.Close()) }()
+	defer func() { err = errors.Join(err, bench.Close(ctx, p)) }()
 	info, lines := dev.Info(), json.NewEncoder(a.stdout)
 	if err := lines.Encode(turnsReady{n.Name, p.Batch, info.Backend, info.Name, info.Driver, p.Cost.FLOPs, p.Verification, p.Output()}); err != nil {
 		return err

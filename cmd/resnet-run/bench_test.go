@@ -103,7 +103,7 @@ func TestBenchWritesEveryFormat(t *testing.T) {
 			t.Errorf("result %d: got %+v", i, x)
 		}
 	}
-	if !strings.Contains(o.stderr, "in float64 took") || !strings.Contains(o.stderr, "backend vulkan has no device") {
+	if !strings.Contains(o.stderr, "pictures took") || !strings.Contains(o.stderr, "backend vulkan has no device") {
 		t.Errorf("got stderr %q", o.stderr)
 	}
 
@@ -260,6 +260,10 @@ func TestBenchUsage(t *testing.T) {
 	}
 	if o := do(t, "bench", "nonsense"); o.code != exitModel {
 		t.Errorf("an unknown model: exit code %d, %s", o.code, o.stderr)
+	}
+	o := benchRun(t, []backend.Backend{noVulkan, reference.New()}, "", "--on", "reference", "--on", "vulkan")
+	if o.code != exitNoDevice || !strings.Contains(o.stdout, "reference: float64 reference") {
+		t.Errorf("a second device that is not there: exit code %d, %s%s", o.code, o.stdout, o.stderr)
 	}
 	if o := benchRun(t, []backend.Backend{noVulkan}, "", "--on", "vulkan"); o.code != exitNoDevice {
 		t.Errorf("no device: exit code %d, %s", o.code, o.stderr)

@@ -71,7 +71,7 @@ func (a *app) profile(ctx context.Context, f *benchFlags, name string, batch, ru
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, dev.Close()) }()
+	defer func() { err = errors.Join(err, bench.Close(ctx, dev)) }()
 	p := &report.Profile{Environment: bench.ReadEnvironment(), Device: bench.Device{DeviceInfo: dev.Info()}, Network: m.Name, Batch: batch, Precision: bench.F32, Runs: runCount}
 	if !f.noPeak {
 		p.Device = bench.MeasurePeak(ctx, dev)
@@ -90,7 +90,7 @@ func (a *app) profile(ctx context.Context, f *benchFlags, name string, batch, ru
 func (a *app) profileRuns(ctx context.Context, dev backend.Device, n bench.Network, answers *bench.Answers, p *report.Profile) (err error) {
 	ready, err := bench.Prepare(ctx, dev, n, answers, p.Batch, bench.Float32)
 	if ready != nil {
-		defer func() { err = errors.Join(err, ready.Close()) }()
+		defer func() { err = errors.Join(err, bench.Close(ctx, ready)) }()
 	}
 	if err != nil {
 		return err

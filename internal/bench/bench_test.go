@@ -237,6 +237,26 @@ func TestInterruptionKeepsWhatThereIs(t *testing.T) {
 	}
 }
 
+// stuck is a device that does not come to an end.
+type stuck chan struct{}
+
+func (s stuck) Close() error { <-s; return errors.New("late") }
+
+func TestInterruptedCloseDoesNotWaitForEver(t *testing.T) {
+	defer func(was time.Duration) { grace = was }(grace)
+	grace = time.Millisecond
+	s := make(stuck)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := Close(ctx, s); err != nil { // would hang
+		t.Errorf("got %v", err)
+	}
+	close(s)
+	if err := Close(t.Context(), s); err == nil {
+		t.Error("without an interruption the error of Close is lost")
+	}
+}
+
 func TestDurationAndWarmup(t *testing.T) {
 	runs := 0
 	s := suite(t, func(run int, _ []float32) { runs = run })

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph"
@@ -48,11 +50,12 @@ func (s *Suite) Run(ctx context.Context) (*Report, error) {
 	r := &Report{Format: FormatVersion, Environment: ReadEnvironment(), Results: []Result{}, ReferenceSeconds: map[string]float64{}}
 	var answers []*Answers
 	for _, n := range s.Networks {
+		s.Note("reference: %s: computing the answers in float64, which takes a large network a while", n.Name)
 		a, err := NewAnswers(ctx, n, min(pictures, slices.Max(s.Batches)))
 		if err != nil {
 			return r, err
 		}
-		s.Note("reference: %s: %d pictures in float64 took %.1f s", n.Name, len(a.Pictures), a.Seconds)
+		s.Note("reference: %s: %d pictures took %.1f s", n.Name, len(a.Pictures), a.Seconds)
 		answers = append(answers, a)
 		r.ReferenceSeconds[n.Name] = a.Seconds
 	}
@@ -70,7 +73,7 @@ func (s *Suite) target(ctx context.Context, t Target, answers []*Answers, r *Rep
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, dev.Close()) }()
+	defer func() { err = errors.Join(err, Close(ctx, dev)) }()
 	d := Device{DeviceInfo: dev.Info()}
 	if !s.NoPeak {
 		d = MeasurePeak(ctx, dev)
@@ -116,7 +119,7 @@ func (s *Suite) one(ctx context.Context, dev backend.Device, d Device, n Network
 		if len(samples) > 0 {
 			res.Timing = newTiming(samples, batch, p.Cost.FLOPs, d.peak(s.Precision))
 		}
-		if closing := p.Close(); err == nil {
+		if closing := Close(ctx, p); err == nil {
 			err = closing
 		}
 	}
@@ -135,6 +138,25 @@ func (r *Result) settle(ctx context.Context, err error) {
 		r.Status, r.Error, r.Timing = Failed, err.Error(), nil
 	default:
 		r.Status = OK
+	}
+}
+
+// grace is how long an interrupted measurement waits for a device to finish the work that it cannot take back.
+var grace = 2 * time.Second // tests make it short
+
+// Close closes c. When the context has ended it does not wait for ever: a software driver may take minutes to come to the end
+// of a batch, and the program ends anyway.
+func Close(ctx context.Context, c io.Closer) error {
+	closed := make(chan error, 1)
+	go func() { closed <- c.Close() }()
+	if ctx.Err() == nil {
+		return <-closed
+	}
+	select {
+	case err := <-closed:
+		return err
+	case <-time.After(grace):
+		return nil
 	}
 }
 
