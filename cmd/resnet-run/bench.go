@@ -164,8 +164,8 @@ func (a *app) bench(ctx context.Context, f *benchFlags, models []string) error {
 	}
 	if baseline != nil {
 		baseline.Against(r, f.tolerance/100)
-		if baseline.CPU != r.Environment.CPU {
-			a.note("the baseline is of another processor: %q, not %q", baseline.CPU, r.Environment.CPU)
+		for _, doubt := range baseline.Doubts(r) {
+			a.note("%s", doubt)
 		}
 	}
 	out := bufio.NewWriter(a.stdout)

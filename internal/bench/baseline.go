@@ -11,7 +11,8 @@ import (
 
 // Baseline is the samples of an earlier report, by case.
 type Baseline struct {
-	CPU     string // of the environment
+	CPU     string    // of the environment, as is the next
+	Load    []float64 // nil when it is not known
 	samples map[Case][]float64
 	cases   []Case // in the order of the report
 }
@@ -40,7 +41,8 @@ func decodeBaseline(r io.Reader) (*Baseline, error) {
 	var report struct {
 		Format      *int `json:"format"`
 		Environment struct {
-			CPU string `json:"cpu"`
+			CPU  string    `json:"cpu"`
+			Load []float64 `json:"load"`
 		} `json:"environment"`
 		Results []struct {
 			Case
@@ -60,7 +62,7 @@ func decodeBaseline(r io.Reader) (*Baseline, error) {
 		}
 		return nil, fmt.Errorf("field format: want %d, got %s", FormatVersion, got)
 	}
-	b := &Baseline{CPU: report.Environment.CPU, samples: map[Case][]float64{}}
+	b := &Baseline{CPU: report.Environment.CPU, Load: report.Environment.Load, samples: map[Case][]float64{}}
 	for i, x := range report.Results {
 		if x.Status != OK {
 			continue
@@ -84,6 +86,19 @@ func decodeBaseline(r io.Reader) (*Baseline, error) {
 		return nil, errors.New("field results: want at least one with status ok, got none")
 	}
 	return b, nil
+}
+
+// Doubts says what makes the comparison with a report doubtful, whatever the samples say.
+func (b *Baseline) Doubts(r *Report) []string {
+	var list []string
+	e := r.Environment
+	if b.CPU != e.CPU {
+		list = append(list, fmt.Sprintf("the baseline is of another processor: %q, not %q", b.CPU, e.CPU))
+	}
+	if len(b.Load) > 0 && len(e.Load) > 0 && math.Abs(b.Load[0]-e.Load[0]) > float64(max(e.Cores, 1))/2 {
+		list = append(list, fmt.Sprintf("the machine had another load: %.2f when the baseline was taken, %.2f now", b.Load[0], e.Load[0]))
+	}
+	return list
 }
 
 // Against compares the results of a report with the baseline's; floor is the share below which nothing is a difference.

@@ -442,6 +442,23 @@ func TestBaseline(t *testing.T) {
 	}
 }
 
+func TestDoubtsAboutABaseline(t *testing.T) {
+	b := Baseline{CPU: "one", Load: []float64{0.1}}
+	for want, e := range map[string]Environment{
+		"":                       {CPU: "one", Cores: 4, Load: []float64{1.9}},
+		"another processor":      {CPU: "two", Cores: 4, Load: []float64{0}},
+		"another load: 0.10 whe": {CPU: "one", Cores: 4, Load: []float64{2.5}},
+	} {
+		got := strings.Join(b.Doubts(&Report{Environment: e}), "; ")
+		if (got == "") != (want == "") || !strings.Contains(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if got := b.Doubts(&Report{Environment: Environment{CPU: "one"}}); len(got) != 0 {
+		t.Errorf("a load that is not known: got %v", got)
+	}
+}
+
 func TestBadBaselines(t *testing.T) {
 	good := string(report(t, []float64{1, 2}))
 	for name, c := range map[string]struct{ text, want string }{

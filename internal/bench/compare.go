@@ -46,6 +46,8 @@ func (v *Verdict) UnmarshalText(text []byte) error {
 type Change struct {
 	// Ratio is the new median over the old one: above 1 is slower.
 	Ratio float64 `json:"ratio"`
+	// BestRatio is the same of the tenth percentiles.
+	BestRatio float64 `json:"best_ratio"`
 	// Noise is by how much of itself the ratio would move by chance (three standard deviations), as far as the series tell.
 	Noise float64 `json:"noise"`
 	// P is the probability that two series of one and the same distribution differ as much in rank.
@@ -63,7 +65,7 @@ const (
 	noiseBlocks = 10
 )
 
-// Compare says whether the samples cur are slower or faster than the samples old, given in the order they were taken. Three
+// Compare says whether the samples cur are slower or faster than the samples old, given in the order they were taken. Four
 // things must come together for a difference:
 //
 //   - the medians differ by more than floor, a share: below that nobody cares;
@@ -71,30 +73,40 @@ const (
 //     times their median absolute deviation, over the root of their number, times 1.2533, the price of a median) is the
 //     standard deviation of its median. So a series that drifts, because a clock throttles or a neighbour works, counts as noisy,
 //     however little its neighbouring samples differ. The two series' parts add up as squares; Noise is three times the root;
+//   - the tenth percentiles differ the same way by more than floor: neighbours on the machine only ever add time, and rarely to
+//     every run, while a program that became slower is slower at its best too;
 //   - a rank test (Mann and Whitney 1947, two-sided, normal approximation with ties and continuity corrected) gives p < 0.01:
 //     a few outliers alone, on whichever side, make no difference.
 //
 // What it cannot see is that the whole machine was slower at the one time than at the other: compare runs of an idle machine.
 func Compare(old, cur []float64, floor float64) Change {
 	before, after := Median(old), Median(cur)
-	c := Change{Ratio: 1, P: 1, Verdict: Same}
+	c := Change{Ratio: 1, BestRatio: 1, P: 1, Verdict: Same}
 	if len(old) == 0 || len(cur) == 0 || before <= 0 || after <= 0 {
 		return c
 	}
 	c.Ratio = after / before
+	if low := best(old); low > 0 { // a coarse clock gives 0
+		c.BestRatio = best(cur) / low
+	}
 	c.Noise = 3 * math.Hypot(medianDeviation(old)/before, medianDeviation(cur)/after)
 	c.P = rankTest(old, cur)
 	if len(old) < FewestSamples || len(cur) < FewestSamples || !(c.P < significance) {
 		return c
 	}
-	switch away := math.Abs(math.Log(c.Ratio)); {
-	case away <= math.Log1p(floor) || away <= c.Noise:
-	case c.Ratio > 1:
+	beyond := max(math.Log1p(floor), c.Noise)
+	switch {
+	case math.Log(c.Ratio) > beyond && c.BestRatio > 1+floor:
 		c.Verdict = Slower
-	default:
+	case -math.Log(c.Ratio) > beyond && c.BestRatio < 1/(1+floor):
 		c.Verdict = Faster
 	}
 	return c
+}
+
+// best is the tenth percentile.
+func best(samples []float64) float64 {
+	return quantile(slices.Sorted(slices.Values(samples)), 0.1)
 }
 
 // medianDeviation estimates the standard deviation of the median of a series.

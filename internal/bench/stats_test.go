@@ -84,6 +84,7 @@ func TestCompare(t *testing.T) {
 		{"slower within a drift", series(1, 100, 1, 0.002, 0.3, false), series(2, 100, 1.05, 0.002, 0.3, false), Same},
 		{"outliers on one side alone", series(1, 50, 1, 0.01, 0, false), series(2, 50, 1, 0.01, 0, true), Same},
 		{"a tenth slower under outliers", series(1, 50, 1, 0.01, 0, true), series(2, 50, 1.1, 0.01, 0, true), Slower},
+		{"slower but as fast at its best", series(1, 60, 1, 0.01, 0, false), append(series(2, 15, 1, 0.01, 0, false), series(3, 45, 1.5, 0.01, 0, false)...), Same},
 		{"few samples far apart", []float64{1, 1.01, 1.02, 1.01, 1}, []float64{2, 2.01, 2.02, 2.01, 2.03}, Same}, // p = 0.012
 		{"some more samples far apart", []float64{1, 1.01, 1.02, 1.01, 1, 1}, []float64{2, 2.01, 2.02, 2.01, 2.03, 2}, Slower},
 		{"too few samples", []float64{1, 1, 1, 1}, []float64{9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9}, Same},

@@ -193,7 +193,7 @@ func (s *Suite) starts(ctx context.Context, res *Result, d backend.DeviceInfo, n
 			for _, list := range []*[]Start{&cold, &warm} {
 				t, out, err := s.Start(ctx, d, network, len(a.Pictures), res.Batch, dir)
 				if err == nil {
-					err = a.Check(out, res.Batch, s.Tolerance).Err()
+					err = a.Check(out, res.Batch, res.Verification.Tolerance).Err()
 				}
 				if err != nil {
 					remove()
