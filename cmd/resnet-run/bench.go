@@ -222,7 +222,7 @@ func (a *app) benchModel(ctx context.Context, f *benchFlags, name string) (*mode
 func (a *app) benchTargets(ctx context.Context, f *benchFlags) ([]bench.Target, error) {
 	target := func(backendName, device string) bench.Target {
 		flags := &deviceFlags{backend: backendName, device: device, threads: f.device.threads}
-		return bench.Target{Name: backendName, Open: func(ctx context.Context) (backend.Device, error) { return a.openDevice(ctx, flags) }}
+		return bench.Target{Open: func(ctx context.Context) (backend.Device, error) { return a.openDevice(ctx, flags) }}
 	}
 	if len(f.on) == 0 {
 		return []bench.Target{target(f.device.backend, f.device.device)}, nil

@@ -14,7 +14,6 @@ import (
 
 // Target is a device to measure on.
 type Target struct {
-	Name string // as people would say it
 	Open func(context.Context) (backend.Device, error)
 }
 
