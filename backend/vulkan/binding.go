@@ -15,6 +15,8 @@ type binding struct {
 	pool vk.DescriptorPool
 	sets []vk.DescriptorSet // by step
 	cmd  vk.CommandBuffer
+	// space is the buffer behind a reference of the plan.
+	space func(plan.Ref) vk.Buffer
 }
 
 // maxBindings is how many sets of buffers an executable remembers: enough for callers that take turns with a few.
@@ -95,16 +97,21 @@ func (e *executable) record(b *binding, in, out []backend.Buffer) (err error) {
 	if err := e.writeSets(b, space); err != nil {
 		return err
 	}
+	b.space = space
 	if b.cmd, err = d.AllocateCommandBuffer(e.pool); err != nil {
 		return err
 	}
 	if err := d.BeginCommandBuffer(b.cmd, false); err != nil {
 		return err
 	}
-	work, access := vk.StageCompute, vk.AccessShaderRead|vk.AccessShaderWrite
-	if e.plan.HasCopies {
-		work, access = work|vk.StageTransfer, access|vk.AccessTransferRead|vk.AccessTransferWrite
-	}
+	e.encode(b, b.cmd, nil)
+	return d.EndCommandBuffer(b.cmd)
+}
+
+// encode records the commands of the plan; after, unless nil, is called behind each that is not a barrier.
+func (e *executable) encode(b *binding, cmd vk.CommandBuffer, after func(plan.Command)) {
+	d := e.dev.dev
+	work, access := e.hazards()
 	var push []byte
 	for _, c := range e.plan.Commands {
 		switch c := c.(type) {
@@ -114,23 +121,35 @@ func (e *executable) record(b *binding, in, out []backend.Buffer) (err error) {
 			for _, w := range c.Step.Push {
 				push = binary.NativeEndian.AppendUint32(push, w)
 			}
-			d.CmdBindPipeline(b.cmd, k.pipeline)
-			d.CmdBindDescriptorSet(b.cmd, k.layout, 0, b.sets[c.Set])
-			d.CmdPushConstants(b.cmd, k.layout, push)
-			d.CmdDispatch(b.cmd, c.Step.Groups[0], c.Step.Groups[1], c.Step.Groups[2])
+			d.CmdBindPipeline(cmd, k.pipeline)
+			d.CmdBindDescriptorSet(cmd, k.layout, 0, b.sets[c.Set])
+			d.CmdPushConstants(cmd, k.layout, push)
+			d.CmdDispatch(cmd, c.Step.Groups[0], c.Step.Groups[1], c.Step.Groups[2])
 		case plan.Copy:
-			d.CmdCopyBuffer(b.cmd, space(c.Src), space(c.Dst), vk.BufferCopy{SrcOffset: c.Src.Offset, DstOffset: c.Dst.Offset, Size: c.Src.Size})
+			d.CmdCopyBuffer(cmd, b.space(c.Src), b.space(c.Dst), vk.BufferCopy{SrcOffset: c.Src.Offset, DstOffset: c.Dst.Offset, Size: c.Src.Size})
 		case plan.Barrier:
 			if c.Host {
 				// Waiting for the fence makes the results available, but visible only to the host: whatever is submitted
 				// next (another executable that reads these outputs, a staging copy) relies on this barrier too.
-				d.CmdBarrier(b.cmd, work, vk.StageHost|afterRun, access, vk.AccessHostRead|accessAfterRun)
+				d.CmdBarrier(cmd, work, vk.StageHost|afterRun, access, vk.AccessHostRead|accessAfterRun)
 			} else {
-				d.CmdBarrier(b.cmd, work, work, access, access)
+				d.CmdBarrier(cmd, work, work, access, access)
 			}
+			continue
+		}
+		if after != nil {
+			after(c)
 		}
 	}
-	return d.EndCommandBuffer(b.cmd)
+}
+
+// hazards are the stages and accesses of the plan's commands.
+func (e *executable) hazards() (vk.PipelineStage, vk.Access) {
+	work, access := vk.StageCompute, vk.AccessShaderRead|vk.AccessShaderWrite
+	if e.plan.HasCopies {
+		work, access = work|vk.StageTransfer, access|vk.AccessTransferRead|vk.AccessTransferWrite
+	}
+	return work, access
 }
 
 // writeSets makes one descriptor set a step.

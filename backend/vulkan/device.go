@@ -26,6 +26,8 @@ type device struct {
 	unified     bool         // the host can write the device's memory
 	allocations atomic.Int64 // live ones: a device allows only so many (maxMemoryAllocationCount)
 
+	allocatedBytes atomic.Int64 // of those that are live
+
 	// life is held for reading by every call in progress, a run that was given up on included, and for writing by Close.
 	life   sync.RWMutex
 	closed bool

@@ -16,6 +16,7 @@ type memory struct {
 	buf    vk.Buffer
 	mem    vk.Memory
 	size   uint64
+	taken  uint64 // bytes of device memory behind it; at least size
 	mapped []byte // nil where the host cannot write it
 }
 
@@ -62,6 +63,7 @@ func (d *device) allocate(size uint64, kind memoryKind) (*memory, error) {
 		}
 		m.mem, err = d.allocateMemory(req.Size, t)
 		if err == nil {
+			m.taken = req.Size
 			err = d.dev.BindBuffer(m.buf, m.mem, 0)
 		}
 		if err == nil && want&coherent == coherent {
@@ -86,8 +88,10 @@ func (d *device) allocateMemory(size uint64, memoryType int) (vk.Memory, error) 
 	m, err := d.dev.AllocateMemory(size, memoryType)
 	if err != nil {
 		d.allocations.Add(-1)
+		return m, err
 	}
-	return m, err
+	d.allocatedBytes.Add(int64(size))
+	return m, nil
 }
 
 func (d *device) free(m *memory) {
@@ -98,6 +102,7 @@ func (d *device) free(m *memory) {
 	if m.mem != 0 {
 		d.dev.FreeMemory(m.mem)
 		d.allocations.Add(-1)
+		d.allocatedBytes.Add(-int64(m.taken))
 	}
 	*m = memory{}
 }

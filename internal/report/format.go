@@ -20,13 +20,15 @@ type Format string
 
 // The formats. Each command takes some of them.
 const (
-	Table  Format = "table"
-	JSON   Format = "json"
-	CSV    Format = "csv"
-	NDJSON Format = "ndjson" // one JSON object a line, as results come
-	DOT    Format = "dot"    // for Graphviz
-	Text   Format = "text"   // the graph's own text form
-	SVG    Format = "svg"    // a picture
+	Table    Format = "table"
+	JSON     Format = "json"
+	CSV      Format = "csv"
+	NDJSON   Format = "ndjson"   // one JSON object a line, as results come
+	Markdown Format = "markdown" // tables as GitHub draws them
+	DOT      Format = "dot"      // for Graphviz
+	Text     Format = "text"     // the graph's own text form
+	SVG      Format = "svg"      // a picture
+	Trace    Format = "trace"    // a Chrome trace, for Perfetto
 )
 
 // ParseFormat returns the format of the given name if it is among those allowed.

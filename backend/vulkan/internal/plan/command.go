@@ -57,6 +57,7 @@ type Step struct {
 	Push     []uint32
 	Groups   [3]uint32 // workgroup counts
 	Bindings []Ref     // storage buffers by binding; the last is written, the others are read
+	Reason   string    // why this variant, for people; empty where there is no other
 }
 
 func (s *Step) reads() []Ref { return s.Bindings[:len(s.Bindings)-1] }

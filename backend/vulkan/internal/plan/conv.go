@@ -13,24 +13,32 @@ import (
 // convVariants are the convolution kernels of the manifest.
 var convVariants = []string{"conv2d_shared64_f32", "conv2d_regtile16_f32", "conv2d_regtile4_f32"}
 
-// candidates lists the convolution kernels that the device can run, the first choice for this many filters a group first.
-func candidates(lim Limits, opt Options, filters int) []*shaders.Variant {
-	order := convVariants
+// candidates lists the convolution kernels that the device can run, the first choice for this many filters a group first,
+// and says in a few words why it is.
+func candidates(lim Limits, opt Options, filters int) (list []*shaders.Variant, why string) {
+	order, why := convVariants, "rule: the widest tile, in shared memory"
 	switch {
 	case len(opt.Variants) > 0:
-		order = opt.Variants
+		order, why = opt.Variants, "asked for"
 	case filters <= 4:
+		why = fmt.Sprintf("rule: %d filters a group would leave a wider tile empty", filters)
 		order = []string{"conv2d_regtile4_f32", "conv2d_regtile16_f32", "conv2d_shared64_f32"}
 	case lim.SoftwareDriver || filters <= 16:
+		why = "rule: a software driver has no shared memory of its own, so a register tile"
+		if !lim.SoftwareDriver {
+			why = fmt.Sprintf("rule: %d filters a group fill a register tile", filters)
+		}
 		order = []string{"conv2d_regtile16_f32", "conv2d_regtile4_f32", "conv2d_shared64_f32"}
 	}
-	var out []*shaders.Variant
 	for _, name := range order {
 		if v := shaders.Lookup(name); v != nil && slices.Contains(convVariants, name) && fits(lim, v) {
-			out = append(out, v)
+			list = append(list, v)
 		}
 	}
-	return out
+	if len(list) > 0 && list[0].Name != order[0] {
+		why += "; " + order[0] + " does not fit the device's limits"
+	}
+	return list, why
 }
 
 // fits reports whether a device has the resources that a variant needs.
@@ -50,7 +58,7 @@ func lowerConv(lim Limits, opt Options, n *graph.Node, op graph.Conv2D) (*kernel
 	if err := checkWindow(n, op.Padding); err != nil {
 		return nil, err
 	}
-	list := candidates(lim, opt, kg)
+	list, why := candidates(lim, opt, kg)
 	if len(list) == 0 {
 		return nil, backend.Unsupported("conv2d", "a kernel that fits the device's limits", fmt.Sprintf("none of %v", convVariants))
 	}
@@ -72,6 +80,7 @@ func lowerConv(lim Limits, opt Options, n *graph.Node, op graph.Conv2D) (*kernel
 		},
 		groups:  [3]uint32{u32(ceilDiv(pixels, tile)), u32(blocks), u32(op.Groups)},
 		weights: packConv(n, op, v.FilterBlock),
+		reason:  why,
 	}
 	shortcut := n.Inputs[0] // a binding must hold something; without addShortcut it is never read
 	if _, i := op.Inputs(); i >= 0 {

@@ -17,6 +17,7 @@ type kernel struct {
 	groups  [3]uint32
 	args    []arg // by binding; the last is the result
 	weights *Packed
+	reason  string // see Step.Reason
 }
 
 // arg is one binding: a value of the graph, or the node's packed weights when value is nil.

@@ -142,7 +142,7 @@ func (p *Plan) lowerAll(lim Limits, opt Options, g *graph.Graph, l *layout) ([]*
 		if k == nil {
 			continue
 		}
-		s := &Step{Node: n.Name, Variant: k.variant, Spec: k.spec, Push: k.push, Groups: k.groups}
+		s := &Step{Node: n.Name, Variant: k.variant, Spec: k.spec, Push: k.push, Groups: k.groups, Reason: k.reason}
 		for _, a := range k.args {
 			if a.value != nil {
 				s.Bindings = append(s.Bindings, l.ref(a.value))

@@ -368,22 +368,26 @@ func TestKernelChoice(t *testing.T) {
 		opt     Options
 		filters int
 		want    string
+		why     string
 	}{
-		{"GPU, many filters", gpu, Options{}, 64, "conv2d_shared64_f32"},
-		{"GPU, few filters", gpu, Options{}, 16, "conv2d_regtile16_f32"},
-		{"GPU, group of 4", gpu, Options{}, 4, "conv2d_regtile4_f32"},
-		{"software", soft, Options{}, 64, "conv2d_regtile16_f32"},
-		{"too little shared memory", small, Options{}, 64, "conv2d_regtile16_f32"},
-		{"forced", gpu, Options{Variants: []string{"conv2d_regtile4_f32"}}, 64, "conv2d_regtile4_f32"},
+		{"GPU, many filters", gpu, Options{}, 64, "conv2d_shared64_f32", "widest tile"},
+		{"GPU, few filters", gpu, Options{}, 16, "conv2d_regtile16_f32", "16 filters a group fill"},
+		{"GPU, group of 4", gpu, Options{}, 4, "conv2d_regtile4_f32", "4 filters a group would leave"},
+		{"software", soft, Options{}, 64, "conv2d_regtile16_f32", "software driver"},
+		{"too little shared memory", small, Options{}, 64, "conv2d_regtile16_f32", "conv2d_shared64_f32 does not fit"},
+		{"forced", gpu, Options{Variants: []string{"conv2d_regtile4_f32"}}, 64, "conv2d_regtile4_f32", "asked for"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := candidates(c.lim, c.opt, c.filters)
+			got, why := candidates(c.lim, c.opt, c.filters)
 			if len(got) == 0 || got[0].Name != c.want {
 				t.Errorf("got %v, want %s", got, c.want)
 			}
+			if !strings.Contains(why, c.why) {
+				t.Errorf("got reason %q, want %q in it", why, c.why)
+			}
 		})
 	}
-	if got := candidates(gpu, Options{Variants: []string{"relu_f32", "nonsense"}}, 64); len(got) != 0 {
+	if got, _ := candidates(gpu, Options{Variants: []string{"relu_f32", "nonsense"}}, 64); len(got) != 0 {
 		t.Errorf("kernels that are no convolutions were accepted: %v", got)
 	}
 }

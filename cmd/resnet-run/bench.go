@@ -1,0 +1,275 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/bench"
+	"github.com/resnet-run/resnet-run/internal/model"
+	"github.com/resnet-run/resnet-run/internal/report"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// benchFlags are the flags of the command.
+type benchFlags struct {
+	device           *deviceFlags
+	model            *modelFlags
+	on               []string
+	batches          []int
+	precisions       []string
+	opts             bench.Options
+	noPeak           bool
+	starts           int
+	format, baseline string
+	tolerance        float64
+	turns            bool
+	probe            bool
+	probePictures    int
+	defaultModel     string
+}
+
+func (a *app) benchCommand() *cobra.Command {
+	f := benchFlags{defaultModel: or(a.getenv("RESNET_RUN_MODEL"), model.DefaultName)}
+	cmd := &cobra.Command{
+		Use:   "bench [MODEL...]",
+		Short: "Measure speed, and verify every answer in the same run",
+		Long: `Measure how fast networks run: every MODEL with every batch on every device. MODEL is as for --model of classify; an architecture
+without --weights gets random:1.
+
+The answer of every run is verified against a float64 reference computed first (some seconds for a large network). A wrong
+answer has no time: its row says WRONG and how wrong it is, and the exit code is 6.
+
+A sample is one run, from the call to the moment its results can be read, with the inputs on the device before; --transfers counts
+moving inputs and outputs too. Speeds come from the median. Cold and warm starts are timed in processes of their own with
+a cache folder of their own, for the first batch. --baseline compares with the JSON of an earlier run, and a case
+that is slower by more than --tolerance and the noise of both runs gives exit code 7.
+
+` + exitCodesHelp,
+		Example: `  resnet-run bench resnet18 resnet50 --batch 1,8
+  resnet-run bench resnet50 --on vulkan:0 --on cpu --format markdown
+  resnet-run bench resnet50 --format json > before.json
+  resnet-run bench resnet50 --baseline before.json`,
+		Args: usageArgs(cobra.ArbitraryArgs),
+	}
+	s := cmd.Flags()
+	f.device = a.addDeviceFlags(s)
+	f.model = a.addModelFlags(s, false)
+	s.StringArrayVar(&f.on, "on", nil, "measure on `BACKEND[:DEVICE]`, and so on for each time it is given; all is every device but the reference")
+	s.IntSliceVarP(&f.batches, "batch", "b", []int{1}, "batches of `N,...` pictures")
+	s.StringSliceVar(&f.precisions, "precision", []string{bench.F32}, "`PRECISION,...` of the arithmetic: f32")
+	s.DurationVar(&f.opts.Warmup, "warmup", 300*time.Millisecond, "`TIME` that runs are repeated for before the first that counts")
+	s.DurationVarP(&f.opts.Duration, "duration", "d", 3*time.Second, "`TIME` that samples are taken for; at least "+fmt.Sprint(bench.MinRuns)+" samples")
+	s.IntVarP(&f.opts.Runs, "runs", "n", 0, "take exactly `N` samples instead")
+	s.BoolVar(&f.opts.Transfers, "transfers", false, "count writing the inputs and reading the outputs")
+	s.BoolVar(&f.noPeak, "no-peak", false, "do not measure the device's peak")
+	s.IntVar(&f.starts, "starts", 1, "time `N` cold and warm starts of the first batch and take the median; 0: none")
+	s.StringVar(&f.baseline, "baseline", "", "compare with the JSON `FILE` of an earlier run")
+	s.Float64Var(&f.tolerance, "tolerance", 3, "`PERCENT` below which nothing is a regression")
+	s.BoolVar(&f.turns, "turns", false, "take samples as standard input asks for them; see docs/bench.md")
+	s.BoolVar(&f.probe, "probe", false, "time one start for another process")
+	s.IntVar(&f.probePictures, "probe-pictures", 1, "pictures of --probe")
+	for _, hidden := range []string{"probe", "probe-pictures"} {
+		if err := s.MarkHidden(hidden); err != nil {
+			panic("resnet-run: bug: " + err.Error())
+		}
+	}
+	addFormat(cmd, &f.format, report.BenchFormats)
+	cmd.RunE = runs(func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			args = []string{f.defaultModel}
+		}
+		return a.bench(cmd.Context(), &f, args)
+	})
+	return cmd
+}
+
+// check finds what is wrong with the flags before anything slow is done.
+func (f *benchFlags) check(models []string) (report.Format, *bench.Baseline, error) {
+	format, err := report.ParseFormat(f.format, report.BenchFormats...)
+	if err != nil {
+		return format, nil, err
+	}
+	for _, b := range f.batches {
+		if b < 1 {
+			return format, nil, fmt.Errorf("--batch: want at least 1, got %d", b)
+		}
+	}
+	if len(f.batches) == 0 {
+		return format, nil, errors.New("--batch: want at least one number, got none")
+	}
+	for _, p := range f.precisions {
+		if p != bench.F32 {
+			return format, nil, fmt.Errorf("--precision: the backends compute in %s: want that, got %.40q", bench.F32, p)
+		}
+	}
+	if f.opts.Runs < 0 || f.opts.Runs > bench.MaxRuns {
+		return format, nil, fmt.Errorf("--runs: want 0 to %d, got %d", bench.MaxRuns, f.opts.Runs)
+	}
+	if f.opts.Duration < 0 || f.opts.Warmup < 0 || f.starts < 0 || !(f.tolerance >= 0) {
+		return format, nil, errors.New("--duration, --warmup, --starts and --tolerance: want at least 0")
+	}
+	if len(models) > 1 && f.model.opts.Weights != "" && !strings.HasPrefix(f.model.opts.Weights, "random:") {
+		return format, nil, fmt.Errorf("--weights %s: want one model with a weights file, got %d", f.model.opts.Weights, len(models))
+	}
+	if f.turns && (len(models) > 1 || len(f.batches) > 1 || len(f.on) > 1) {
+		return format, nil, errors.New("--turns: want one model, one batch and one device")
+	}
+	if f.baseline == "" {
+		return format, nil, nil
+	}
+	b, err := bench.ReadBaseline(f.baseline)
+	return format, b, err
+}
+
+func (a *app) bench(ctx context.Context, f *benchFlags, models []string) error {
+	format, baseline, err := f.check(models)
+	if err != nil {
+		return failure(exitUsage, err)
+	}
+	targets, err := a.benchTargets(ctx, f)
+	if err != nil {
+		return err
+	}
+	suite := bench.Suite{
+		Targets: targets, Batches: f.batches, Precision: f.precisions[0], Tolerance: bench.Float32, Options: f.opts, NoPeak: f.noPeak,
+		Note: a.note, Done: a.benchDone,
+	}
+	for _, name := range models {
+		m, err := a.benchModel(ctx, f, name)
+		if err != nil {
+			return err
+		}
+		suite.Networks = append(suite.Networks, bench.Network{Name: m.Name, Graph: func(n int) (*graph.Graph, error) { return m.Graph(n) }})
+	}
+	switch {
+	case f.probe:
+		return a.benchProbe(ctx, f, targets[0], suite.Networks[0])
+	case f.turns:
+		return a.benchTurns(ctx, f, targets[0], suite.Networks[0])
+	}
+	if a.self != nil {
+		suite.Starts, suite.TempDir, suite.Start = f.starts, benchCacheDir, a.benchStarter(f, models)
+	}
+	r, failed := suite.Run(ctx)
+	if failed != nil && len(r.Results) == 0 {
+		return noDevice(failed)
+	}
+	if baseline != nil {
+		baseline.Against(r, f.tolerance/100)
+		for _, doubt := range baseline.Doubts(r) {
+			a.note("%s", doubt)
+		}
+	}
+	out := bufio.NewWriter(a.stdout)
+	if err := errors.Join(report.WriteBench(out, format, r), out.Flush()); err != nil {
+		return err
+	}
+	if failed != nil { // the results before it were worth having
+		return noDevice(failed)
+	}
+	return benchFailure(ctx, r)
+}
+
+// benchFailure gives the outcome its exit code.
+func benchFailure(ctx context.Context, r *bench.Report) error {
+	err := r.Err()
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.Is(err, bench.ErrWrong):
+		return failure(exitNotConformant, err)
+	case errors.Is(err, bench.ErrSlower):
+		return failure(exitSlower, err)
+	}
+	return err
+}
+
+func noDevice(err error) error {
+	if errors.Is(err, backend.ErrNoDevice) {
+		return failure(exitNoDevice, err)
+	}
+	return err
+}
+
+func (a *app) benchDone(r *bench.Result) {
+	switch {
+	case r.Status == bench.OK:
+		a.detail("%v: %.4g ms", r.Case, 1e3*r.Timing.Seconds.Median)
+	default:
+		a.note("%v: %s: %s", r.Case, r.Status, report.Printable(r.Error))
+	}
+}
+
+// benchModel loads a model; an architecture without weights gets random ones.
+func (a *app) benchModel(ctx context.Context, f *benchFlags, name string) (*model.Model, error) {
+	flags := *f.model
+	flags.model = name
+	if isArchitecture(name) && flags.opts.Weights == "" {
+		flags.opts.Weights = "random:1"
+	}
+	return a.loadModel(ctx, &flags)
+}
+
+// benchTargets are the devices of --on, else the one of --backend and --device.
+func (a *app) benchTargets(ctx context.Context, f *benchFlags) ([]bench.Target, error) {
+	target := func(backendName, device string) bench.Target {
+		flags := &deviceFlags{backend: backendName, device: device, threads: f.device.threads}
+		return bench.Target{Open: func(ctx context.Context) (backend.Device, error) { return a.openDevice(ctx, flags) }}
+	}
+	if len(f.on) == 0 {
+		return []bench.Target{target(f.device.backend, f.device.device)}, nil
+	}
+	var list []bench.Target
+	for _, on := range f.on {
+		if on != "all" {
+			name, _, _ := strings.Cut(on, ":")
+			if _, err := a.registry.Backend(name); err != nil && name != auto {
+				return nil, failure(exitUsage, fmt.Errorf("--on %s: %w", on, err))
+			}
+			list = append(list, target(on, ""))
+			continue
+		}
+		for _, name := range a.registry.Names() {
+			b, err := a.registry.Backend(name)
+			if err != nil || name == "reference" {
+				continue
+			}
+			devices, err := b.Devices(ctx)
+			if err != nil {
+				a.note("backend %s has no device: %v", name, err)
+			}
+			for _, d := range devices {
+				list = append(list, target(name, d.ID))
+			}
+		}
+	}
+	if len(list) == 0 {
+		return nil, failure(exitNoDevice, fmt.Errorf("--on all: %w", backend.ErrNoDevice))
+	}
+	return list, nil
+}
+
+// benchCacheDir makes a folder for the caches of drivers and backends.
+func benchCacheDir() (string, func(), error) {
+	dir, err := os.MkdirTemp("", "resnet-run-bench")
+	return dir, func() { _ = os.RemoveAll(dir) }, err
+}
+
+// changed are the flags of a set that were given, as arguments, of those that names lists.
+func changed(set *pflag.FlagSet, names ...string) []string {
+	var args []string
+	for _, name := range names {
+		if fl := set.Lookup(name); fl != nil && fl.Changed {
+			args = append(args, "--"+name+"="+fl.Value.String())
+		}
+	}
+	return args
+}

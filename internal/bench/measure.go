@@ -1,0 +1,233 @@
+package bench
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"time"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/graph/pass"
+)
+
+// Options say how long is measured. The zero value is the defaults.
+type Options struct {
+	Warmup   time.Duration // that runs are repeated at least, before the first that counts; there is always one
+	Duration time.Duration // that samples are taken for at least
+	Runs     int           // samples; 0 is as many as fit into Duration, but at least MinRuns
+	// Transfers counts writing the inputs and reading the outputs as part of a run.
+	Transfers bool
+}
+
+const (
+	// MinRuns is how many samples are taken however long they take: enough for [Compare].
+	MinRuns = FewestSamples
+	// MaxRuns bounds the samples that are kept.
+	MaxRuns = 100_000
+)
+
+// Prepared is a network compiled on a device with its buffers, of which one run has given the right answer.
+type Prepared struct {
+	Batch        int
+	Cost         graph.Cost // of the graph after the passes
+	Graph        *graph.Graph
+	Passes       float64 // seconds that the passes took, and the next two
+	Compile      float64
+	FirstRun     float64
+	Verification Verification // of the runs so far
+
+	exec    backend.Executable
+	in, out backend.Buffer
+	answers *Answers
+	tol     Tolerance
+	input   []byte
+	poison  []byte
+	right   []byte // the output of the last run that was verified
+	got     []byte
+}
+
+// Prepare compiles the network for a batch and runs it once. The caller closes it.
+//
+// Errors: those of the passes and of backend.Device; ErrWrong for a first run whose answer is wrong: Prepared is then not nil,
+// and its Verification tells how wrong it is.
+func Prepare(ctx context.Context, dev backend.Device, n Network, a *Answers, batch int, tol Tolerance) (*Prepared, error) {
+	g, err := n.Graph(batch)
+	if err != nil {
+		return nil, fmt.Errorf("benchmark %s: %w", n.Name, err)
+	}
+	start := time.Now()
+	if g, err = pass.Run(g, pass.Default()); err != nil {
+		return nil, fmt.Errorf("benchmark %s: %w", n.Name, err)
+	}
+	p := &Prepared{Batch: batch, Cost: g.Cost(), Graph: g, Passes: time.Since(start).Seconds(), answers: a, tol: tol}
+	start = time.Now()
+	if p.exec, err = dev.Compile(ctx, g); err != nil {
+		return nil, fmt.Errorf("benchmark %s: %w", n.Name, err)
+	}
+	p.Compile = time.Since(start).Seconds()
+	err = p.buffers(ctx, dev)
+	if err == nil {
+		p.FirstRun, err = p.Once(ctx, false)
+	}
+	if err != nil {
+		if !errors.Is(err, ErrWrong) {
+			return nil, errors.Join(fmt.Errorf("benchmark %s: %w", n.Name, err), p.Close())
+		}
+		return p, err
+	}
+	return p, nil
+}
+
+func (p *Prepared) buffers(ctx context.Context, dev backend.Device) (err error) {
+	sig := p.exec.Signature()
+	if p.in, err = dev.NewBuffer(ctx, sig.Inputs[0].Type); err != nil {
+		return err
+	}
+	if p.out, err = dev.NewBuffer(ctx, sig.Outputs[0].Type); err != nil {
+		return err
+	}
+	x, err := graph.FromFloat32s(sig.Inputs[0].Type.Shape, p.answers.Input(p.Batch))
+	if err != nil {
+		return err
+	}
+	p.input, p.poison = x.Data, make([]byte, sig.Outputs[0].Type.SizeBytes())
+	for i := 0; i+4 <= len(p.poison); i += 4 {
+		binary.LittleEndian.PutUint32(p.poison[i:], math.Float32bits(float32(math.NaN())))
+	}
+	p.got = make([]byte, len(p.poison))
+	return p.in.Write(ctx, p.input)
+}
+
+// Once runs the network one time and returns the seconds of the run. The output is verified, unless it is bit for bit one
+// that was.
+//
+// Errors: those of backend.Executable.Run, and ErrWrong.
+func (p *Prepared) Once(ctx context.Context, transfers bool) (float64, error) {
+	if err := p.out.Write(ctx, p.poison); err != nil {
+		return 0, err
+	}
+	in, out := []backend.Buffer{p.in}, []backend.Buffer{p.out}
+	start := time.Now()
+	if transfers {
+		if err := p.in.Write(ctx, p.input); err != nil {
+			return 0, err
+		}
+	}
+	if err := p.exec.Run(ctx, in, out); err != nil {
+		return 0, err
+	}
+	if transfers {
+		if err := p.out.Read(ctx, p.got); err != nil {
+			return 0, err
+		}
+	}
+	seconds := time.Since(start).Seconds()
+	if !transfers {
+		if err := p.out.Read(ctx, p.got); err != nil {
+			return 0, err
+		}
+	}
+	return seconds, p.verify()
+}
+
+func (p *Prepared) verify() error {
+	if p.answers.want == nil || p.right != nil && bytes.Equal(p.got, p.right) {
+		return nil
+	}
+	t := graph.Tensor{Type: p.exec.Signature().Outputs[0].Type, Data: p.got}
+	v := p.answers.Check(t.Float32s(), p.Batch, p.tol)
+	if p.right == nil || !v.Right || v.L2 > p.Verification.L2 {
+		p.Verification = v // the worst that was seen
+	}
+	if v.Right {
+		p.right = bytes.Clone(p.got)
+	}
+	return v.Err()
+}
+
+// Output is the output of the last run, row by row.
+func (p *Prepared) Output() []float32 {
+	t := graph.Tensor{Type: p.exec.Signature().Outputs[0].Type, Data: bytes.Clone(p.got)}
+	return t.Float32s()
+}
+
+// Measure warms up and returns the samples, in seconds and in the order they were taken. When the context ends, the samples
+// so far come with its error.
+//
+// Errors: as Once; ErrWrong comes without samples.
+func (p *Prepared) Measure(ctx context.Context, o Options) ([]float64, error) {
+	for start := time.Now(); ; {
+		if _, err := p.Once(ctx, o.Transfers); err != nil {
+			return nil, err
+		}
+		if time.Since(start) >= o.Warmup {
+			break
+		}
+	}
+	var samples []float64
+	for start := time.Now(); ; {
+		s, err := p.Once(ctx, o.Transfers)
+		if errors.Is(err, ErrWrong) {
+			return nil, err
+		}
+		if err != nil {
+			return samples, err
+		}
+		samples = append(samples, s)
+		n := len(samples)
+		if n >= MaxRuns || o.Runs > 0 && n >= o.Runs || o.Runs == 0 && n >= MinRuns && time.Since(start) >= o.Duration {
+			return samples, nil
+		}
+	}
+}
+
+// Take returns exactly n samples, without warming up.
+//
+// Errors: as Once.
+func (p *Prepared) Take(ctx context.Context, n int, transfers bool) ([]float64, error) {
+	samples := make([]float64, n)
+	for i := range samples {
+		var err error
+		if samples[i], err = p.Once(ctx, transfers); err != nil {
+			return nil, err
+		}
+	}
+	return samples, nil
+}
+
+// Profile is the device's own time per step, of one verified run.
+//
+// Errors: as Once; backend.ErrUnsupported when the device cannot tell.
+func (p *Prepared) Profile(ctx context.Context) ([]backend.NodeTime, error) {
+	profiler, ok := p.exec.(backend.Profiler)
+	if !ok {
+		return nil, backend.Unsupported("profile", "a backend that tells the time of each node", "none")
+	}
+	if err := p.out.Write(ctx, p.poison); err != nil {
+		return nil, err
+	}
+	times, err := profiler.Profile(ctx, []backend.Buffer{p.in}, []backend.Buffer{p.out})
+	if err == nil {
+		err = p.out.Read(ctx, p.got)
+	}
+	if err == nil {
+		err = p.verify()
+	}
+	return times, err
+}
+
+// Close releases what Prepare made.
+func (p *Prepared) Close() error {
+	var errs []error
+	for _, c := range []io.Closer{p.exec, p.in, p.out} {
+		if c != nil {
+			errs = append(errs, c.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
