@@ -21,10 +21,10 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"sync/atomic"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/cpu/internal/kernel"
+	"github.com/resnet-run/resnet-run/backend/internal/hostmem"
 	"github.com/resnet-run/resnet-run/graph"
 )
 
@@ -50,7 +50,6 @@ var (
 	_ backend.Backend    = cpuBackend{}
 	_ backend.Device     = (*device)(nil)
 	_ backend.Executable = (*executable)(nil)
-	_ backend.Buffer     = (*buffer)(nil)
 )
 
 // New returns the backend "cpu". Its one device, "cpu", runs every op of the IR on float32 tensors of up to 2 GiB each.
@@ -117,7 +116,7 @@ type device struct {
 	workers int
 	limit   int64 // bytes of an arena
 
-	closed   atomic.Bool
+	owner    hostmem.Owner
 	mu       sync.Mutex // of children, and orders Compile before Close
 	children map[*executable]struct{}
 }
@@ -125,7 +124,7 @@ type device struct {
 func (d *device) Info() backend.DeviceInfo { return d.info }
 
 func (d *device) Supports(n *graph.Node) error {
-	if d.closed.Load() {
+	if d.owner.IsClosed() {
 		return fmt.Errorf("ask device %q: %w", deviceID, backend.ErrClosed)
 	}
 	if err := supports(n); err != nil {
@@ -138,23 +137,15 @@ func (d *device) Supports(n *graph.Node) error {
 }
 
 func (d *device) NewBuffer(ctx context.Context, t graph.TensorType) (backend.Buffer, error) {
-	if d.closed.Load() {
-		return nil, fmt.Errorf("make buffer of %v: %w", t, backend.ErrClosed)
+	b, err := d.owner.NewBuffer(ctx, t, min(maxTensorBytes, d.limit))
+	if err != nil {
+		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("make buffer of %v: %w", t, err)
-	}
-	if t.DType != graph.Float32 {
-		return nil, fmt.Errorf("make buffer: %w", backend.Unsupported("dtype", graph.Float32.String(), t.DType.String()))
-	}
-	if t.Shape.Elems() > maxTensorBytes/4 || int64(t.SizeBytes()) > d.limit {
-		return nil, fmt.Errorf("make buffer of %v: %w: want at most %d bytes", t, backend.ErrOutOfMemory, min(maxTensorBytes, d.limit))
-	}
-	return &buffer{dev: d, typ: t, data: make([]float32, t.Shape.Elems())}, nil
+	return b, nil
 }
 
 func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executable, error) {
-	if d.closed.Load() {
+	if d.owner.IsClosed() {
 		return nil, fmt.Errorf("compile graph: %w", backend.ErrClosed)
 	}
 	if err := ctx.Err(); err != nil {
@@ -168,7 +159,7 @@ func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executabl
 		return nil, fmt.Errorf("compile graph %q: %w", g.Name, err)
 	}
 	d.mu.Lock()
-	isClosed := d.closed.Load()
+	isClosed := d.owner.IsClosed()
 	if !isClosed {
 		d.children[e] = struct{}{}
 	}
@@ -189,7 +180,7 @@ func (d *device) disown(e *executable) {
 // Close ends the executables that were not closed.
 func (d *device) Close() error {
 	d.mu.Lock()
-	d.closed.Store(true)
+	d.owner.Close()
 	var left []*executable
 	for e := range d.children {
 		left = append(left, e)

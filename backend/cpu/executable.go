@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/internal/hostmem"
 	"github.com/resnet-run/resnet-run/graph"
 )
 
@@ -22,8 +23,8 @@ type executable struct {
 	once  sync.Once
 	crew  *workers
 	arena []float32
-	in    []view // of the run that has the turn
-	out   []view
+	in    []hostmem.View // of the run that has the turn
+	out   []hostmem.View
 }
 
 var _ backend.Profiler = (*executable)(nil)
@@ -34,7 +35,7 @@ func newExecutable(ctx context.Context, d *device, g *graph.Graph) (*executable,
 	if err != nil {
 		return nil, err
 	}
-	e.in, e.out = make([]view, len(g.Inputs)), make([]view, len(g.Outputs))
+	e.in, e.out = make([]hostmem.View, len(g.Inputs)), make([]hostmem.View, len(g.Outputs))
 	e.arena = make([]float32, p.elems)
 	e.crew = newWorkers(d.workers, p.steps)
 	return e, nil
@@ -56,7 +57,7 @@ func (e *executable) run(ctx context.Context, in, out []backend.Buffer) error {
 		return err
 	}
 	defer e.end()
-	if err := e.bind(in, out); err != nil {
+	if err := e.dev.owner.Bind(e.sig, e.in, e.out, in, out); err != nil {
 		return err
 	}
 	return e.crew.run(ctx)
@@ -90,50 +91,13 @@ func (e *executable) end() {
 	<-e.turn
 }
 
-// bind checks number, owner and type of the buffers against the signature and takes their memory.
-func (e *executable) bind(in, out []backend.Buffer) error {
-	if err := e.take("input", e.in, in, e.sig.Inputs); err != nil {
-		return err
-	}
-	if err := e.take("output", e.out, out, e.sig.Outputs); err != nil {
-		return err
-	}
-	for i, o := range e.out {
-		same := func(v view) bool { return v.buf == o.buf }
-		if slices.ContainsFunc(e.in, same) || slices.ContainsFunc(e.out[:i], same) {
-			return fmt.Errorf("output %d (%q): the buffer is given twice", i, e.sig.Outputs[i].Name)
-		}
-	}
-	return nil
-}
-
-func (e *executable) take(what string, into []view, given []backend.Buffer, ports []graph.Port) error {
-	if len(given) != len(ports) {
-		return &graph.ShapeError{Attr: what + "s", Want: fmt.Sprintf("%d", len(ports)), Got: fmt.Sprint(len(given))}
-	}
-	for i, g := range given {
-		b, ok := g.(*buffer)
-		if !ok || b == nil || b.dev != e.dev {
-			return &graph.ShapeError{Node: ports[i].Name, Attr: fmt.Sprintf("%s %d", what, i), Want: "a buffer of the device that compiled the graph", Got: fmt.Sprintf("%T of another", g)}
-		}
-		if b.typ != ports[i].Type {
-			return &graph.ShapeError{Node: ports[i].Name, Attr: fmt.Sprintf("%s %d", what, i), Want: ports[i].Type.String(), Got: b.typ.String()}
-		}
-		var err error
-		if into[i], err = b.view(); err != nil {
-			return fmt.Errorf("%s %d (%q): buffer: %w", what, i, ports[i].Name, err)
-		}
-	}
-	return nil
-}
-
 // Profile runs once on the calling goroutine alone, so that the times are those of the work and not of waiting.
 func (e *executable) Profile(ctx context.Context, in, out []backend.Buffer) ([]backend.NodeTime, error) {
 	if err := e.begin(ctx); err != nil {
 		return nil, fmt.Errorf("profile graph %q: %w", e.name, err)
 	}
 	defer e.end()
-	if err := e.bind(in, out); err != nil {
+	if err := e.dev.owner.Bind(e.sig, e.in, e.out, in, out); err != nil {
 		return nil, fmt.Errorf("profile graph %q: %w", e.name, err)
 	}
 	var times []backend.NodeTime

@@ -136,7 +136,7 @@ func (p *program) lines(n *graph.Node, do lineTask) {
 func (p *program) load(i int, v *graph.Value) {
 	e, y := p.e, p.places[v]
 	p.add(v.Name, "load", y, y.n*y.h, func(arena []float32, _ *worker, task int) {
-		packLine(arena, y, e.in[i].data, task/y.h, task%y.h)
+		packLine(arena, y, e.in[i].Data, task/y.h, task%y.h)
 	})
 }
 
@@ -145,7 +145,7 @@ func (p *program) store(i int, v *graph.Value) {
 	e, x := p.e, p.places[v]
 	size := x.c * x.h * x.w
 	p.add(v.Name, "store", nil, x.n, func(arena []float32, _ *worker, task int) {
-		unpack(arena, x, e.out[i].data[task*size:][:size], task)
+		unpack(arena, x, e.out[i].Data[task*size:][:size], task)
 	})
 }
 
