@@ -46,6 +46,7 @@ var allowed = map[string][]string{
 	"internal/model/modeltest":       {"graph", "graph/resnet"},
 	"internal/report":                {"backend", "conformance", "graph", "graph/resnet", "internal/model", "internal/model/pipeline", "internal/imaging"},
 	"tools/...":                      {"internal/imaging"},
+	"tools/peers/...":                {"graph", "graph/...", "backend", "backend/cpu"},
 	"internal/cmd/genshaders":        {"shaders"},
 	"internal/cmd/genkernels":        {},
 	"cmd/resnet-run":                 {"graph", "graph/...", "backend", "backend/...", "conformance", "internal/..."},
