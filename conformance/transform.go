@@ -40,13 +40,3 @@ func transformsOf(e backend.Executable, g *graph.Graph) (transforms, error) {
 	}
 	return how, nil
 }
-
-// anyNonFinite lets NaN stand for infinity and the other way: a transform adds infinities of both signs.
-func anyNonFinite(got []float32, want []float64) {
-	isFinite := func(v float64) bool { return v-v == 0 }
-	for i := range min(len(got), len(want)) {
-		if g := float64(got[i]); !isFinite(want[i]) && !isFinite(g) {
-			want[i] = g
-		}
-	}
-}

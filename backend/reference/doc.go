@@ -38,5 +38,8 @@
 // Subnormal numbers may be flushed to zero, as operands and as results: a bound grows by the products that have a
 // subnormal operand, and by 2^-126 for each operation that may flush; a comparison may take them for zero and yet hand
 // them on. Where a partial sum could exceed the range
-// of float32 the bound is infinite. Rounding is to nearest: a device that truncates has twice the u, and is found out.
+// of float32 the bound is infinite. So it is where a weight of a convolution that is NaN or infinite meets padding:
+// implementations disagree (PyTorch 2.9 on one machine: NaN as zero times infinity from its general convolution, no such product
+// from its depthwise one; ONNX Runtime 1.32 leaves it out, ONNX's own reference does not), so that either is right, and the values
+// here leave it out. Rounding is to nearest: a device that truncates has twice the u, and is found out.
 package reference
