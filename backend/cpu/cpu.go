@@ -12,7 +12,10 @@
 // tasks for workers that live as long as the executable, and allocates nothing. Each output element is computed by one
 // task in one order, so the bits do not depend on the number of workers; they do depend on the instruction set.
 //
-// Every convolution is of class A (see backend/reference).
+// 3×3 convolutions of stride 1 take a quarter of the products by Winograd's algorithm F(4×4,3×3), where the picture is
+// large enough to pay for the larger weights; whether, depends on the layer alone, never on batch, threads or machine.
+// These are of class B (see backend/reference), and the executable says which; all others are of class A. Options.Direct
+// has all of class A.
 package cpu
 
 import (
@@ -41,10 +44,17 @@ type Options struct {
 	// Kernels is the instruction set: "portable", "avx2" or "avx512". "" is what the environment variable
 	// RESNET_RUN_CPU says, or else the fastest that the processor has.
 	Kernels string
+	// Direct has every convolution computed as a plain sum, of class A. Without it, or the environment variable
+	// RESNET_RUN_CPU_DIRECT set to 1, 3×3 convolutions of stride 1 are computed by Winograd's algorithm where that pays:
+	// class B, see backend.Transformer.
+	Direct bool
 }
 
 // kernelsVariable is the environment variable that stands in for [Options].Kernels.
 const kernelsVariable = "RESNET_RUN_CPU"
+
+// directVariable is the environment variable that sets [Options].Direct.
+const directVariable = "RESNET_RUN_CPU_DIRECT"
 
 var (
 	_ backend.Backend    = cpuBackend{}
@@ -94,7 +104,14 @@ func (b cpuBackend) device() (*device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", backend.ErrNoDevice, err)
 	}
-	d := &device{set: set, workers: b.opts.Threads, children: map[*executable]struct{}{}}
+	d := &device{set: set, direct: b.opts.Direct, workers: b.opts.Threads, children: map[*executable]struct{}{}}
+	switch v := os.Getenv(directVariable); v {
+	case "", "0":
+	case "1":
+		d.direct = true
+	default:
+		return nil, fmt.Errorf("%w: %s=%q: want 0 or 1", backend.ErrNoDevice, directVariable, v)
+	}
 	if d.workers < 1 {
 		d.workers = runtime.GOMAXPROCS(0)
 	}
@@ -105,14 +122,18 @@ func (b cpuBackend) device() (*device, error) {
 	d.info = backend.DeviceInfo{
 		Backend: backendName, ID: deviceID, Name: processorName(), Type: backend.CPU,
 		Driver: runtime.Version(), API: runtime.GOOS + "/" + runtime.GOARCH, MemoryBytes: memory,
-		Properties: map[string]string{"kernels": set.Name, "threads": fmt.Sprint(d.workers)},
+		Properties: map[string]string{"kernels": set.Name, "threads": fmt.Sprint(d.workers), "convolutions": convolutions[d.direct]},
 	}
 	return d, nil
 }
 
+// convolutions is what the properties say of Direct.
+var convolutions = map[bool]string{false: "direct and Winograd F(4x4,3x3)", true: "direct"}
+
 type device struct {
 	info    backend.DeviceInfo
 	set     *kernel.Set
+	direct  bool
 	workers int
 	limit   int64 // bytes of an arena
 

@@ -3,6 +3,7 @@ package cpu
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -18,32 +19,40 @@ type executable struct {
 	name string
 	sig  graph.Signature
 
-	turn  chan struct{} // holds a token while a run, a profile or Close is going on
-	ended chan struct{} // closed by Close
-	once  sync.Once
-	crew  *workers
-	arena []float32
-	in    []hostmem.View // of the run that has the turn
-	out   []hostmem.View
+	turn       chan struct{} // holds a token while a run, a profile or Close is going on
+	ended      chan struct{} // closed by Close
+	once       sync.Once
+	crew       *workers
+	arena      []float32
+	transforms map[string]backend.Winograd
+	in         []hostmem.View // of the run that has the turn
+	out        []hostmem.View
 }
 
-var _ backend.Profiler = (*executable)(nil)
+var (
+	_ backend.Profiler    = (*executable)(nil)
+	_ backend.Transformer = (*executable)(nil)
+)
 
 func newExecutable(ctx context.Context, d *device, g *graph.Graph) (*executable, error) {
 	e := &executable{dev: d, name: g.Name, sig: g.Signature(), turn: make(chan struct{}, 1), ended: make(chan struct{})}
-	p, err := compile(ctx, e, g, d.set, d.workers, d.limit)
+	p, err := compile(ctx, e, g, d)
 	if err != nil {
 		return nil, err
 	}
 	e.in, e.out = make([]hostmem.View, len(g.Inputs)), make([]hostmem.View, len(g.Outputs))
 	e.arena = make([]float32, p.elems)
-	e.crew = newWorkers(d.workers, p.steps)
+	e.crew = newWorkers(d.workers, p.steps, p.elems-p.n*p.dumpElems(), p.dumpElems())
+	e.transforms = p.transforms
 	return e, nil
 }
 
 func (e *executable) Signature() graph.Signature {
 	return graph.Signature{Inputs: slices.Clone(e.sig.Inputs), Outputs: slices.Clone(e.sig.Outputs)}
 }
+
+// Transforms tells which convolutions are of class B.
+func (e *executable) Transforms() map[string]backend.Winograd { return maps.Clone(e.transforms) }
 
 func (e *executable) Run(ctx context.Context, in, out []backend.Buffer) error {
 	if err := e.run(ctx, in, out); err != nil {
@@ -109,7 +118,12 @@ func (e *executable) Profile(ctx context.Context, in, out []backend.Buffer) ([]b
 			}
 			s.do(e.crew.all[0], task)
 		}
-		times = append(times, backend.NodeTime{Node: s.name, Kernel: s.kernel, Seconds: time.Since(start).Seconds()})
+		seconds := time.Since(start).Seconds()
+		if last := len(times) - 1; last >= 0 && times[last].Node == s.name && times[last].Kernel == s.kernel {
+			times[last].Seconds += seconds // a node of several steps
+			continue
+		}
+		times = append(times, backend.NodeTime{Node: s.name, Kernel: s.kernel, Seconds: seconds})
 	}
 	return times, nil
 }

@@ -20,15 +20,22 @@ type program struct {
 	e      *executable
 	set    *kernel.Set
 	n      int // workers
+	direct bool
 	places map[*graph.Value]*place
-	steps  []step
-	elems  int // of the arena
+	// winograds are the convolutions that are computed through transforms, and transforms what the executable says of them.
+	winograds  map[*graph.Node]*winograd
+	transforms map[string]backend.Winograd
+	steps      []step
+	elems      int // of the arena
 }
 
 // compile lowers a checked graph for e.
-func compile(ctx context.Context, e *executable, g *graph.Graph, set *kernel.Set, workers int, limit int64) (*program, error) {
-	p := &program{e: e, set: set, n: workers, places: map[*graph.Value]*place{}}
-	if err := p.lay(g, limit); err != nil {
+func compile(ctx context.Context, e *executable, g *graph.Graph, d *device) (*program, error) {
+	p := &program{
+		e: e, set: d.set, n: d.workers, direct: d.direct, places: map[*graph.Value]*place{},
+		winograds: map[*graph.Node]*winograd{}, transforms: map[string]backend.Winograd{},
+	}
+	if err := p.lay(g, d.limit); err != nil {
 		return nil, err
 	}
 	for i, v := range g.Inputs {
@@ -50,6 +57,7 @@ func compile(ctx context.Context, e *executable, g *graph.Graph, set *kernel.Set
 // last that reads it (outputs: one past the end).
 func (p *program) lay(g *graph.Graph, limit int64) error {
 	var values []*graph.Value
+	var scratch []*arena.Interval
 	intervals := map[*graph.Value]*arena.Interval{}
 	touch := func(v *graph.Value, step int) {
 		if v.Kind == graph.ParamValue {
@@ -72,6 +80,12 @@ func (p *program) lay(g *graph.Graph, limit int64) error {
 		touch(n.Output, i)
 		if op, ok := n.Op.(graph.Conv2D); ok {
 			p.places[n.Inputs[0]].widen(n.Inputs[0], op, n.Inputs[1].Type.Shape, n.Output.Type.Shape)
+			if g := p.choose(n, op); g != nil {
+				g.widen(p.places[n.Inputs[0]])
+				p.winograds[n] = g
+				scratch = append(scratch, &arena.Interval{First: i, Last: i, Size: uint64(g.split(p.set, p.n))})
+				g.interval = scratch[len(scratch)-1]
+			}
 		}
 	}
 	for _, v := range g.Outputs {
@@ -91,9 +105,12 @@ func (p *program) lay(g *graph.Graph, limit int64) error {
 	if whole > math.MaxInt/8 {
 		return fmt.Errorf("%w: all values together need %g bytes", backend.ErrOutOfMemory, 4*whole)
 	}
-	p.elems = int(arena.Assign(ivs, lineElems))
+	p.elems = int(arena.Assign(append(ivs, scratch...), lineElems))
 	for i, v := range values {
 		p.places[v].offset = int(ivs[i].Offset)
+	}
+	for _, g := range p.winograds {
+		g.scratch = int(g.interval.Offset)
 	}
 	p.elems += p.n * p.dumpElems()
 	if bytes := 4 * int64(p.elems); bytes > limit {
@@ -187,11 +204,27 @@ func (p *program) lower(n *graph.Node) {
 	}
 }
 
+// choose returns how a convolution is computed through transforms, or nil when it is not.
+func (p *program) choose(n *graph.Node, op graph.Conv2D) *winograd {
+	if p.direct {
+		return nil
+	}
+	g := winogradOf(n, op)
+	if g == nil || !g.fits(*p.places[n.Inputs[0]]) {
+		return nil
+	}
+	return g
+}
+
 func (p *program) lowerConv(n *graph.Node, op graph.Conv2D) {
 	var shortcut *place
 	bias, s := op.Inputs()
 	if s >= 0 {
 		shortcut = p.places[n.Inputs[s]]
+	}
+	if g := p.winograds[n]; g != nil {
+		p.winograd(n, g, shortcut)
+		return
 	}
 	w := n.Inputs[1]
 	isFinite := func(v float32) bool { return v-v == 0 }
@@ -209,7 +242,6 @@ func (p *program) lowerConv(n *graph.Node, op graph.Conv2D) {
 // matrix appends the step of a convolution or linear layer, with the weights packed.
 func (p *program) matrix(n *graph.Node, m *matrix, shortcut *place) {
 	m.set, m.x, m.y, m.shortcut = p.set, p.places[n.Inputs[0]], p.places[n.Output], shortcut
-	m.dump = p.elems - p.n*p.dumpElems()
 	var bias []float32
 	if m.hasBias {
 		bias = n.Inputs[2].Data.Float32s()

@@ -18,6 +18,7 @@ type step struct {
 // worker is what one goroutine needs for itself.
 type worker struct {
 	id      int
+	dump    int // where rows beyond the last pixel are written, in the arena
 	wake    chan struct{}
 	scratch convScratch
 }
@@ -39,10 +40,11 @@ type stepState struct {
 	_          [48]byte
 }
 
-func newWorkers(n int, steps []step) *workers {
+// newWorkers starts n workers; dump and dumpElems are where each may write what no one reads.
+func newWorkers(n int, steps []step, dump, dumpElems int) *workers {
 	p := &workers{steps: steps, state: make([]stepState, len(steps))}
 	for i := range n {
-		w := &worker{id: i}
+		w := &worker{id: i, dump: dump + i*dumpElems}
 		p.all = append(p.all, w)
 		if i == 0 {
 			continue

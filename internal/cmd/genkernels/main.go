@@ -62,6 +62,7 @@ func generate() (*ir.File, error) {
 		avx2(c, rows, table)
 	}
 	avx2Max(c, table)
+	winograd(c)
 	for _, k := range []struct {
 		vectors int
 		rows    []int

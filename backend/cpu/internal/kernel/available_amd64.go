@@ -15,7 +15,9 @@ var avx2 = Set{
 	Variants: map[int][]Variant{
 		1: {{1, assembly(avx2r1)}, {2, assembly(avx2r2)}, {4, assembly(avx2r4)}, {6, assembly(avx2r6)}},
 	},
-	Max: vectorMax,
+	Max:    vectorMax,
+	Input:  transform(avx2Input),
+	Output: transform(avx2Output),
 }
 
 // avx512 has 32 registers, for up to 24 sums.
@@ -27,7 +29,13 @@ var avx512 = Set{
 		2: {{1, assembly(avx512v2r1)}, {2, assembly(avx512v2r2)}, {4, assembly(avx512v2r4)}, {8, assembly(avx512v2r8)}},
 		4: {{1, assembly(avx512v4r1)}, {2, assembly(avx512v4r2)}, {4, assembly(avx512v4r4)}, {6, assembly(avx512v4r6)}},
 	},
-	Max: vectorMax,
+	Max:    vectorMax,
+	Input:  transform(avx512Input),
+	Output: transform(avx512Output),
+}
+
+func transform(f func(*byte)) func(*Transform) {
+	return func(t *Transform) { f((*byte)(unsafe.Pointer(t))) }
 }
 
 // assembly adapts a generated kernel, which takes the tile as a plain address.

@@ -27,6 +27,26 @@ func avx2r6(t *byte)
 //go:noescape
 func avx2Max(to *float32, from *float32, n int)
 
+// avx512Input transforms a window of the input of F(4×4,3×3).
+//
+//go:noescape
+func avx512Input(t *byte)
+
+// avx512Output transforms the products of F(4×4,3×3) to a tile of the output, with the epilogue.
+//
+//go:noescape
+func avx512Output(t *byte)
+
+// avx2Input transforms a window of the input of F(4×4,3×3).
+//
+//go:noescape
+func avx2Input(t *byte)
+
+// avx2Output transforms the products of F(4×4,3×3) to a tile of the output, with the epilogue.
+//
+//go:noescape
+func avx2Output(t *byte)
+
 // avx512v1r1 computes a tile of 1 pixels by 16 filters with AVX-512F and BMI2.
 //
 //go:noescape

@@ -784,6 +784,2182 @@ done:
 	VZEROUPPER
 	RET
 
+DATA points<>+0(SB)/4, $0x3f000000
+DATA points<>+4(SB)/4, $0x3f000000
+DATA points<>+8(SB)/4, $0x3f000000
+DATA points<>+12(SB)/4, $0x3f000000
+DATA points<>+16(SB)/4, $0x3f000000
+DATA points<>+20(SB)/4, $0x3f000000
+DATA points<>+24(SB)/4, $0x3f000000
+DATA points<>+28(SB)/4, $0x3f000000
+DATA points<>+32(SB)/4, $0x40000000
+DATA points<>+36(SB)/4, $0x40000000
+DATA points<>+40(SB)/4, $0x40000000
+DATA points<>+44(SB)/4, $0x40000000
+DATA points<>+48(SB)/4, $0x40000000
+DATA points<>+52(SB)/4, $0x40000000
+DATA points<>+56(SB)/4, $0x40000000
+DATA points<>+60(SB)/4, $0x40000000
+DATA points<>+64(SB)/4, $0x40200000
+DATA points<>+68(SB)/4, $0x40200000
+DATA points<>+72(SB)/4, $0x40200000
+DATA points<>+76(SB)/4, $0x40200000
+DATA points<>+80(SB)/4, $0x40200000
+DATA points<>+84(SB)/4, $0x40200000
+DATA points<>+88(SB)/4, $0x40200000
+DATA points<>+92(SB)/4, $0x40200000
+DATA points<>+96(SB)/4, $0x3f3504f3
+DATA points<>+100(SB)/4, $0x3f3504f3
+DATA points<>+104(SB)/4, $0x3f3504f3
+DATA points<>+108(SB)/4, $0x3f3504f3
+DATA points<>+112(SB)/4, $0x3f3504f3
+DATA points<>+116(SB)/4, $0x3f3504f3
+DATA points<>+120(SB)/4, $0x3f3504f3
+DATA points<>+124(SB)/4, $0x3f3504f3
+DATA points<>+128(SB)/4, $0x3fb504f3
+DATA points<>+132(SB)/4, $0x3fb504f3
+DATA points<>+136(SB)/4, $0x3fb504f3
+DATA points<>+140(SB)/4, $0x3fb504f3
+DATA points<>+144(SB)/4, $0x3fb504f3
+DATA points<>+148(SB)/4, $0x3fb504f3
+DATA points<>+152(SB)/4, $0x3fb504f3
+DATA points<>+156(SB)/4, $0x3fb504f3
+DATA points<>+160(SB)/4, $0x3eb504f3
+DATA points<>+164(SB)/4, $0x3eb504f3
+DATA points<>+168(SB)/4, $0x3eb504f3
+DATA points<>+172(SB)/4, $0x3eb504f3
+DATA points<>+176(SB)/4, $0x3eb504f3
+DATA points<>+180(SB)/4, $0x3eb504f3
+DATA points<>+184(SB)/4, $0x3eb504f3
+DATA points<>+188(SB)/4, $0x3eb504f3
+DATA points<>+192(SB)/4, $0x403504f3
+DATA points<>+196(SB)/4, $0x403504f3
+DATA points<>+200(SB)/4, $0x403504f3
+DATA points<>+204(SB)/4, $0x403504f3
+DATA points<>+208(SB)/4, $0x403504f3
+DATA points<>+212(SB)/4, $0x403504f3
+DATA points<>+216(SB)/4, $0x403504f3
+DATA points<>+220(SB)/4, $0x403504f3
+DATA points<>+224(SB)/4, $0xff800000
+DATA points<>+228(SB)/4, $0xff800000
+DATA points<>+232(SB)/4, $0xff800000
+DATA points<>+236(SB)/4, $0xff800000
+DATA points<>+240(SB)/4, $0xff800000
+DATA points<>+244(SB)/4, $0xff800000
+DATA points<>+248(SB)/4, $0xff800000
+DATA points<>+252(SB)/4, $0xff800000
+GLOBL points<>(SB), RODATA|NOPTR, $256
+
+// func avx512Input(t *byte)
+// Requires: AVX, AVX512F
+TEXT ·avx512Input(SB), NOSPLIT, $0-8
+	MOVQ         t+0(FP), AX
+	MOVQ         (AX), CX
+	MOVQ         24(AX), DX
+	MOVQ         32(AX), BX
+	MOVQ         40(AX), SI
+	LEAQ         (CX)(DX*4), DX
+	SHLQ         $0x02, BX
+	SHLQ         $0x02, SI
+	MOVQ         48(AX), DI
+	LEAQ         (CX)(DI*4), DI
+	MOVQ         64(AX), CX
+	SHLQ         $0x02, CX
+	MOVQ         120(AX), AX
+	VBROADCASTSS points<>+64(SB), Z0
+	VBROADCASTSS points<>+0(SB), Z1
+	VBROADCASTSS points<>+32(SB), Z2
+	VBROADCASTSS points<>+96(SB), Z3
+	VBROADCASTSS points<>+128(SB), Z4
+	LEAQ         (DX)(BX*1), R8
+	LEAQ         (R8)(BX*1), R9
+	LEAQ         (R9)(BX*1), R10
+	LEAQ         (R10)(BX*1), R11
+	LEAQ         (R11)(BX*1), BX
+
+vector:
+	MOVQ         DI, R12
+	XORQ         R13, R13
+	VMOVUPS      (DX)(R13*1), Z5
+	VMOVUPS      (R11)(R13*1), Z6
+	VADDPS       Z5, Z6, Z5
+	VMOVUPS      (R9)(R13*1), Z6
+	VFNMADD231PS Z0, Z6, Z5
+	ADDQ         SI, R13
+	VMOVUPS      (DX)(R13*1), Z6
+	VMOVUPS      (R11)(R13*1), Z7
+	VADDPS       Z6, Z7, Z6
+	VMOVUPS      (R9)(R13*1), Z7
+	VFNMADD231PS Z0, Z7, Z6
+	ADDQ         SI, R13
+	VMOVUPS      (DX)(R13*1), Z7
+	VMOVUPS      (R11)(R13*1), Z8
+	VADDPS       Z7, Z8, Z7
+	VMOVUPS      (R9)(R13*1), Z8
+	VFNMADD231PS Z0, Z8, Z7
+	ADDQ         SI, R13
+	VMOVUPS      (DX)(R13*1), Z8
+	VMOVUPS      (R11)(R13*1), Z9
+	VADDPS       Z8, Z9, Z8
+	VMOVUPS      (R9)(R13*1), Z9
+	VFNMADD231PS Z0, Z9, Z8
+	ADDQ         SI, R13
+	VMOVUPS      (DX)(R13*1), Z9
+	VMOVUPS      (R11)(R13*1), Z10
+	VADDPS       Z9, Z10, Z9
+	VMOVUPS      (R9)(R13*1), Z10
+	VFNMADD231PS Z0, Z10, Z9
+	ADDQ         SI, R13
+	VMOVUPS      (DX)(R13*1), Z10
+	VMOVUPS      (R11)(R13*1), Z11
+	VADDPS       Z10, Z11, Z10
+	VMOVUPS      (R9)(R13*1), Z11
+	VFNMADD231PS Z0, Z11, Z10
+	VADDPS       Z5, Z9, Z5
+	VFNMADD231PS Z0, Z7, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Z9, Z5
+	VMOVAPS      Z8, Z11
+	VFNMADD231PS Z2, Z7, Z5
+	VFNMADD231PS Z2, Z6, Z11
+	VMOVAPS      Z5, Z12
+	VFNMADD231PS Z3, Z11, Z12
+	VFMADD231PS  Z3, Z11, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Z12, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Z9, Z5
+	VMOVAPS      Z8, Z9
+	VFNMADD231PS Z1, Z7, Z5
+	VFNMADD231PS Z1, Z6, Z9
+	VMOVAPS      Z5, Z7
+	VFNMADD231PS Z4, Z9, Z7
+	VFMADD231PS  Z4, Z9, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Z7, (R12)
+	ADDQ         CX, R12
+	VADDPS       Z6, Z10, Z5
+	VFNMADD231PS Z0, Z8, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	XORQ         R13, R13
+	VMOVUPS      (R11)(R13*1), Z5
+	VMOVUPS      (R10)(R13*1), Z6
+	VMOVUPS      (R9)(R13*1), Z7
+	VFNMADD231PS Z2, Z7, Z5
+	VMOVUPS      (R8)(R13*1), Z7
+	VFNMADD231PS Z2, Z7, Z6
+	VMOVAPS      Z5, Z7
+	VFNMADD231PS Z3, Z6, Z7
+	VFMADD231PS  Z3, Z6, Z5
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Z6
+	VMOVUPS      (R10)(R13*1), Z8
+	VMOVUPS      (R9)(R13*1), Z9
+	VFNMADD231PS Z2, Z9, Z6
+	VMOVUPS      (R8)(R13*1), Z9
+	VFNMADD231PS Z2, Z9, Z8
+	VMOVAPS      Z6, Z9
+	VFNMADD231PS Z3, Z8, Z9
+	VFMADD231PS  Z3, Z8, Z6
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Z8
+	VMOVUPS      (R10)(R13*1), Z10
+	VMOVUPS      (R9)(R13*1), Z11
+	VFNMADD231PS Z2, Z11, Z8
+	VMOVUPS      (R8)(R13*1), Z11
+	VFNMADD231PS Z2, Z11, Z10
+	VMOVAPS      Z8, Z11
+	VFNMADD231PS Z3, Z10, Z11
+	VFMADD231PS  Z3, Z10, Z8
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Z10
+	VMOVUPS      (R10)(R13*1), Z12
+	VMOVUPS      (R9)(R13*1), Z13
+	VFNMADD231PS Z2, Z13, Z10
+	VMOVUPS      (R8)(R13*1), Z13
+	VFNMADD231PS Z2, Z13, Z12
+	VMOVAPS      Z10, Z13
+	VFNMADD231PS Z3, Z12, Z13
+	VFMADD231PS  Z3, Z12, Z10
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Z12
+	VMOVUPS      (R10)(R13*1), Z14
+	VMOVUPS      (R9)(R13*1), Z15
+	VFNMADD231PS Z2, Z15, Z12
+	VMOVUPS      (R8)(R13*1), Z15
+	VFNMADD231PS Z2, Z15, Z14
+	VMOVAPS      Z12, Z15
+	VFNMADD231PS Z3, Z14, Z15
+	VFMADD231PS  Z3, Z14, Z12
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Z14
+	VMOVUPS      (R10)(R13*1), Z16
+	VMOVUPS      (R9)(R13*1), Z17
+	VFNMADD231PS Z2, Z17, Z14
+	VMOVUPS      (R8)(R13*1), Z17
+	VFNMADD231PS Z2, Z17, Z16
+	VMOVAPS      Z14, Z17
+	VFNMADD231PS Z3, Z16, Z17
+	VFMADD231PS  Z3, Z16, Z14
+	VADDPS       Z5, Z12, Z5
+	VFNMADD231PS Z0, Z8, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Z12, Z5
+	VMOVAPS      Z10, Z16
+	VFNMADD231PS Z2, Z8, Z5
+	VFNMADD231PS Z2, Z6, Z16
+	VMOVAPS      Z5, Z18
+	VFNMADD231PS Z3, Z16, Z18
+	VFMADD231PS  Z3, Z16, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Z18, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Z12, Z5
+	VMOVAPS      Z10, Z12
+	VFNMADD231PS Z1, Z8, Z5
+	VFNMADD231PS Z1, Z6, Z12
+	VMOVAPS      Z5, Z8
+	VFNMADD231PS Z4, Z12, Z8
+	VFMADD231PS  Z4, Z12, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Z8, (R12)
+	ADDQ         CX, R12
+	VADDPS       Z6, Z14, Z5
+	VFNMADD231PS Z0, Z10, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VADDPS       Z7, Z15, Z5
+	VFNMADD231PS Z0, Z11, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Z15, Z5
+	VMOVAPS      Z13, Z6
+	VFNMADD231PS Z2, Z11, Z5
+	VFNMADD231PS Z2, Z9, Z6
+	VMOVAPS      Z5, Z7
+	VFNMADD231PS Z3, Z6, Z7
+	VFMADD231PS  Z3, Z6, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Z7, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Z15, Z5
+	VMOVAPS      Z13, Z6
+	VFNMADD231PS Z1, Z11, Z5
+	VFNMADD231PS Z1, Z9, Z6
+	VMOVAPS      Z5, Z7
+	VFNMADD231PS Z4, Z6, Z7
+	VFMADD231PS  Z4, Z6, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Z7, (R12)
+	ADDQ         CX, R12
+	VADDPS       Z9, Z17, Z5
+	VFNMADD231PS Z0, Z13, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	XORQ         R13, R13
+	VMOVUPS      (R11)(R13*1), Z5
+	VMOVUPS      (R10)(R13*1), Z6
+	VMOVUPS      (R9)(R13*1), Z7
+	VFNMADD231PS Z1, Z7, Z5
+	VMOVUPS      (R8)(R13*1), Z7
+	VFNMADD231PS Z1, Z7, Z6
+	VMOVAPS      Z5, Z7
+	VFNMADD231PS Z4, Z6, Z7
+	VFMADD231PS  Z4, Z6, Z5
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Z6
+	VMOVUPS      (R10)(R13*1), Z8
+	VMOVUPS      (R9)(R13*1), Z9
+	VFNMADD231PS Z1, Z9, Z6
+	VMOVUPS      (R8)(R13*1), Z9
+	VFNMADD231PS Z1, Z9, Z8
+	VMOVAPS      Z6, Z9
+	VFNMADD231PS Z4, Z8, Z9
+	VFMADD231PS  Z4, Z8, Z6
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Z8
+	VMOVUPS      (R10)(R13*1), Z10
+	VMOVUPS      (R9)(R13*1), Z11
+	VFNMADD231PS Z1, Z11, Z8
+	VMOVUPS      (R8)(R13*1), Z11
+	VFNMADD231PS Z1, Z11, Z10
+	VMOVAPS      Z8, Z11
+	VFNMADD231PS Z4, Z10, Z11
+	VFMADD231PS  Z4, Z10, Z8
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Z10
+	VMOVUPS      (R10)(R13*1), Z12
+	VMOVUPS      (R9)(R13*1), Z13
+	VFNMADD231PS Z1, Z13, Z10
+	VMOVUPS      (R8)(R13*1), Z13
+	VFNMADD231PS Z1, Z13, Z12
+	VMOVAPS      Z10, Z13
+	VFNMADD231PS Z4, Z12, Z13
+	VFMADD231PS  Z4, Z12, Z10
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Z12
+	VMOVUPS      (R10)(R13*1), Z14
+	VMOVUPS      (R9)(R13*1), Z15
+	VFNMADD231PS Z1, Z15, Z12
+	VMOVUPS      (R8)(R13*1), Z15
+	VFNMADD231PS Z1, Z15, Z14
+	VMOVAPS      Z12, Z15
+	VFNMADD231PS Z4, Z14, Z15
+	VFMADD231PS  Z4, Z14, Z12
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Z14
+	VMOVUPS      (R10)(R13*1), Z16
+	VMOVUPS      (R9)(R13*1), Z17
+	VFNMADD231PS Z1, Z17, Z14
+	VMOVUPS      (R8)(R13*1), Z17
+	VFNMADD231PS Z1, Z17, Z16
+	VMOVAPS      Z14, Z17
+	VFNMADD231PS Z4, Z16, Z17
+	VFMADD231PS  Z4, Z16, Z14
+	VADDPS       Z5, Z12, Z5
+	VFNMADD231PS Z0, Z8, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Z12, Z5
+	VMOVAPS      Z10, Z16
+	VFNMADD231PS Z2, Z8, Z5
+	VFNMADD231PS Z2, Z6, Z16
+	VMOVAPS      Z5, Z18
+	VFNMADD231PS Z3, Z16, Z18
+	VFMADD231PS  Z3, Z16, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Z18, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Z12, Z5
+	VMOVAPS      Z10, Z12
+	VFNMADD231PS Z1, Z8, Z5
+	VFNMADD231PS Z1, Z6, Z12
+	VMOVAPS      Z5, Z8
+	VFNMADD231PS Z4, Z12, Z8
+	VFMADD231PS  Z4, Z12, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Z8, (R12)
+	ADDQ         CX, R12
+	VADDPS       Z6, Z14, Z5
+	VFNMADD231PS Z0, Z10, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VADDPS       Z7, Z15, Z5
+	VFNMADD231PS Z0, Z11, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Z15, Z5
+	VMOVAPS      Z13, Z6
+	VFNMADD231PS Z2, Z11, Z5
+	VFNMADD231PS Z2, Z9, Z6
+	VMOVAPS      Z5, Z7
+	VFNMADD231PS Z3, Z6, Z7
+	VFMADD231PS  Z3, Z6, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Z7, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Z15, Z5
+	VMOVAPS      Z13, Z6
+	VFNMADD231PS Z1, Z11, Z5
+	VFNMADD231PS Z1, Z9, Z6
+	VMOVAPS      Z5, Z7
+	VFNMADD231PS Z4, Z6, Z7
+	VFMADD231PS  Z4, Z6, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Z7, (R12)
+	ADDQ         CX, R12
+	VADDPS       Z9, Z17, Z5
+	VFNMADD231PS Z0, Z13, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	XORQ         R13, R13
+	VMOVUPS      (R8)(R13*1), Z5
+	VMOVUPS      (BX)(R13*1), Z6
+	VADDPS       Z5, Z6, Z5
+	VMOVUPS      (R10)(R13*1), Z6
+	VFNMADD231PS Z0, Z6, Z5
+	ADDQ         SI, R13
+	VMOVUPS      (R8)(R13*1), Z6
+	VMOVUPS      (BX)(R13*1), Z7
+	VADDPS       Z6, Z7, Z6
+	VMOVUPS      (R10)(R13*1), Z7
+	VFNMADD231PS Z0, Z7, Z6
+	ADDQ         SI, R13
+	VMOVUPS      (R8)(R13*1), Z7
+	VMOVUPS      (BX)(R13*1), Z8
+	VADDPS       Z7, Z8, Z7
+	VMOVUPS      (R10)(R13*1), Z8
+	VFNMADD231PS Z0, Z8, Z7
+	ADDQ         SI, R13
+	VMOVUPS      (R8)(R13*1), Z8
+	VMOVUPS      (BX)(R13*1), Z9
+	VADDPS       Z8, Z9, Z8
+	VMOVUPS      (R10)(R13*1), Z9
+	VFNMADD231PS Z0, Z9, Z8
+	ADDQ         SI, R13
+	VMOVUPS      (R8)(R13*1), Z9
+	VMOVUPS      (BX)(R13*1), Z10
+	VADDPS       Z9, Z10, Z9
+	VMOVUPS      (R10)(R13*1), Z10
+	VFNMADD231PS Z0, Z10, Z9
+	ADDQ         SI, R13
+	VMOVUPS      (R8)(R13*1), Z10
+	VMOVUPS      (BX)(R13*1), Z11
+	VADDPS       Z10, Z11, Z10
+	VMOVUPS      (R10)(R13*1), Z11
+	VFNMADD231PS Z0, Z11, Z10
+	VADDPS       Z5, Z9, Z5
+	VFNMADD231PS Z0, Z7, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Z9, Z5
+	VMOVAPS      Z8, Z11
+	VFNMADD231PS Z2, Z7, Z5
+	VFNMADD231PS Z2, Z6, Z11
+	VMOVAPS      Z5, Z12
+	VFNMADD231PS Z3, Z11, Z12
+	VFMADD231PS  Z3, Z11, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Z12, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Z9, Z5
+	VMOVAPS      Z8, Z9
+	VFNMADD231PS Z1, Z7, Z5
+	VFNMADD231PS Z1, Z6, Z9
+	VMOVAPS      Z5, Z7
+	VFNMADD231PS Z4, Z9, Z7
+	VFMADD231PS  Z4, Z9, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Z7, (R12)
+	ADDQ         CX, R12
+	VADDPS       Z6, Z10, Z5
+	VFNMADD231PS Z0, Z8, Z5
+	VMOVUPS      Z5, (R12)
+	ADDQ         CX, R12
+	ADDQ         $0x00000040, DX
+	ADDQ         $0x00000040, R8
+	ADDQ         $0x00000040, R9
+	ADDQ         $0x00000040, R10
+	ADDQ         $0x00000040, R11
+	ADDQ         $0x00000040, BX
+	ADDQ         $0x00000040, DI
+	DECQ         AX
+	JNZ          vector
+	VZEROUPPER
+	RET
+
+// func avx512Output(t *byte)
+// Requires: AVX, AVX512F
+TEXT ·avx512Output(SB), NOSPLIT, $0-8
+	MOVQ         t+0(FP), AX
+	MOVQ         (AX), CX
+	MOVQ         24(AX), DX
+	MOVQ         48(AX), BX
+	MOVQ         72(AX), SI
+	LEAQ         (CX)(DX*4), DX
+	LEAQ         (CX)(BX*4), BX
+	LEAQ         (CX)(SI*4), SI
+	MOVQ         40(AX), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DI
+	ADDQ         DI, DI
+	MOVQ         96(AX), R8
+	MOVQ         120(AX), R9
+	VBROADCASTSS points<>+0(SB), Z0
+	VBROADCASTSS points<>+32(SB), Z1
+	VBROADCASTSS points<>+96(SB), Z2
+	VBROADCASTSS points<>+128(SB), Z2
+	VBROADCASTSS points<>+160(SB), Z2
+	VBROADCASTSS points<>+192(SB), Z2
+	VBROADCASTSS points<>+0(SB), Z2
+	VBROADCASTSS points<>+32(SB), Z2
+	VBROADCASTSS points<>+96(SB), Z2
+	VBROADCASTSS points<>+128(SB), Z3
+	VBROADCASTSS points<>+160(SB), Z4
+	VBROADCASTSS points<>+192(SB), Z5
+	VBROADCASTSS points<>+0(SB), Z6
+	VBROADCASTSS points<>+32(SB), Z7
+	VBROADCASTSS points<>+96(SB), Z8
+	VBROADCASTSS points<>+128(SB), Z9
+	VBROADCASTSS points<>+160(SB), Z10
+	VBROADCASTSS points<>+192(SB), Z11
+	VBROADCASTSS points<>+224(SB), Z12
+	MOVQ         144(AX), R10
+	TESTQ        $0x00000008, R10
+	JZ           no8
+	VPXORD       Z12, Z12, Z12
+
+no8:
+vector:
+	CMPQ        128(AX), $0x00
+	JLE         rows0
+	MOVQ        DX, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Z13
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z14
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z15
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z16
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z17
+	VADDPS      Z14, Z15, Z14
+	VADDPS      Z16, Z17, Z15
+	VADDPS      Z14, Z15, Z16
+	VADDPS      Z16, Z13, Z13
+	VMULPS      Z0, Z14, Z14
+	VFMADD231PS Z1, Z15, Z14
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Z15
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z16
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z17
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z18
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z19
+	VADDPS      Z16, Z17, Z16
+	VADDPS      Z18, Z19, Z17
+	VADDPS      Z16, Z17, Z18
+	VADDPS      Z18, Z15, Z15
+	VMULPS      Z0, Z16, Z16
+	VFMADD231PS Z1, Z17, Z16
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Z17
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z18
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z19
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z20
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z21
+	VADDPS      Z18, Z19, Z18
+	VADDPS      Z20, Z21, Z19
+	VADDPS      Z18, Z19, Z20
+	VADDPS      Z20, Z17, Z17
+	VMULPS      Z0, Z18, Z18
+	VFMADD231PS Z1, Z19, Z18
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Z19
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z20
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z21
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z22
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z23
+	VADDPS      Z20, Z21, Z20
+	VADDPS      Z22, Z23, Z21
+	VADDPS      Z20, Z21, Z22
+	VADDPS      Z22, Z19, Z19
+	VMULPS      Z0, Z20, Z20
+	VFMADD231PS Z1, Z21, Z20
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Z21
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z22
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z23
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z24
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z25
+	VADDPS      Z22, Z23, Z22
+	VADDPS      Z24, Z25, Z23
+	VADDPS      Z22, Z23, Z24
+	VADDPS      Z24, Z21, Z21
+	VMULPS      Z0, Z22, Z22
+	VFMADD231PS Z1, Z23, Z22
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Z23
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z24
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z25
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z26
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z27
+	VADDPS      Z24, Z25, Z24
+	VADDPS      Z26, Z27, Z25
+	VADDPS      Z24, Z25, Z26
+	VADDPS      Z26, Z23, Z23
+	VMULPS      Z0, Z24, Z24
+	VFMADD231PS Z1, Z25, Z24
+	ADDQ        CX, R10
+	VADDPS      Z15, Z17, Z25
+	VADDPS      Z19, Z21, Z26
+	VSUBPS      Z17, Z15, Z15
+	VSUBPS      Z21, Z19, Z17
+	VADDPS      Z25, Z26, Z19
+	VADDPS      Z19, Z13, Z13
+	VMULPS      Z8, Z15, Z19
+	VFMADD231PS Z9, Z17, Z19
+	VMULPS      Z6, Z25, Z21
+	VFMADD231PS Z7, Z26, Z21
+	VFMADD231PS Z10, Z15, Z23
+	VFMADD231PS Z11, Z17, Z23
+	MOVQ        BX, R10
+	MOVQ        SI, R11
+	MOVQ        56(AX), R12
+	MOVQ        80(AX), R12
+	VADDPS      (R8), Z13, Z13
+	MOVQ        144(AX), R12
+	TESTQ       $0x00000004, R12
+	JZ          plain0_0
+	VADDPS      (R11), Z13, Z13
+
+plain0_0:
+	VMAXPS  Z13, Z12, Z13
+	VMOVUPS Z13, (R10)
+	CMPQ    136(AX), $0x01
+	JLE     written0
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Z19, Z19
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain0_1
+	VADDPS  (R11), Z19, Z19
+
+plain0_1:
+	VMAXPS  Z19, Z12, Z19
+	VMOVUPS Z19, (R10)
+	CMPQ    136(AX), $0x02
+	JLE     written0
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Z21, Z21
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain0_2
+	VADDPS  (R11), Z21, Z21
+
+plain0_2:
+	VMAXPS  Z21, Z12, Z21
+	VMOVUPS Z21, (R10)
+	CMPQ    136(AX), $0x03
+	JLE     written0
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Z23, Z23
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain0_3
+	VADDPS  (R11), Z23, Z23
+
+plain0_3:
+	VMAXPS  Z23, Z12, Z23
+	VMOVUPS Z23, (R10)
+
+written0:
+	VADDPS      Z16, Z18, Z13
+	VADDPS      Z20, Z22, Z15
+	VSUBPS      Z18, Z16, Z16
+	VSUBPS      Z22, Z20, Z17
+	VADDPS      Z13, Z15, Z18
+	VADDPS      Z18, Z14, Z14
+	VMULPS      Z8, Z16, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VMULPS      Z6, Z13, Z13
+	VFMADD231PS Z7, Z15, Z13
+	VFMADD231PS Z10, Z16, Z24
+	VFMADD231PS Z11, Z17, Z24
+	CMPQ        128(AX), $0x02
+	JLE         written2
+	MOVQ        BX, R10
+	MOVQ        SI, R11
+	MOVQ        56(AX), R12
+	LEAQ        (R10)(R12*4), R10
+	LEAQ        (R10)(R12*4), R10
+	MOVQ        80(AX), R12
+	LEAQ        (R11)(R12*4), R11
+	LEAQ        (R11)(R12*4), R11
+	VADDPS      (R8), Z14, Z14
+	MOVQ        144(AX), R12
+	TESTQ       $0x00000004, R12
+	JZ          plain2_0
+	VADDPS      (R11), Z14, Z14
+
+plain2_0:
+	VMAXPS  Z14, Z12, Z14
+	VMOVUPS Z14, (R10)
+	CMPQ    136(AX), $0x01
+	JLE     written2
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Z18, Z18
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain2_1
+	VADDPS  (R11), Z18, Z18
+
+plain2_1:
+	VMAXPS  Z18, Z12, Z18
+	VMOVUPS Z18, (R10)
+	CMPQ    136(AX), $0x02
+	JLE     written2
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Z13, Z13
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain2_2
+	VADDPS  (R11), Z13, Z13
+
+plain2_2:
+	VMAXPS  Z13, Z12, Z13
+	VMOVUPS Z13, (R10)
+	CMPQ    136(AX), $0x03
+	JLE     written2
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Z24, Z24
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain2_3
+	VADDPS  (R11), Z24, Z24
+
+plain2_3:
+	VMAXPS  Z24, Z12, Z24
+	VMOVUPS Z24, (R10)
+
+written2:
+rows0:
+	CMPQ        128(AX), $0x01
+	JLE         rows1
+	MOVQ        DX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z13
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z14
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z15
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z16
+	VSUBPS      Z14, Z13, Z13
+	VSUBPS      Z16, Z15, Z14
+	VMULPS      Z2, Z13, Z15
+	VFMADD231PS Z3, Z14, Z15
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z16
+	VFMADD231PS Z4, Z13, Z16
+	VFMADD231PS Z5, Z14, Z16
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z13
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z14
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z17
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z18
+	VSUBPS      Z14, Z13, Z13
+	VSUBPS      Z18, Z17, Z14
+	VMULPS      Z2, Z13, Z17
+	VFMADD231PS Z3, Z14, Z17
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z18
+	VFMADD231PS Z4, Z13, Z18
+	VFMADD231PS Z5, Z14, Z18
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z13
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z14
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z19
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z20
+	VSUBPS      Z14, Z13, Z13
+	VSUBPS      Z20, Z19, Z14
+	VMULPS      Z2, Z13, Z19
+	VFMADD231PS Z3, Z14, Z19
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z20
+	VFMADD231PS Z4, Z13, Z20
+	VFMADD231PS Z5, Z14, Z20
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z13
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z14
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z21
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z22
+	VSUBPS      Z14, Z13, Z13
+	VSUBPS      Z22, Z21, Z14
+	VMULPS      Z2, Z13, Z21
+	VFMADD231PS Z3, Z14, Z21
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z22
+	VFMADD231PS Z4, Z13, Z22
+	VFMADD231PS Z5, Z14, Z22
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z13
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z14
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z23
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z24
+	VSUBPS      Z14, Z13, Z13
+	VSUBPS      Z24, Z23, Z14
+	VMULPS      Z2, Z13, Z23
+	VFMADD231PS Z3, Z14, Z23
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z24
+	VFMADD231PS Z4, Z13, Z24
+	VFMADD231PS Z5, Z14, Z24
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z13
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z14
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z25
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z26
+	VSUBPS      Z14, Z13, Z13
+	VSUBPS      Z26, Z25, Z14
+	VMULPS      Z2, Z13, Z25
+	VFMADD231PS Z3, Z14, Z25
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Z26
+	VFMADD231PS Z4, Z13, Z26
+	VFMADD231PS Z5, Z14, Z26
+	ADDQ        CX, R10
+	VADDPS      Z17, Z19, Z13
+	VADDPS      Z21, Z23, Z14
+	VSUBPS      Z19, Z17, Z17
+	VSUBPS      Z23, Z21, Z19
+	VADDPS      Z13, Z14, Z21
+	VADDPS      Z21, Z15, Z15
+	VMULPS      Z8, Z17, Z21
+	VFMADD231PS Z9, Z19, Z21
+	VMULPS      Z6, Z13, Z13
+	VFMADD231PS Z7, Z14, Z13
+	VFMADD231PS Z10, Z17, Z25
+	VFMADD231PS Z11, Z19, Z25
+	CMPQ        128(AX), $0x01
+	JLE         written1
+	MOVQ        BX, R10
+	MOVQ        SI, R11
+	MOVQ        56(AX), R12
+	LEAQ        (R10)(R12*4), R10
+	MOVQ        80(AX), R12
+	LEAQ        (R11)(R12*4), R11
+	VADDPS      (R8), Z15, Z15
+	MOVQ        144(AX), R12
+	TESTQ       $0x00000004, R12
+	JZ          plain1_0
+	VADDPS      (R11), Z15, Z15
+
+plain1_0:
+	VMAXPS  Z15, Z12, Z15
+	VMOVUPS Z15, (R10)
+	CMPQ    136(AX), $0x01
+	JLE     written1
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Z21, Z21
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain1_1
+	VADDPS  (R11), Z21, Z21
+
+plain1_1:
+	VMAXPS  Z21, Z12, Z21
+	VMOVUPS Z21, (R10)
+	CMPQ    136(AX), $0x02
+	JLE     written1
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Z13, Z13
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain1_2
+	VADDPS  (R11), Z13, Z13
+
+plain1_2:
+	VMAXPS  Z13, Z12, Z13
+	VMOVUPS Z13, (R10)
+	CMPQ    136(AX), $0x03
+	JLE     written1
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Z25, Z25
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain1_3
+	VADDPS  (R11), Z25, Z25
+
+plain1_3:
+	VMAXPS  Z25, Z12, Z25
+	VMOVUPS Z25, (R10)
+
+written1:
+	VADDPS      Z18, Z20, Z13
+	VADDPS      Z22, Z24, Z14
+	VSUBPS      Z20, Z18, Z15
+	VSUBPS      Z24, Z22, Z17
+	VADDPS      Z13, Z14, Z18
+	VADDPS      Z18, Z16, Z16
+	VMULPS      Z8, Z15, Z18
+	VFMADD231PS Z9, Z17, Z18
+	VMULPS      Z6, Z13, Z13
+	VFMADD231PS Z7, Z14, Z13
+	VFMADD231PS Z10, Z15, Z26
+	VFMADD231PS Z11, Z17, Z26
+	CMPQ        128(AX), $0x03
+	JLE         written3
+	MOVQ        BX, R10
+	MOVQ        SI, R11
+	MOVQ        56(AX), R12
+	LEAQ        (R10)(R12*4), R10
+	LEAQ        (R10)(R12*4), R10
+	LEAQ        (R10)(R12*4), R10
+	MOVQ        80(AX), R12
+	LEAQ        (R11)(R12*4), R11
+	LEAQ        (R11)(R12*4), R11
+	LEAQ        (R11)(R12*4), R11
+	VADDPS      (R8), Z16, Z16
+	MOVQ        144(AX), R12
+	TESTQ       $0x00000004, R12
+	JZ          plain3_0
+	VADDPS      (R11), Z16, Z16
+
+plain3_0:
+	VMAXPS  Z16, Z12, Z16
+	VMOVUPS Z16, (R10)
+	CMPQ    136(AX), $0x01
+	JLE     written3
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Z18, Z18
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain3_1
+	VADDPS  (R11), Z18, Z18
+
+plain3_1:
+	VMAXPS  Z18, Z12, Z18
+	VMOVUPS Z18, (R10)
+	CMPQ    136(AX), $0x02
+	JLE     written3
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Z13, Z13
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain3_2
+	VADDPS  (R11), Z13, Z13
+
+plain3_2:
+	VMAXPS  Z13, Z12, Z13
+	VMOVUPS Z13, (R10)
+	CMPQ    136(AX), $0x03
+	JLE     written3
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Z26, Z26
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain3_3
+	VADDPS  (R11), Z26, Z26
+
+plain3_3:
+	VMAXPS  Z26, Z12, Z26
+	VMOVUPS Z26, (R10)
+
+written3:
+rows1:
+	ADDQ $0x00000040, DX
+	ADDQ $0x00000040, BX
+	ADDQ $0x00000040, SI
+	ADDQ $0x00000040, R8
+	DECQ R9
+	JNZ  vector
+	VZEROUPPER
+	RET
+
+// func avx2Input(t *byte)
+// Requires: AVX, FMA3
+TEXT ·avx2Input(SB), NOSPLIT, $0-8
+	MOVQ t+0(FP), AX
+	MOVQ (AX), CX
+	MOVQ 24(AX), DX
+	MOVQ 32(AX), BX
+	MOVQ 40(AX), SI
+	LEAQ (CX)(DX*4), DX
+	SHLQ $0x02, BX
+	SHLQ $0x02, SI
+	MOVQ 48(AX), DI
+	LEAQ (CX)(DI*4), DI
+	MOVQ 64(AX), CX
+	SHLQ $0x02, CX
+	MOVQ 120(AX), AX
+	LEAQ (DX)(BX*1), R8
+	LEAQ (R8)(BX*1), R9
+	LEAQ (R9)(BX*1), R10
+	LEAQ (R10)(BX*1), R11
+	LEAQ (R11)(BX*1), BX
+	SHLQ $0x01, AX
+
+vector:
+	MOVQ         DI, R12
+	XORQ         R13, R13
+	VMOVUPS      (DX)(R13*1), Y0
+	VMOVUPS      (R11)(R13*1), Y1
+	VADDPS       Y0, Y1, Y0
+	VMOVUPS      (R9)(R13*1), Y1
+	VFNMADD231PS points<>+64(SB), Y1, Y0
+	ADDQ         SI, R13
+	VMOVUPS      (DX)(R13*1), Y1
+	VMOVUPS      (R11)(R13*1), Y2
+	VADDPS       Y1, Y2, Y1
+	VMOVUPS      (R9)(R13*1), Y2
+	VFNMADD231PS points<>+64(SB), Y2, Y1
+	ADDQ         SI, R13
+	VMOVUPS      (DX)(R13*1), Y2
+	VMOVUPS      (R11)(R13*1), Y3
+	VADDPS       Y2, Y3, Y2
+	VMOVUPS      (R9)(R13*1), Y3
+	VFNMADD231PS points<>+64(SB), Y3, Y2
+	ADDQ         SI, R13
+	VMOVUPS      (DX)(R13*1), Y3
+	VMOVUPS      (R11)(R13*1), Y4
+	VADDPS       Y3, Y4, Y3
+	VMOVUPS      (R9)(R13*1), Y4
+	VFNMADD231PS points<>+64(SB), Y4, Y3
+	ADDQ         SI, R13
+	VMOVUPS      (DX)(R13*1), Y4
+	VMOVUPS      (R11)(R13*1), Y5
+	VADDPS       Y4, Y5, Y4
+	VMOVUPS      (R9)(R13*1), Y5
+	VFNMADD231PS points<>+64(SB), Y5, Y4
+	ADDQ         SI, R13
+	VMOVUPS      (DX)(R13*1), Y5
+	VMOVUPS      (R11)(R13*1), Y6
+	VADDPS       Y5, Y6, Y5
+	VMOVUPS      (R9)(R13*1), Y6
+	VFNMADD231PS points<>+64(SB), Y6, Y5
+	VADDPS       Y0, Y4, Y0
+	VFNMADD231PS points<>+64(SB), Y2, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Y4, Y0
+	VMOVAPS      Y3, Y6
+	VFNMADD231PS points<>+32(SB), Y2, Y0
+	VFNMADD231PS points<>+32(SB), Y1, Y6
+	VMOVAPS      Y0, Y7
+	VFNMADD231PS points<>+96(SB), Y6, Y7
+	VFMADD231PS  points<>+96(SB), Y6, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y7, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Y4, Y0
+	VMOVAPS      Y3, Y4
+	VFNMADD231PS points<>+0(SB), Y2, Y0
+	VFNMADD231PS points<>+0(SB), Y1, Y4
+	VMOVAPS      Y0, Y2
+	VFNMADD231PS points<>+128(SB), Y4, Y2
+	VFMADD231PS  points<>+128(SB), Y4, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y2, (R12)
+	ADDQ         CX, R12
+	VADDPS       Y1, Y5, Y0
+	VFNMADD231PS points<>+64(SB), Y3, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	XORQ         R13, R13
+	VMOVUPS      (R11)(R13*1), Y0
+	VMOVUPS      (R10)(R13*1), Y1
+	VMOVUPS      (R9)(R13*1), Y2
+	VFNMADD231PS points<>+32(SB), Y2, Y0
+	VMOVUPS      (R8)(R13*1), Y2
+	VFNMADD231PS points<>+32(SB), Y2, Y1
+	VMOVAPS      Y0, Y2
+	VFNMADD231PS points<>+96(SB), Y1, Y2
+	VFMADD231PS  points<>+96(SB), Y1, Y0
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Y1
+	VMOVUPS      (R10)(R13*1), Y3
+	VMOVUPS      (R9)(R13*1), Y4
+	VFNMADD231PS points<>+32(SB), Y4, Y1
+	VMOVUPS      (R8)(R13*1), Y4
+	VFNMADD231PS points<>+32(SB), Y4, Y3
+	VMOVAPS      Y1, Y4
+	VFNMADD231PS points<>+96(SB), Y3, Y4
+	VFMADD231PS  points<>+96(SB), Y3, Y1
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Y3
+	VMOVUPS      (R10)(R13*1), Y5
+	VMOVUPS      (R9)(R13*1), Y6
+	VFNMADD231PS points<>+32(SB), Y6, Y3
+	VMOVUPS      (R8)(R13*1), Y6
+	VFNMADD231PS points<>+32(SB), Y6, Y5
+	VMOVAPS      Y3, Y6
+	VFNMADD231PS points<>+96(SB), Y5, Y6
+	VFMADD231PS  points<>+96(SB), Y5, Y3
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Y5
+	VMOVUPS      (R10)(R13*1), Y7
+	VMOVUPS      (R9)(R13*1), Y8
+	VFNMADD231PS points<>+32(SB), Y8, Y5
+	VMOVUPS      (R8)(R13*1), Y8
+	VFNMADD231PS points<>+32(SB), Y8, Y7
+	VMOVAPS      Y5, Y8
+	VFNMADD231PS points<>+96(SB), Y7, Y8
+	VFMADD231PS  points<>+96(SB), Y7, Y5
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Y7
+	VMOVUPS      (R10)(R13*1), Y9
+	VMOVUPS      (R9)(R13*1), Y10
+	VFNMADD231PS points<>+32(SB), Y10, Y7
+	VMOVUPS      (R8)(R13*1), Y10
+	VFNMADD231PS points<>+32(SB), Y10, Y9
+	VMOVAPS      Y7, Y10
+	VFNMADD231PS points<>+96(SB), Y9, Y10
+	VFMADD231PS  points<>+96(SB), Y9, Y7
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Y9
+	VMOVUPS      (R10)(R13*1), Y11
+	VMOVUPS      (R9)(R13*1), Y12
+	VFNMADD231PS points<>+32(SB), Y12, Y9
+	VMOVUPS      (R8)(R13*1), Y12
+	VFNMADD231PS points<>+32(SB), Y12, Y11
+	VMOVAPS      Y9, Y12
+	VFNMADD231PS points<>+96(SB), Y11, Y12
+	VFMADD231PS  points<>+96(SB), Y11, Y9
+	VADDPS       Y0, Y7, Y0
+	VFNMADD231PS points<>+64(SB), Y3, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Y7, Y0
+	VMOVAPS      Y5, Y11
+	VFNMADD231PS points<>+32(SB), Y3, Y0
+	VFNMADD231PS points<>+32(SB), Y1, Y11
+	VMOVAPS      Y0, Y13
+	VFNMADD231PS points<>+96(SB), Y11, Y13
+	VFMADD231PS  points<>+96(SB), Y11, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y13, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Y7, Y0
+	VMOVAPS      Y5, Y7
+	VFNMADD231PS points<>+0(SB), Y3, Y0
+	VFNMADD231PS points<>+0(SB), Y1, Y7
+	VMOVAPS      Y0, Y3
+	VFNMADD231PS points<>+128(SB), Y7, Y3
+	VFMADD231PS  points<>+128(SB), Y7, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y3, (R12)
+	ADDQ         CX, R12
+	VADDPS       Y1, Y9, Y0
+	VFNMADD231PS points<>+64(SB), Y5, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VADDPS       Y2, Y10, Y0
+	VFNMADD231PS points<>+64(SB), Y6, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Y10, Y0
+	VMOVAPS      Y8, Y1
+	VFNMADD231PS points<>+32(SB), Y6, Y0
+	VFNMADD231PS points<>+32(SB), Y4, Y1
+	VMOVAPS      Y0, Y2
+	VFNMADD231PS points<>+96(SB), Y1, Y2
+	VFMADD231PS  points<>+96(SB), Y1, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y2, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Y10, Y0
+	VMOVAPS      Y8, Y1
+	VFNMADD231PS points<>+0(SB), Y6, Y0
+	VFNMADD231PS points<>+0(SB), Y4, Y1
+	VMOVAPS      Y0, Y2
+	VFNMADD231PS points<>+128(SB), Y1, Y2
+	VFMADD231PS  points<>+128(SB), Y1, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y2, (R12)
+	ADDQ         CX, R12
+	VADDPS       Y4, Y12, Y0
+	VFNMADD231PS points<>+64(SB), Y8, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	XORQ         R13, R13
+	VMOVUPS      (R11)(R13*1), Y0
+	VMOVUPS      (R10)(R13*1), Y1
+	VMOVUPS      (R9)(R13*1), Y2
+	VFNMADD231PS points<>+0(SB), Y2, Y0
+	VMOVUPS      (R8)(R13*1), Y2
+	VFNMADD231PS points<>+0(SB), Y2, Y1
+	VMOVAPS      Y0, Y2
+	VFNMADD231PS points<>+128(SB), Y1, Y2
+	VFMADD231PS  points<>+128(SB), Y1, Y0
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Y1
+	VMOVUPS      (R10)(R13*1), Y3
+	VMOVUPS      (R9)(R13*1), Y4
+	VFNMADD231PS points<>+0(SB), Y4, Y1
+	VMOVUPS      (R8)(R13*1), Y4
+	VFNMADD231PS points<>+0(SB), Y4, Y3
+	VMOVAPS      Y1, Y4
+	VFNMADD231PS points<>+128(SB), Y3, Y4
+	VFMADD231PS  points<>+128(SB), Y3, Y1
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Y3
+	VMOVUPS      (R10)(R13*1), Y5
+	VMOVUPS      (R9)(R13*1), Y6
+	VFNMADD231PS points<>+0(SB), Y6, Y3
+	VMOVUPS      (R8)(R13*1), Y6
+	VFNMADD231PS points<>+0(SB), Y6, Y5
+	VMOVAPS      Y3, Y6
+	VFNMADD231PS points<>+128(SB), Y5, Y6
+	VFMADD231PS  points<>+128(SB), Y5, Y3
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Y5
+	VMOVUPS      (R10)(R13*1), Y7
+	VMOVUPS      (R9)(R13*1), Y8
+	VFNMADD231PS points<>+0(SB), Y8, Y5
+	VMOVUPS      (R8)(R13*1), Y8
+	VFNMADD231PS points<>+0(SB), Y8, Y7
+	VMOVAPS      Y5, Y8
+	VFNMADD231PS points<>+128(SB), Y7, Y8
+	VFMADD231PS  points<>+128(SB), Y7, Y5
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Y7
+	VMOVUPS      (R10)(R13*1), Y9
+	VMOVUPS      (R9)(R13*1), Y10
+	VFNMADD231PS points<>+0(SB), Y10, Y7
+	VMOVUPS      (R8)(R13*1), Y10
+	VFNMADD231PS points<>+0(SB), Y10, Y9
+	VMOVAPS      Y7, Y10
+	VFNMADD231PS points<>+128(SB), Y9, Y10
+	VFMADD231PS  points<>+128(SB), Y9, Y7
+	ADDQ         SI, R13
+	VMOVUPS      (R11)(R13*1), Y9
+	VMOVUPS      (R10)(R13*1), Y11
+	VMOVUPS      (R9)(R13*1), Y12
+	VFNMADD231PS points<>+0(SB), Y12, Y9
+	VMOVUPS      (R8)(R13*1), Y12
+	VFNMADD231PS points<>+0(SB), Y12, Y11
+	VMOVAPS      Y9, Y12
+	VFNMADD231PS points<>+128(SB), Y11, Y12
+	VFMADD231PS  points<>+128(SB), Y11, Y9
+	VADDPS       Y0, Y7, Y0
+	VFNMADD231PS points<>+64(SB), Y3, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Y7, Y0
+	VMOVAPS      Y5, Y11
+	VFNMADD231PS points<>+32(SB), Y3, Y0
+	VFNMADD231PS points<>+32(SB), Y1, Y11
+	VMOVAPS      Y0, Y13
+	VFNMADD231PS points<>+96(SB), Y11, Y13
+	VFMADD231PS  points<>+96(SB), Y11, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y13, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Y7, Y0
+	VMOVAPS      Y5, Y7
+	VFNMADD231PS points<>+0(SB), Y3, Y0
+	VFNMADD231PS points<>+0(SB), Y1, Y7
+	VMOVAPS      Y0, Y3
+	VFNMADD231PS points<>+128(SB), Y7, Y3
+	VFMADD231PS  points<>+128(SB), Y7, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y3, (R12)
+	ADDQ         CX, R12
+	VADDPS       Y1, Y9, Y0
+	VFNMADD231PS points<>+64(SB), Y5, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VADDPS       Y2, Y10, Y0
+	VFNMADD231PS points<>+64(SB), Y6, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Y10, Y0
+	VMOVAPS      Y8, Y1
+	VFNMADD231PS points<>+32(SB), Y6, Y0
+	VFNMADD231PS points<>+32(SB), Y4, Y1
+	VMOVAPS      Y0, Y2
+	VFNMADD231PS points<>+96(SB), Y1, Y2
+	VFMADD231PS  points<>+96(SB), Y1, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y2, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Y10, Y0
+	VMOVAPS      Y8, Y1
+	VFNMADD231PS points<>+0(SB), Y6, Y0
+	VFNMADD231PS points<>+0(SB), Y4, Y1
+	VMOVAPS      Y0, Y2
+	VFNMADD231PS points<>+128(SB), Y1, Y2
+	VFMADD231PS  points<>+128(SB), Y1, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y2, (R12)
+	ADDQ         CX, R12
+	VADDPS       Y4, Y12, Y0
+	VFNMADD231PS points<>+64(SB), Y8, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	XORQ         R13, R13
+	VMOVUPS      (R8)(R13*1), Y0
+	VMOVUPS      (BX)(R13*1), Y1
+	VADDPS       Y0, Y1, Y0
+	VMOVUPS      (R10)(R13*1), Y1
+	VFNMADD231PS points<>+64(SB), Y1, Y0
+	ADDQ         SI, R13
+	VMOVUPS      (R8)(R13*1), Y1
+	VMOVUPS      (BX)(R13*1), Y2
+	VADDPS       Y1, Y2, Y1
+	VMOVUPS      (R10)(R13*1), Y2
+	VFNMADD231PS points<>+64(SB), Y2, Y1
+	ADDQ         SI, R13
+	VMOVUPS      (R8)(R13*1), Y2
+	VMOVUPS      (BX)(R13*1), Y3
+	VADDPS       Y2, Y3, Y2
+	VMOVUPS      (R10)(R13*1), Y3
+	VFNMADD231PS points<>+64(SB), Y3, Y2
+	ADDQ         SI, R13
+	VMOVUPS      (R8)(R13*1), Y3
+	VMOVUPS      (BX)(R13*1), Y4
+	VADDPS       Y3, Y4, Y3
+	VMOVUPS      (R10)(R13*1), Y4
+	VFNMADD231PS points<>+64(SB), Y4, Y3
+	ADDQ         SI, R13
+	VMOVUPS      (R8)(R13*1), Y4
+	VMOVUPS      (BX)(R13*1), Y5
+	VADDPS       Y4, Y5, Y4
+	VMOVUPS      (R10)(R13*1), Y5
+	VFNMADD231PS points<>+64(SB), Y5, Y4
+	ADDQ         SI, R13
+	VMOVUPS      (R8)(R13*1), Y5
+	VMOVUPS      (BX)(R13*1), Y6
+	VADDPS       Y5, Y6, Y5
+	VMOVUPS      (R10)(R13*1), Y6
+	VFNMADD231PS points<>+64(SB), Y6, Y5
+	VADDPS       Y0, Y4, Y0
+	VFNMADD231PS points<>+64(SB), Y2, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Y4, Y0
+	VMOVAPS      Y3, Y6
+	VFNMADD231PS points<>+32(SB), Y2, Y0
+	VFNMADD231PS points<>+32(SB), Y1, Y6
+	VMOVAPS      Y0, Y7
+	VFNMADD231PS points<>+96(SB), Y6, Y7
+	VFMADD231PS  points<>+96(SB), Y6, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y7, (R12)
+	ADDQ         CX, R12
+	VMOVAPS      Y4, Y0
+	VMOVAPS      Y3, Y4
+	VFNMADD231PS points<>+0(SB), Y2, Y0
+	VFNMADD231PS points<>+0(SB), Y1, Y4
+	VMOVAPS      Y0, Y2
+	VFNMADD231PS points<>+128(SB), Y4, Y2
+	VFMADD231PS  points<>+128(SB), Y4, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	VMOVUPS      Y2, (R12)
+	ADDQ         CX, R12
+	VADDPS       Y1, Y5, Y0
+	VFNMADD231PS points<>+64(SB), Y3, Y0
+	VMOVUPS      Y0, (R12)
+	ADDQ         CX, R12
+	ADDQ         $0x00000020, DX
+	ADDQ         $0x00000020, R8
+	ADDQ         $0x00000020, R9
+	ADDQ         $0x00000020, R10
+	ADDQ         $0x00000020, R11
+	ADDQ         $0x00000020, BX
+	ADDQ         $0x00000020, DI
+	DECQ         AX
+	JNZ          vector
+	VZEROUPPER
+	RET
+
+// func avx2Output(t *byte)
+// Requires: AVX, FMA3
+TEXT ·avx2Output(SB), NOSPLIT, $0-8
+	MOVQ         t+0(FP), AX
+	MOVQ         (AX), CX
+	MOVQ         24(AX), DX
+	MOVQ         48(AX), BX
+	MOVQ         72(AX), SI
+	LEAQ         (CX)(DX*4), DX
+	LEAQ         (CX)(BX*4), BX
+	LEAQ         (CX)(SI*4), SI
+	MOVQ         40(AX), CX
+	SHLQ         $0x02, CX
+	LEAQ         (CX)(CX*2), DI
+	ADDQ         DI, DI
+	MOVQ         96(AX), R8
+	MOVQ         120(AX), R9
+	VBROADCASTSS points<>+224(SB), Y0
+	MOVQ         144(AX), R10
+	TESTQ        $0x00000008, R10
+	JZ           no8
+	VXORPS       Y0, Y0, Y0
+
+no8:
+	SHLQ $0x01, R9
+
+vector:
+	CMPQ        128(AX), $0x00
+	JLE         rows0
+	MOVQ        DX, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Y1
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y2
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y3
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y4
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y5
+	VADDPS      Y2, Y3, Y2
+	VADDPS      Y4, Y5, Y3
+	VADDPS      Y2, Y3, Y2
+	VADDPS      Y2, Y1, Y1
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Y2
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y3
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y4
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y5
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y6
+	VADDPS      Y3, Y4, Y3
+	VADDPS      Y5, Y6, Y4
+	VADDPS      Y3, Y4, Y3
+	VADDPS      Y3, Y2, Y2
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Y3
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y4
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y5
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y6
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y7
+	VADDPS      Y4, Y5, Y4
+	VADDPS      Y6, Y7, Y5
+	VADDPS      Y4, Y5, Y4
+	VADDPS      Y4, Y3, Y3
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Y4
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y5
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y6
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y7
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y8
+	VADDPS      Y5, Y6, Y5
+	VADDPS      Y7, Y8, Y6
+	VADDPS      Y5, Y6, Y5
+	VADDPS      Y5, Y4, Y4
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Y5
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y6
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y7
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y8
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y9
+	VADDPS      Y6, Y7, Y6
+	VADDPS      Y8, Y9, Y7
+	VADDPS      Y6, Y7, Y6
+	VADDPS      Y6, Y5, Y5
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	VMOVUPS     (R11), Y6
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y7
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y8
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y9
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y10
+	VADDPS      Y7, Y8, Y7
+	VADDPS      Y9, Y10, Y8
+	VADDPS      Y7, Y8, Y7
+	VADDPS      Y7, Y6, Y6
+	ADDQ        CX, R10
+	VADDPS      Y2, Y3, Y7
+	VADDPS      Y4, Y5, Y8
+	VSUBPS      Y3, Y2, Y2
+	VSUBPS      Y5, Y4, Y3
+	VADDPS      Y7, Y8, Y4
+	VADDPS      Y4, Y1, Y1
+	VMULPS      points<>+96(SB), Y2, Y4
+	VFMADD231PS points<>+128(SB), Y3, Y4
+	VMULPS      points<>+0(SB), Y7, Y5
+	VFMADD231PS points<>+32(SB), Y8, Y5
+	VFMADD231PS points<>+160(SB), Y2, Y6
+	VFMADD231PS points<>+192(SB), Y3, Y6
+	MOVQ        BX, R10
+	MOVQ        SI, R11
+	MOVQ        56(AX), R12
+	MOVQ        80(AX), R12
+	VADDPS      (R8), Y1, Y1
+	MOVQ        144(AX), R12
+	TESTQ       $0x00000004, R12
+	JZ          plain0_0
+	VADDPS      (R11), Y1, Y1
+
+plain0_0:
+	VMAXPS  Y1, Y0, Y1
+	VMOVUPS Y1, (R10)
+	CMPQ    136(AX), $0x01
+	JLE     written0
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Y4, Y4
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain0_1
+	VADDPS  (R11), Y4, Y4
+
+plain0_1:
+	VMAXPS  Y4, Y0, Y4
+	VMOVUPS Y4, (R10)
+	CMPQ    136(AX), $0x02
+	JLE     written0
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Y5, Y5
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain0_2
+	VADDPS  (R11), Y5, Y5
+
+plain0_2:
+	VMAXPS  Y5, Y0, Y5
+	VMOVUPS Y5, (R10)
+	CMPQ    136(AX), $0x03
+	JLE     written0
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Y6, Y6
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain0_3
+	VADDPS  (R11), Y6, Y6
+
+plain0_3:
+	VMAXPS  Y6, Y0, Y6
+	VMOVUPS Y6, (R10)
+
+written0:
+rows0:
+	CMPQ        128(AX), $0x01
+	JLE         rows1
+	MOVQ        DX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y1
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y2
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y3
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y4
+	VSUBPS      Y2, Y1, Y1
+	VSUBPS      Y4, Y3, Y2
+	VMULPS      points<>+96(SB), Y1, Y1
+	VFMADD231PS points<>+128(SB), Y2, Y1
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y2
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y3
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y4
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y5
+	VSUBPS      Y3, Y2, Y2
+	VSUBPS      Y5, Y4, Y3
+	VMULPS      points<>+96(SB), Y2, Y2
+	VFMADD231PS points<>+128(SB), Y3, Y2
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y3
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y4
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y5
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y6
+	VSUBPS      Y4, Y3, Y3
+	VSUBPS      Y6, Y5, Y4
+	VMULPS      points<>+96(SB), Y3, Y3
+	VFMADD231PS points<>+128(SB), Y4, Y3
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y4
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y5
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y6
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y7
+	VSUBPS      Y5, Y4, Y4
+	VSUBPS      Y7, Y6, Y5
+	VMULPS      points<>+96(SB), Y4, Y4
+	VFMADD231PS points<>+128(SB), Y5, Y4
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y5
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y6
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y7
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y8
+	VSUBPS      Y6, Y5, Y5
+	VSUBPS      Y8, Y7, Y6
+	VMULPS      points<>+96(SB), Y5, Y5
+	VFMADD231PS points<>+128(SB), Y6, Y5
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y6
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y7
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y8
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y9
+	VSUBPS      Y7, Y6, Y6
+	VSUBPS      Y9, Y8, Y7
+	VMULPS      points<>+96(SB), Y6, Y6
+	VFMADD231PS points<>+128(SB), Y7, Y6
+	ADDQ        CX, R10
+	VADDPS      Y2, Y3, Y7
+	VADDPS      Y4, Y5, Y8
+	VSUBPS      Y3, Y2, Y2
+	VSUBPS      Y5, Y4, Y3
+	VADDPS      Y7, Y8, Y4
+	VADDPS      Y4, Y1, Y1
+	VMULPS      points<>+96(SB), Y2, Y4
+	VFMADD231PS points<>+128(SB), Y3, Y4
+	VMULPS      points<>+0(SB), Y7, Y5
+	VFMADD231PS points<>+32(SB), Y8, Y5
+	VFMADD231PS points<>+160(SB), Y2, Y6
+	VFMADD231PS points<>+192(SB), Y3, Y6
+	CMPQ        128(AX), $0x01
+	JLE         written1
+	MOVQ        BX, R10
+	MOVQ        SI, R11
+	MOVQ        56(AX), R12
+	LEAQ        (R10)(R12*4), R10
+	MOVQ        80(AX), R12
+	LEAQ        (R11)(R12*4), R11
+	VADDPS      (R8), Y1, Y1
+	MOVQ        144(AX), R12
+	TESTQ       $0x00000004, R12
+	JZ          plain1_0
+	VADDPS      (R11), Y1, Y1
+
+plain1_0:
+	VMAXPS  Y1, Y0, Y1
+	VMOVUPS Y1, (R10)
+	CMPQ    136(AX), $0x01
+	JLE     written1
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Y4, Y4
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain1_1
+	VADDPS  (R11), Y4, Y4
+
+plain1_1:
+	VMAXPS  Y4, Y0, Y4
+	VMOVUPS Y4, (R10)
+	CMPQ    136(AX), $0x02
+	JLE     written1
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Y5, Y5
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain1_2
+	VADDPS  (R11), Y5, Y5
+
+plain1_2:
+	VMAXPS  Y5, Y0, Y5
+	VMOVUPS Y5, (R10)
+	CMPQ    136(AX), $0x03
+	JLE     written1
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Y6, Y6
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain1_3
+	VADDPS  (R11), Y6, Y6
+
+plain1_3:
+	VMAXPS  Y6, Y0, Y6
+	VMOVUPS Y6, (R10)
+
+written1:
+rows1:
+	CMPQ        128(AX), $0x02
+	JLE         rows2
+	MOVQ        DX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y1
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y2
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y3
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y4
+	VADDPS      Y1, Y2, Y1
+	VADDPS      Y3, Y4, Y2
+	VMULPS      points<>+0(SB), Y1, Y1
+	VFMADD231PS points<>+32(SB), Y2, Y1
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y2
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y3
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y4
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y5
+	VADDPS      Y2, Y3, Y2
+	VADDPS      Y4, Y5, Y3
+	VMULPS      points<>+0(SB), Y2, Y2
+	VFMADD231PS points<>+32(SB), Y3, Y2
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y3
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y4
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y5
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y6
+	VADDPS      Y3, Y4, Y3
+	VADDPS      Y5, Y6, Y4
+	VMULPS      points<>+0(SB), Y3, Y3
+	VFMADD231PS points<>+32(SB), Y4, Y3
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y4
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y5
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y6
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y7
+	VADDPS      Y4, Y5, Y4
+	VADDPS      Y6, Y7, Y5
+	VMULPS      points<>+0(SB), Y4, Y4
+	VFMADD231PS points<>+32(SB), Y5, Y4
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y5
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y6
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y7
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y8
+	VADDPS      Y5, Y6, Y5
+	VADDPS      Y7, Y8, Y6
+	VMULPS      points<>+0(SB), Y5, Y5
+	VFMADD231PS points<>+32(SB), Y6, Y5
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y6
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y7
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y8
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y9
+	VADDPS      Y6, Y7, Y6
+	VADDPS      Y8, Y9, Y7
+	VMULPS      points<>+0(SB), Y6, Y6
+	VFMADD231PS points<>+32(SB), Y7, Y6
+	ADDQ        CX, R10
+	VADDPS      Y2, Y3, Y7
+	VADDPS      Y4, Y5, Y8
+	VSUBPS      Y3, Y2, Y2
+	VSUBPS      Y5, Y4, Y3
+	VADDPS      Y7, Y8, Y4
+	VADDPS      Y4, Y1, Y1
+	VMULPS      points<>+96(SB), Y2, Y4
+	VFMADD231PS points<>+128(SB), Y3, Y4
+	VMULPS      points<>+0(SB), Y7, Y5
+	VFMADD231PS points<>+32(SB), Y8, Y5
+	VFMADD231PS points<>+160(SB), Y2, Y6
+	VFMADD231PS points<>+192(SB), Y3, Y6
+	CMPQ        128(AX), $0x02
+	JLE         written2
+	MOVQ        BX, R10
+	MOVQ        SI, R11
+	MOVQ        56(AX), R12
+	LEAQ        (R10)(R12*4), R10
+	LEAQ        (R10)(R12*4), R10
+	MOVQ        80(AX), R12
+	LEAQ        (R11)(R12*4), R11
+	LEAQ        (R11)(R12*4), R11
+	VADDPS      (R8), Y1, Y1
+	MOVQ        144(AX), R12
+	TESTQ       $0x00000004, R12
+	JZ          plain2_0
+	VADDPS      (R11), Y1, Y1
+
+plain2_0:
+	VMAXPS  Y1, Y0, Y1
+	VMOVUPS Y1, (R10)
+	CMPQ    136(AX), $0x01
+	JLE     written2
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Y4, Y4
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain2_1
+	VADDPS  (R11), Y4, Y4
+
+plain2_1:
+	VMAXPS  Y4, Y0, Y4
+	VMOVUPS Y4, (R10)
+	CMPQ    136(AX), $0x02
+	JLE     written2
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Y5, Y5
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain2_2
+	VADDPS  (R11), Y5, Y5
+
+plain2_2:
+	VMAXPS  Y5, Y0, Y5
+	VMOVUPS Y5, (R10)
+	CMPQ    136(AX), $0x03
+	JLE     written2
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Y6, Y6
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain2_3
+	VADDPS  (R11), Y6, Y6
+
+plain2_3:
+	VMAXPS  Y6, Y0, Y6
+	VMOVUPS Y6, (R10)
+
+written2:
+rows2:
+	CMPQ        128(AX), $0x03
+	JLE         rows3
+	MOVQ        DX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y1
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y2
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y3
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y4
+	VSUBPS      Y2, Y1, Y1
+	VSUBPS      Y4, Y3, Y2
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y3
+	VFMADD231PS points<>+160(SB), Y1, Y3
+	VFMADD231PS points<>+192(SB), Y2, Y3
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y1
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y2
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y4
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y5
+	VSUBPS      Y2, Y1, Y1
+	VSUBPS      Y5, Y4, Y2
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y4
+	VFMADD231PS points<>+160(SB), Y1, Y4
+	VFMADD231PS points<>+192(SB), Y2, Y4
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y1
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y2
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y5
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y6
+	VSUBPS      Y2, Y1, Y1
+	VSUBPS      Y6, Y5, Y2
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y5
+	VFMADD231PS points<>+160(SB), Y1, Y5
+	VFMADD231PS points<>+192(SB), Y2, Y5
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y1
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y2
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y6
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y7
+	VSUBPS      Y2, Y1, Y1
+	VSUBPS      Y7, Y6, Y2
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y6
+	VFMADD231PS points<>+160(SB), Y1, Y6
+	VFMADD231PS points<>+192(SB), Y2, Y6
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y1
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y2
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y7
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y8
+	VSUBPS      Y2, Y1, Y1
+	VSUBPS      Y8, Y7, Y2
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y7
+	VFMADD231PS points<>+160(SB), Y1, Y7
+	VFMADD231PS points<>+192(SB), Y2, Y7
+	ADDQ        CX, R10
+	MOVQ        R10, R11
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y1
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y2
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y8
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y9
+	VSUBPS      Y2, Y1, Y1
+	VSUBPS      Y9, Y8, Y2
+	ADDQ        DI, R11
+	VMOVUPS     (R11), Y8
+	VFMADD231PS points<>+160(SB), Y1, Y8
+	VFMADD231PS points<>+192(SB), Y2, Y8
+	ADDQ        CX, R10
+	VADDPS      Y4, Y5, Y1
+	VADDPS      Y6, Y7, Y2
+	VSUBPS      Y5, Y4, Y4
+	VSUBPS      Y7, Y6, Y5
+	VADDPS      Y1, Y2, Y6
+	VADDPS      Y6, Y3, Y3
+	VMULPS      points<>+96(SB), Y4, Y6
+	VFMADD231PS points<>+128(SB), Y5, Y6
+	VMULPS      points<>+0(SB), Y1, Y1
+	VFMADD231PS points<>+32(SB), Y2, Y1
+	VFMADD231PS points<>+160(SB), Y4, Y8
+	VFMADD231PS points<>+192(SB), Y5, Y8
+	CMPQ        128(AX), $0x03
+	JLE         written3
+	MOVQ        BX, R10
+	MOVQ        SI, R11
+	MOVQ        56(AX), R12
+	LEAQ        (R10)(R12*4), R10
+	LEAQ        (R10)(R12*4), R10
+	LEAQ        (R10)(R12*4), R10
+	MOVQ        80(AX), R12
+	LEAQ        (R11)(R12*4), R11
+	LEAQ        (R11)(R12*4), R11
+	LEAQ        (R11)(R12*4), R11
+	VADDPS      (R8), Y3, Y3
+	MOVQ        144(AX), R12
+	TESTQ       $0x00000004, R12
+	JZ          plain3_0
+	VADDPS      (R11), Y3, Y3
+
+plain3_0:
+	VMAXPS  Y3, Y0, Y3
+	VMOVUPS Y3, (R10)
+	CMPQ    136(AX), $0x01
+	JLE     written3
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Y6, Y6
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain3_1
+	VADDPS  (R11), Y6, Y6
+
+plain3_1:
+	VMAXPS  Y6, Y0, Y6
+	VMOVUPS Y6, (R10)
+	CMPQ    136(AX), $0x02
+	JLE     written3
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Y1, Y1
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain3_2
+	VADDPS  (R11), Y1, Y1
+
+plain3_2:
+	VMAXPS  Y1, Y0, Y1
+	VMOVUPS Y1, (R10)
+	CMPQ    136(AX), $0x03
+	JLE     written3
+	MOVQ    64(AX), R12
+	LEAQ    (R10)(R12*4), R10
+	MOVQ    88(AX), R12
+	LEAQ    (R11)(R12*4), R11
+	VADDPS  (R8), Y8, Y8
+	MOVQ    144(AX), R12
+	TESTQ   $0x00000004, R12
+	JZ      plain3_3
+	VADDPS  (R11), Y8, Y8
+
+plain3_3:
+	VMAXPS  Y8, Y0, Y8
+	VMOVUPS Y8, (R10)
+
+written3:
+rows3:
+	ADDQ $0x00000020, DX
+	ADDQ $0x00000020, BX
+	ADDQ $0x00000020, SI
+	ADDQ $0x00000020, R8
+	DECQ R9
+	JNZ  vector
+	VZEROUPPER
+	RET
+
 // func avx512v1r1(t *byte)
 // Requires: AVX, AVX512F, BMI2
 TEXT ·avx512v1r1(SB), NOSPLIT, $0-8
