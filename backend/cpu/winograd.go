@@ -48,6 +48,7 @@ type winograd struct {
 	chunk    int             // tiles of a scratch
 	filters  int             // of a row of products
 	layer    int             // elements of a layer
+	in       []int           // where the window of each row lies in a layer
 }
 
 // transformedBlock is the filters of a tile of the matrix product with their weights, [36][c][width·Lanes].
@@ -55,6 +56,7 @@ type transformedBlock struct {
 	first, width int
 	weights      []float32
 	variants     []kernel.Variant
+	out          []int // where the products of each row lie in a layer
 }
 
 // winogradOf describes how a conv2d node may be computed, or returns nil when it is to be summed directly. The answer
@@ -111,12 +113,24 @@ func (g *winograd) split(set *kernel.Set, workers int) (elems int) {
 	} else {
 		g.chunk, g.filters, copies = g.tiles, g.k, 1
 	}
-	// One vector more than needed: layers at a distance of a power of two would fight for the same lines of a cache.
-	g.layer = g.chunk*(g.c+g.filters) + kernel.Lanes
+	// Rows for what a tile has too many. And a vector more: layers at a distance of a power of two would fight for the
+	// same lines of a cache.
+	g.layer = g.chunk*g.c + (g.chunk+kernel.MaxRows)*g.filters + kernel.Lanes
+	for i := range g.chunk + kernel.MaxRows {
+		g.in = append(g.in, min(i, g.chunk-1)*g.c)
+	}
 	return copies * kernel.Products * g.layer
 }
 
 func (g *winograd) isWhole() bool { return g.chunk == g.tiles }
+
+// column is the place of a block's products in a row: only where all tiles are one chunk do all blocks have theirs.
+func (g *winograd) column(f *transformedBlock) int {
+	if g.isWhole() {
+		return f.first
+	}
+	return 0
+}
 
 // pack transforms the weights [k][c][3][3] and orders them for the micro-kernels.
 func (g *winograd) pack(weights, bias []float32) {
@@ -138,6 +152,9 @@ func (g *winograd) pack(weights, bias []float32) {
 					f.weights[(i*g.c+c)*n+j] = u
 				}
 			}
+		}
+		for i := range g.in {
+			f.out = append(f.out, g.chunk*g.c+i*g.filters+g.column(&f))
 		}
 		g.blocks = append(g.blocks, f)
 		first += n
@@ -166,12 +183,10 @@ func (g *winograd) tile(i int) (n, row, column int) {
 	return i / (g.down * g.across), i / g.across % g.down * kernel.TileSide, i % g.across * kernel.TileSide
 }
 
-// products multiplies the windows of count tiles in a layer with a block of filters; at is the place of its products
-// in a row of all.
-func (g *winograd) products(arena []float32, w *worker, base, layer int, f *transformedBlock, at, count int) {
-	s, t := &w.scratch, &w.scratch.tile
-	t.Arena, t.Last, t.Bias = arena[base+layer*g.layer:], kernel.Lanes, nil
-	products := g.chunk * g.c
+// products multiplies the windows of count tiles in a layer with a block of filters.
+func (g *winograd) products(arena []float32, w *worker, base, layer int, f *transformedBlock, count int) {
+	t := &w.scratch.tile
+	t.Arena, t.Last, t.Bias = arena[base+layer*g.layer:][:g.layer], kernel.Lanes, nil
 	n := f.width * kernel.Lanes
 	for b, terms := range g.terms {
 		t.Weights = f.weights[(layer*g.c+terms.first)*n:][:terms.count*n]
@@ -182,13 +197,7 @@ func (g *winograd) products(arena []float32, w *worker, base, layer int, f *tran
 		}
 		for i := 0; i < count; {
 			v := kernel.Pick(f.variants, count-i)
-			for j := range v.Rows {
-				s.in[j], s.out[j] = min(i+j, count-1)*g.c, products+(i+j)*g.filters+at
-				if i+j >= count { // a row too many
-					s.out[j] = w.dump - base - layer*g.layer
-				}
-			}
-			t.In, t.Out, t.Add = s.in[:v.Rows], s.out[:v.Rows], s.in[:v.Rows]
+			t.In, t.Out, t.Add = g.in[i:][:v.Rows], f.out[i:][:v.Rows], g.in[i:][:v.Rows]
 			v.Run(t)
 			i += v.Rows
 		}
@@ -196,7 +205,7 @@ func (g *winograd) products(arena []float32, w *worker, base, layer int, f *tran
 }
 
 // finish turns the products of a block of filters into the output.
-func (g *winograd) finish(arena []float32, w *worker, base, row, first, count int, f *transformedBlock, at int) {
+func (g *winograd) finish(arena []float32, w *worker, base, row, first, count int, f *transformedBlock) {
 	t := &w.scratch.transform
 	*t = kernel.Transform{
 		Arena: arena, InStep: g.layer, OutRow: g.y.lineElems(), OutStep: g.y.c,
@@ -212,7 +221,7 @@ func (g *winograd) finish(arena []float32, w *worker, base, row, first, count in
 	for i := range count {
 		n, h, q := g.tile(first + i)
 		t.Rows, t.Cols = min(kernel.TileSide, g.y.h-h), min(kernel.TileSide, g.y.w-q)
-		t.In = base + g.chunk*g.c + (row+i)*g.filters + at
+		t.In = base + g.chunk*g.c + (row+i)*g.filters + g.column(f)
 		t.Out = g.y.at(n, h, q) + f.first
 		if g.shortcut != nil {
 			t.Add = g.shortcut.at(n, h, q) + f.first
@@ -230,9 +239,9 @@ func (g *winograd) do(arena []float32, w *worker, task int) {
 	for i := range g.blocks {
 		f := &g.blocks[i]
 		for layer := range kernel.Products {
-			g.products(arena, w, base, layer, f, 0, count)
+			g.products(arena, w, base, layer, f, count)
 		}
-		g.finish(arena, w, base, 0, first, count, f, 0)
+		g.finish(arena, w, base, 0, first, count, f)
 	}
 }
 
@@ -262,11 +271,11 @@ func (p *program) winograd(n *graph.Node, g *winograd, shortcut *place) {
 	p.add(n.Name, name, nil, ceilDiv(all, layers), func(arena []float32, w *worker, task int) {
 		for i := task * layers; i < min(all, (task+1)*layers); i++ {
 			f := &g.blocks[i/kernel.Products]
-			g.products(arena, w, g.scratch, i%kernel.Products, f, f.first, g.tiles)
+			g.products(arena, w, g.scratch, i%kernel.Products, f, g.tiles)
 		}
 	})
 	p.add(n.Name, name, g.y, ceilDiv(g.tiles, tiles)*len(g.blocks), func(arena []float32, w *worker, task int) {
 		f, first := &g.blocks[task%len(g.blocks)], task/len(g.blocks)*tiles
-		g.finish(arena, w, g.scratch, first, first, min(tiles, g.tiles-first), f, f.first)
+		g.finish(arena, w, g.scratch, first, first, min(tiles, g.tiles-first), f)
 	})
 }

@@ -2961,17 +2961,26 @@ rows3:
 	RET
 
 // func avx512v1r1(t *byte)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·avx512v1r1(SB), NOSPLIT, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), CX
-	VPXORD Z0, Z0, Z0
-	MOVQ   72(AX), DX
-	MOVQ   (DX), DX
-	LEAQ   (CX)(DX*4), DX
-	MOVQ   24(AX), BX
-	MOVQ   48(AX), SI
-	MOVQ   56(AX), DI
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	VPXORD     Z0, Z0, Z0
+	MOVQ       168(AX), DX
+	TESTQ      $0x00000004, DX
+	JZ         near
+	MOVQ       120(AX), DX
+	MOVQ       (DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+
+near:
+	MOVQ 72(AX), DX
+	MOVQ (DX), DX
+	LEAQ (CX)(DX*4), DX
+	MOVQ 24(AX), BX
+	MOVQ 48(AX), SI
+	MOVQ 56(AX), DI
 
 segment:
 	MOVQ (SI), R8
@@ -3033,21 +3042,34 @@ no8:
 	RET
 
 // func avx512v1r2(t *byte)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·avx512v1r2(SB), NOSPLIT, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), CX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   72(AX), DX
-	MOVQ   (DX), DX
-	LEAQ   (CX)(DX*4), DX
-	MOVQ   72(AX), BX
-	MOVQ   8(BX), BX
-	LEAQ   (CX)(BX*4), BX
-	MOVQ   24(AX), SI
-	MOVQ   48(AX), DI
-	MOVQ   56(AX), R8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	MOVQ       168(AX), DX
+	TESTQ      $0x00000004, DX
+	JZ         near
+	MOVQ       120(AX), DX
+	MOVQ       (DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVQ       120(AX), DX
+	MOVQ       8(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+
+near:
+	MOVQ 72(AX), DX
+	MOVQ (DX), DX
+	LEAQ (CX)(DX*4), DX
+	MOVQ 72(AX), BX
+	MOVQ 8(BX), BX
+	LEAQ (CX)(BX*4), BX
+	MOVQ 24(AX), SI
+	MOVQ 48(AX), DI
+	MOVQ 56(AX), R8
 
 segment:
 	MOVQ (DI), R9
@@ -3126,29 +3148,50 @@ no8:
 	RET
 
 // func avx512v1r4(t *byte)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·avx512v1r4(SB), NOSPLIT, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), CX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   72(AX), DX
-	MOVQ   (DX), DX
-	LEAQ   (CX)(DX*4), DX
-	MOVQ   72(AX), BX
-	MOVQ   8(BX), BX
-	LEAQ   (CX)(BX*4), BX
-	MOVQ   72(AX), SI
-	MOVQ   16(SI), SI
-	LEAQ   (CX)(SI*4), SI
-	MOVQ   72(AX), DI
-	MOVQ   24(DI), DI
-	LEAQ   (CX)(DI*4), DI
-	MOVQ   24(AX), R8
-	MOVQ   48(AX), R9
-	MOVQ   56(AX), R10
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	MOVQ       168(AX), DX
+	TESTQ      $0x00000004, DX
+	JZ         near
+	MOVQ       120(AX), DX
+	MOVQ       (DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVQ       120(AX), DX
+	MOVQ       8(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVQ       120(AX), DX
+	MOVQ       16(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVQ       120(AX), DX
+	MOVQ       24(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+
+near:
+	MOVQ 72(AX), DX
+	MOVQ (DX), DX
+	LEAQ (CX)(DX*4), DX
+	MOVQ 72(AX), BX
+	MOVQ 8(BX), BX
+	LEAQ (CX)(BX*4), BX
+	MOVQ 72(AX), SI
+	MOVQ 16(SI), SI
+	LEAQ (CX)(SI*4), SI
+	MOVQ 72(AX), DI
+	MOVQ 24(DI), DI
+	LEAQ (CX)(DI*4), DI
+	MOVQ 24(AX), R8
+	MOVQ 48(AX), R9
+	MOVQ 56(AX), R10
 
 segment:
 	MOVQ (R9), R11
@@ -3261,45 +3304,82 @@ no8:
 	RET
 
 // func avx512v1r8(t *byte)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·avx512v1r8(SB), NOSPLIT, $8-8
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), CX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   72(AX), DX
-	MOVQ   (DX), DX
-	LEAQ   (CX)(DX*4), DX
-	MOVQ   72(AX), BX
-	MOVQ   8(BX), BX
-	LEAQ   (CX)(BX*4), BX
-	MOVQ   72(AX), SI
-	MOVQ   16(SI), SI
-	LEAQ   (CX)(SI*4), SI
-	MOVQ   72(AX), DI
-	MOVQ   24(DI), DI
-	LEAQ   (CX)(DI*4), DI
-	MOVQ   72(AX), R8
-	MOVQ   32(R8), R8
-	LEAQ   (CX)(R8*4), R8
-	MOVQ   72(AX), R9
-	MOVQ   40(R9), R9
-	LEAQ   (CX)(R9*4), R9
-	MOVQ   72(AX), R10
-	MOVQ   48(R10), R10
-	LEAQ   (CX)(R10*4), R10
-	MOVQ   72(AX), R11
-	MOVQ   56(R11), R11
-	LEAQ   (CX)(R11*4), R11
-	MOVQ   24(AX), R12
-	MOVQ   48(AX), R13
-	MOVQ   56(AX), R14
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	MOVQ       168(AX), DX
+	TESTQ      $0x00000004, DX
+	JZ         near
+	MOVQ       120(AX), DX
+	MOVQ       (DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVQ       120(AX), DX
+	MOVQ       8(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVQ       120(AX), DX
+	MOVQ       16(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVQ       120(AX), DX
+	MOVQ       24(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVQ       120(AX), DX
+	MOVQ       32(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVQ       120(AX), DX
+	MOVQ       40(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVQ       120(AX), DX
+	MOVQ       48(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	MOVQ       120(AX), DX
+	MOVQ       56(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+
+near:
+	MOVQ 72(AX), DX
+	MOVQ (DX), DX
+	LEAQ (CX)(DX*4), DX
+	MOVQ 72(AX), BX
+	MOVQ 8(BX), BX
+	LEAQ (CX)(BX*4), BX
+	MOVQ 72(AX), SI
+	MOVQ 16(SI), SI
+	LEAQ (CX)(SI*4), SI
+	MOVQ 72(AX), DI
+	MOVQ 24(DI), DI
+	LEAQ (CX)(DI*4), DI
+	MOVQ 72(AX), R8
+	MOVQ 32(R8), R8
+	LEAQ (CX)(R8*4), R8
+	MOVQ 72(AX), R9
+	MOVQ 40(R9), R9
+	LEAQ (CX)(R9*4), R9
+	MOVQ 72(AX), R10
+	MOVQ 48(R10), R10
+	LEAQ (CX)(R10*4), R10
+	MOVQ 72(AX), R11
+	MOVQ 56(R11), R11
+	LEAQ (CX)(R11*4), R11
+	MOVQ 24(AX), R12
+	MOVQ 48(AX), R13
+	MOVQ 56(AX), R14
 
 segment:
 	MOVQ (R13), R15
@@ -3480,18 +3560,28 @@ no8:
 	RET
 
 // func avx512v2r1(t *byte)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·avx512v2r1(SB), NOSPLIT, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), CX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	MOVQ   72(AX), DX
-	MOVQ   (DX), DX
-	LEAQ   (CX)(DX*4), DX
-	MOVQ   24(AX), BX
-	MOVQ   48(AX), SI
-	MOVQ   56(AX), DI
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	MOVQ       168(AX), DX
+	TESTQ      $0x00000004, DX
+	JZ         near
+	MOVQ       120(AX), DX
+	MOVQ       (DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+
+near:
+	MOVQ 72(AX), DX
+	MOVQ (DX), DX
+	LEAQ (CX)(DX*4), DX
+	MOVQ 24(AX), BX
+	MOVQ 48(AX), SI
+	MOVQ 56(AX), DI
 
 segment:
 	MOVQ (SI), R8
@@ -3562,23 +3652,38 @@ no8:
 	RET
 
 // func avx512v2r2(t *byte)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·avx512v2r2(SB), NOSPLIT, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), CX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   72(AX), DX
-	MOVQ   (DX), DX
-	LEAQ   (CX)(DX*4), DX
-	MOVQ   72(AX), BX
-	MOVQ   8(BX), BX
-	LEAQ   (CX)(BX*4), BX
-	MOVQ   24(AX), SI
-	MOVQ   48(AX), DI
-	MOVQ   56(AX), R8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	MOVQ       168(AX), DX
+	TESTQ      $0x00000004, DX
+	JZ         near
+	MOVQ       120(AX), DX
+	MOVQ       (DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVQ       120(AX), DX
+	MOVQ       8(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+
+near:
+	MOVQ 72(AX), DX
+	MOVQ (DX), DX
+	LEAQ (CX)(DX*4), DX
+	MOVQ 72(AX), BX
+	MOVQ 8(BX), BX
+	LEAQ (CX)(BX*4), BX
+	MOVQ 24(AX), SI
+	MOVQ 48(AX), DI
+	MOVQ 56(AX), R8
 
 segment:
 	MOVQ (DI), R9
@@ -3673,33 +3778,58 @@ no8:
 	RET
 
 // func avx512v2r4(t *byte)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·avx512v2r4(SB), NOSPLIT, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), CX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   72(AX), DX
-	MOVQ   (DX), DX
-	LEAQ   (CX)(DX*4), DX
-	MOVQ   72(AX), BX
-	MOVQ   8(BX), BX
-	LEAQ   (CX)(BX*4), BX
-	MOVQ   72(AX), SI
-	MOVQ   16(SI), SI
-	LEAQ   (CX)(SI*4), SI
-	MOVQ   72(AX), DI
-	MOVQ   24(DI), DI
-	LEAQ   (CX)(DI*4), DI
-	MOVQ   24(AX), R8
-	MOVQ   48(AX), R9
-	MOVQ   56(AX), R10
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	MOVQ       168(AX), DX
+	TESTQ      $0x00000004, DX
+	JZ         near
+	MOVQ       120(AX), DX
+	MOVQ       (DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVQ       120(AX), DX
+	MOVQ       8(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVQ       120(AX), DX
+	MOVQ       16(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVQ       120(AX), DX
+	MOVQ       24(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+
+near:
+	MOVQ 72(AX), DX
+	MOVQ (DX), DX
+	LEAQ (CX)(DX*4), DX
+	MOVQ 72(AX), BX
+	MOVQ 8(BX), BX
+	LEAQ (CX)(BX*4), BX
+	MOVQ 72(AX), SI
+	MOVQ 16(SI), SI
+	LEAQ (CX)(SI*4), SI
+	MOVQ 72(AX), DI
+	MOVQ 24(DI), DI
+	LEAQ (CX)(DI*4), DI
+	MOVQ 24(AX), R8
+	MOVQ 48(AX), R9
+	MOVQ 56(AX), R10
 
 segment:
 	MOVQ (R9), R11
@@ -3842,53 +3972,98 @@ no8:
 	RET
 
 // func avx512v2r8(t *byte)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·avx512v2r8(SB), NOSPLIT, $8-8
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), CX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	MOVQ   72(AX), DX
-	MOVQ   (DX), DX
-	LEAQ   (CX)(DX*4), DX
-	MOVQ   72(AX), BX
-	MOVQ   8(BX), BX
-	LEAQ   (CX)(BX*4), BX
-	MOVQ   72(AX), SI
-	MOVQ   16(SI), SI
-	LEAQ   (CX)(SI*4), SI
-	MOVQ   72(AX), DI
-	MOVQ   24(DI), DI
-	LEAQ   (CX)(DI*4), DI
-	MOVQ   72(AX), R8
-	MOVQ   32(R8), R8
-	LEAQ   (CX)(R8*4), R8
-	MOVQ   72(AX), R9
-	MOVQ   40(R9), R9
-	LEAQ   (CX)(R9*4), R9
-	MOVQ   72(AX), R10
-	MOVQ   48(R10), R10
-	LEAQ   (CX)(R10*4), R10
-	MOVQ   72(AX), R11
-	MOVQ   56(R11), R11
-	LEAQ   (CX)(R11*4), R11
-	MOVQ   24(AX), R12
-	MOVQ   48(AX), R13
-	MOVQ   56(AX), R14
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	MOVQ       168(AX), DX
+	TESTQ      $0x00000004, DX
+	JZ         near
+	MOVQ       120(AX), DX
+	MOVQ       (DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVQ       120(AX), DX
+	MOVQ       8(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVQ       120(AX), DX
+	MOVQ       16(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVQ       120(AX), DX
+	MOVQ       24(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVQ       120(AX), DX
+	MOVQ       32(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVQ       120(AX), DX
+	MOVQ       40(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVQ       120(AX), DX
+	MOVQ       48(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	MOVQ       120(AX), DX
+	MOVQ       56(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+
+near:
+	MOVQ 72(AX), DX
+	MOVQ (DX), DX
+	LEAQ (CX)(DX*4), DX
+	MOVQ 72(AX), BX
+	MOVQ 8(BX), BX
+	LEAQ (CX)(BX*4), BX
+	MOVQ 72(AX), SI
+	MOVQ 16(SI), SI
+	LEAQ (CX)(SI*4), SI
+	MOVQ 72(AX), DI
+	MOVQ 24(DI), DI
+	LEAQ (CX)(DI*4), DI
+	MOVQ 72(AX), R8
+	MOVQ 32(R8), R8
+	LEAQ (CX)(R8*4), R8
+	MOVQ 72(AX), R9
+	MOVQ 40(R9), R9
+	LEAQ (CX)(R9*4), R9
+	MOVQ 72(AX), R10
+	MOVQ 48(R10), R10
+	LEAQ (CX)(R10*4), R10
+	MOVQ 72(AX), R11
+	MOVQ 56(R11), R11
+	LEAQ (CX)(R11*4), R11
+	MOVQ 24(AX), R12
+	MOVQ 48(AX), R13
+	MOVQ 56(AX), R14
 
 segment:
 	MOVQ (R13), R15
@@ -4127,20 +4302,32 @@ no8:
 	RET
 
 // func avx512v4r1(t *byte)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·avx512v4r1(SB), NOSPLIT, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), CX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	MOVQ   72(AX), DX
-	MOVQ   (DX), DX
-	LEAQ   (CX)(DX*4), DX
-	MOVQ   24(AX), BX
-	MOVQ   48(AX), SI
-	MOVQ   56(AX), DI
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	MOVQ       168(AX), DX
+	TESTQ      $0x00000004, DX
+	JZ         near
+	MOVQ       120(AX), DX
+	MOVQ       (DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+
+near:
+	MOVQ 72(AX), DX
+	MOVQ (DX), DX
+	LEAQ (CX)(DX*4), DX
+	MOVQ 24(AX), BX
+	MOVQ 48(AX), SI
+	MOVQ 56(AX), DI
 
 segment:
 	MOVQ (SI), R8
@@ -4227,27 +4414,46 @@ no8:
 	RET
 
 // func avx512v4r2(t *byte)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·avx512v4r2(SB), NOSPLIT, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), CX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	MOVQ   72(AX), DX
-	MOVQ   (DX), DX
-	LEAQ   (CX)(DX*4), DX
-	MOVQ   72(AX), BX
-	MOVQ   8(BX), BX
-	LEAQ   (CX)(BX*4), BX
-	MOVQ   24(AX), SI
-	MOVQ   48(AX), DI
-	MOVQ   56(AX), R8
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	MOVQ       168(AX), DX
+	TESTQ      $0x00000004, DX
+	JZ         near
+	MOVQ       120(AX), DX
+	MOVQ       (DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	MOVQ       120(AX), DX
+	MOVQ       8(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+
+near:
+	MOVQ 72(AX), DX
+	MOVQ (DX), DX
+	LEAQ (CX)(DX*4), DX
+	MOVQ 72(AX), BX
+	MOVQ 8(BX), BX
+	LEAQ (CX)(BX*4), BX
+	MOVQ 24(AX), SI
+	MOVQ 48(AX), DI
+	MOVQ 56(AX), R8
 
 segment:
 	MOVQ (DI), R9
@@ -4370,41 +4576,74 @@ no8:
 	RET
 
 // func avx512v4r4(t *byte)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·avx512v4r4(SB), NOSPLIT, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), CX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	MOVQ   72(AX), DX
-	MOVQ   (DX), DX
-	LEAQ   (CX)(DX*4), DX
-	MOVQ   72(AX), BX
-	MOVQ   8(BX), BX
-	LEAQ   (CX)(BX*4), BX
-	MOVQ   72(AX), SI
-	MOVQ   16(SI), SI
-	LEAQ   (CX)(SI*4), SI
-	MOVQ   72(AX), DI
-	MOVQ   24(DI), DI
-	LEAQ   (CX)(DI*4), DI
-	MOVQ   24(AX), R8
-	MOVQ   48(AX), R9
-	MOVQ   56(AX), R10
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	MOVQ       168(AX), DX
+	TESTQ      $0x00000004, DX
+	JZ         near
+	MOVQ       120(AX), DX
+	MOVQ       (DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	MOVQ       120(AX), DX
+	MOVQ       8(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	MOVQ       120(AX), DX
+	MOVQ       16(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	MOVQ       120(AX), DX
+	MOVQ       24(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+
+near:
+	MOVQ 72(AX), DX
+	MOVQ (DX), DX
+	LEAQ (CX)(DX*4), DX
+	MOVQ 72(AX), BX
+	MOVQ 8(BX), BX
+	LEAQ (CX)(BX*4), BX
+	MOVQ 72(AX), SI
+	MOVQ 16(SI), SI
+	LEAQ (CX)(SI*4), SI
+	MOVQ 72(AX), DI
+	MOVQ 24(DI), DI
+	LEAQ (CX)(DI*4), DI
+	MOVQ 24(AX), R8
+	MOVQ 48(AX), R9
+	MOVQ 56(AX), R10
 
 segment:
 	MOVQ (R9), R11
@@ -4599,55 +4838,102 @@ no8:
 	RET
 
 // func avx512v4r6(t *byte)
-// Requires: AVX, AVX512F, BMI2
+// Requires: AVX, AVX512F, BMI2, MMX+
 TEXT ·avx512v4r6(SB), NOSPLIT, $0-8
-	MOVQ   t+0(FP), AX
-	MOVQ   (AX), CX
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	MOVQ   72(AX), DX
-	MOVQ   (DX), DX
-	LEAQ   (CX)(DX*4), DX
-	MOVQ   72(AX), BX
-	MOVQ   8(BX), BX
-	LEAQ   (CX)(BX*4), BX
-	MOVQ   72(AX), SI
-	MOVQ   16(SI), SI
-	LEAQ   (CX)(SI*4), SI
-	MOVQ   72(AX), DI
-	MOVQ   24(DI), DI
-	LEAQ   (CX)(DI*4), DI
-	MOVQ   72(AX), R8
-	MOVQ   32(R8), R8
-	LEAQ   (CX)(R8*4), R8
-	MOVQ   72(AX), R9
-	MOVQ   40(R9), R9
-	LEAQ   (CX)(R9*4), R9
-	MOVQ   24(AX), R10
-	MOVQ   48(AX), R11
-	MOVQ   56(AX), R12
+	MOVQ       t+0(FP), AX
+	MOVQ       (AX), CX
+	VPXORD     Z0, Z0, Z0
+	VPXORD     Z1, Z1, Z1
+	VPXORD     Z2, Z2, Z2
+	VPXORD     Z3, Z3, Z3
+	VPXORD     Z4, Z4, Z4
+	VPXORD     Z5, Z5, Z5
+	VPXORD     Z6, Z6, Z6
+	VPXORD     Z7, Z7, Z7
+	VPXORD     Z8, Z8, Z8
+	VPXORD     Z9, Z9, Z9
+	VPXORD     Z10, Z10, Z10
+	VPXORD     Z11, Z11, Z11
+	VPXORD     Z12, Z12, Z12
+	VPXORD     Z13, Z13, Z13
+	VPXORD     Z14, Z14, Z14
+	VPXORD     Z15, Z15, Z15
+	VPXORD     Z16, Z16, Z16
+	VPXORD     Z17, Z17, Z17
+	VPXORD     Z18, Z18, Z18
+	VPXORD     Z19, Z19, Z19
+	VPXORD     Z20, Z20, Z20
+	VPXORD     Z21, Z21, Z21
+	VPXORD     Z22, Z22, Z22
+	VPXORD     Z23, Z23, Z23
+	MOVQ       168(AX), DX
+	TESTQ      $0x00000004, DX
+	JZ         near
+	MOVQ       120(AX), DX
+	MOVQ       (DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	MOVQ       120(AX), DX
+	MOVQ       8(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	MOVQ       120(AX), DX
+	MOVQ       16(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	MOVQ       120(AX), DX
+	MOVQ       24(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	MOVQ       120(AX), DX
+	MOVQ       32(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+	MOVQ       120(AX), DX
+	MOVQ       40(DX), DX
+	LEAQ       (CX)(DX*4), DX
+	PREFETCHT0 (DX)
+	PREFETCHT0 64(DX)
+	PREFETCHT0 128(DX)
+	PREFETCHT0 192(DX)
+
+near:
+	MOVQ 72(AX), DX
+	MOVQ (DX), DX
+	LEAQ (CX)(DX*4), DX
+	MOVQ 72(AX), BX
+	MOVQ 8(BX), BX
+	LEAQ (CX)(BX*4), BX
+	MOVQ 72(AX), SI
+	MOVQ 16(SI), SI
+	LEAQ (CX)(SI*4), SI
+	MOVQ 72(AX), DI
+	MOVQ 24(DI), DI
+	LEAQ (CX)(DI*4), DI
+	MOVQ 72(AX), R8
+	MOVQ 32(R8), R8
+	LEAQ (CX)(R8*4), R8
+	MOVQ 72(AX), R9
+	MOVQ 40(R9), R9
+	LEAQ (CX)(R9*4), R9
+	MOVQ 24(AX), R10
+	MOVQ 48(AX), R11
+	MOVQ 56(AX), R12
 
 segment:
 	MOVQ (R11), R13
