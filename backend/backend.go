@@ -162,9 +162,11 @@ type Profiler interface {
 	Profile(ctx context.Context, in, out []Buffer) ([]NodeTime, error)
 }
 
-// NodeTime is the device time of one step of an executable.
+// NodeTime is the device time of one step of an executable. A node may have several steps, or none.
 type NodeTime struct {
-	Node    string // the node's name in the compiled graph
+	Node    string // the node's name in the compiled graph; empty for a step that belongs to none, such as a copy
 	Kernel  string // what ran for it
 	Seconds float64
+	// Reason says in a few words why that kernel was chosen, empty when there was no choice.
+	Reason string
 }
