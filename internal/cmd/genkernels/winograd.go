@@ -358,11 +358,12 @@ func (c wide) writeRow(t reg.Register, pixels []reg.VecVirtual, row int, to, add
 	c.Label(written)
 }
 
-// winograd emits the transforms for both widths of vectors.
+// winograd emits the transforms, and the measure of what is possible, for both widths of vectors.
 func winograd(c *build.Context) {
 	points := constantTable(c)
 	for _, w := range []wide{{c, "avx512", 64, [][]int{{0, 2}, {1, 3}}, points}, {c, "avx2", 32, [][]int{{0}, {1}, {2}, {3}}, points}} {
 		w.input()
 		w.output()
+		w.peak()
 	}
 }

@@ -18,6 +18,7 @@ var avx2 = Set{
 	Max:    vectorMax,
 	Input:  transform(avx2Input),
 	Output: transform(avx2Output),
+	Peak:   peak(8, avx2Peak),
 }
 
 // avx512 has 32 registers, for up to 24 sums.
@@ -32,6 +33,7 @@ var avx512 = Set{
 	Max:    vectorMax,
 	Input:  transform(avx512Input),
 	Output: transform(avx512Output),
+	Peak:   peak(16, avx512Peak),
 }
 
 func transform(f func(*byte)) func(*Transform) {
@@ -41,6 +43,13 @@ func transform(f func(*byte)) func(*Transform) {
 // assembly adapts a generated kernel, which takes the tile as a plain address.
 func assembly(f func(*byte)) func(*Tile) {
 	return func(t *Tile) { f((*byte)(unsafe.Pointer(t))) }
+}
+
+// peak adapts a loop of 12 vectors.
+func peak(lanes int, f func(factors, sums *float32, n int)) Peak {
+	return Peak{Lanes: 12 * lanes, Run: func(factors *[2]float32, sums []float32, n int) {
+		f(&factors[0], &sums[:12*lanes][0], max(n, 1))
+	}}
 }
 
 func vectorMax(to, from []float32) {

@@ -37,6 +37,11 @@ func avx512Input(t *byte)
 //go:noescape
 func avx512Output(t *byte)
 
+// avx512Peak adds factors[0]·factors[1] n times to each lane of 12 vectors of zeros and writes them to sums.
+//
+//go:noescape
+func avx512Peak(factors *float32, sums *float32, n int)
+
 // avx2Input transforms a window of the input of F(4×4,3×3).
 //
 //go:noescape
@@ -46,6 +51,11 @@ func avx2Input(t *byte)
 //
 //go:noescape
 func avx2Output(t *byte)
+
+// avx2Peak adds factors[0]·factors[1] n times to each lane of 12 vectors of zeros and writes them to sums.
+//
+//go:noescape
+func avx2Peak(factors *float32, sums *float32, n int)
 
 // avx512v1r1 computes a tile of 1 pixels by 16 filters with AVX-512F and BMI2.
 //

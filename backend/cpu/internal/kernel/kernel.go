@@ -62,6 +62,8 @@ type Set struct {
 	Max func(to, from []float32)
 	// Input and Output are the transforms of F(4×4,3×3).
 	Input, Output func(*Transform)
+	// Peak is what the instruction set can do at best.
+	Peak Peak
 }
 
 // Pick returns the variant for up to rows rows: the smallest that has as many, else the largest.

@@ -8,6 +8,7 @@ var Portable = Set{
 	Max:      portableMax,
 	Input:    portableInput,
 	Output:   portableOutput,
+	Peak:     portablePeak,
 }
 
 func portableMax(to, from []float32) {
