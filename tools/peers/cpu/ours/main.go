@@ -99,7 +99,7 @@ func serve(arch, file, input string, batch, side, threads int) error {
 	return nil
 }
 
-// compile reads the weights and lets go of them before the first run, as the program does.
+// compile reads the weights, and keeps no more of them than the executable does.
 func compile(ctx context.Context, dev backend.Device, arch, file string, batch, side int) (backend.Executable, error) {
 	c, err := resnet.Lookup(arch)
 	if err != nil {
@@ -109,6 +109,16 @@ func compile(ctx context.Context, dev backend.Device, arch, file string, batch, 
 	if err != nil {
 		return nil, err
 	}
+	if g, err = bind(g, file); err != nil {
+		return nil, err
+	}
+	if g, err = pass.Run(g, pass.Default()); err != nil {
+		return nil, err
+	}
+	return dev.Compile(ctx, g)
+}
+
+func bind(g *graph.Graph, file string) (*graph.Graph, error) {
 	f, err := weights.Open(file)
 	if err != nil {
 		return nil, err
@@ -120,11 +130,5 @@ func compile(ctx context.Context, dev backend.Device, arch, file string, batch, 
 			return nil, err
 		}
 	}
-	if g, err = g.Bind(data); err != nil {
-		return nil, err
-	}
-	if g, err = pass.Run(g, pass.Default()); err != nil {
-		return nil, err
-	}
-	return dev.Compile(ctx, g)
+	return g.Bind(data)
 }
