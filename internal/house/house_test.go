@@ -35,6 +35,7 @@ var allowed = map[string][]string{
 	"backend/cpu":                    {"backend", "backend/internal/...", "graph", "backend/cpu/internal/..."},
 	"backend/cpu/internal/...":       {},
 	"backend/vulkan/internal/vktest": {"backend/vulkan/internal/vk"},
+	"internal/fastest":               {"backend", "graph"},
 	"internal/golden":                {"graph", "graph/resnet", "graph/weights", "internal/seeded"},
 	"internal/seeded":                {},
 	"internal/house":                 {},
