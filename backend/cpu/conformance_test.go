@@ -23,7 +23,7 @@ func TestConformance(t *testing.T) {
 		}
 		o.Profile = p
 	} else if testing.Short() { // the race detector and emulators make the rest slow
-		o.Filter, least = "^(contract|replay|concurrent|recompile|cancel|outputs|inputs|softmax|add)/|^conv2d/n[12]-c[0-9]+-h[5-9]-w", 50
+		o.Filter, least = "^(contract|replay|cancel|softmax)/|^conv2d/n2-c17-h9-w7-k19-g1/", 50
 	}
 	open := func(t *testing.T) backend.Device {
 		d, err := cpu.New(cpu.Options{}).Open(context.Background(), "cpu")

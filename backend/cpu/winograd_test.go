@@ -37,7 +37,7 @@ func winogradGraph(t testing.TB, i int) *graph.Graph {
 // TestWinogradIsWithinItsBoundAndHasTheSameBitsOnAnyNumberOfThreads also holds it against the bound that it claims.
 func TestWinogradIsWithinItsBoundAndHasTheSameBitsOnAnyNumberOfThreads(t *testing.T) {
 	for i, c := range winogradCases {
-		if testing.Short() && i%2 == 1 {
+		if testing.Short() && i > 1 {
 			continue
 		}
 		g := winogradGraph(t, i)
