@@ -123,7 +123,7 @@ func (e *executable) Profile(ctx context.Context, in, out []backend.Buffer) ([]b
 			times[last].Seconds += seconds // a node of several steps
 			continue
 		}
-		times = append(times, backend.NodeTime{Node: s.name, Kernel: s.kernel, Seconds: seconds})
+		times = append(times, backend.NodeTime{Node: s.name, Kernel: s.kernel, Seconds: seconds, Reason: s.why})
 	}
 	return times, nil
 }

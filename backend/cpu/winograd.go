@@ -59,33 +59,50 @@ type transformedBlock struct {
 	out          []int // where the products of each row lie in a layer
 }
 
-// winogradOf describes how a conv2d node may be computed, or returns nil when it is to be summed directly. The answer
-// depends on a picture's extent, not on the batch, nor on the machine: a picture gives the same bits in any batch.
-func winogradOf(n *graph.Node, op graph.Conv2D) *winograd {
+// winogradOf describes how a conv2d node may be computed, or says why it is to be summed directly. The answer depends on
+// a picture's extent, not on the batch, nor on the machine: a picture gives the same bits in any batch.
+func winogradOf(n *graph.Node, op graph.Conv2D) (g *winograd, why string) {
 	w := n.Inputs[1]
 	k, c, r, s := w.Type.Shape.NCHW()
-	if r != 3 || s != 3 || op.Groups != 1 || op.Stride != [2]int{1, 1} || op.Dilation != [2]int{1, 1} || c%kernel.Lanes != 0 || k%kernel.Lanes != 0 {
-		return nil
+	if why := notTransformable(op, k, c, r, s); why != "" {
+		return nil, why
 	}
 	pictures, _, p, q := n.Output.Type.Shape.NCHW()
-	g := &winograd{c: c, k: k, padTop: op.Padding.Top, padLeft: op.Padding.Left, relu: op.Act == graph.ActReLU}
+	g = &winograd{c: c, k: k, padTop: op.Padding.Top, padLeft: op.Padding.Left, relu: op.Act == graph.ActReLU}
 	g.down, g.across = ceilDiv(p, kernel.TileSide), ceilDiv(q, kernel.TileSide)
 	if g.tiles = pictures * g.down * g.across; g.tiles == 0 {
-		return nil
+		return nil, "nothing to compute"
 	}
 	load := loadCostCached
 	if kernel.Products*c*k > cachedElems {
 		load = loadCostUncached
 	}
 	if kernel.Products*(g.down*g.across+load) > 9*(p*q+load) {
-		return nil
+		return nil, fmt.Sprintf("%d×%d pixels do not pay for four times the weights", p, q)
 	}
 	for _, v := range w.Data.Float32s() {
 		if !(math.Abs(float64(v)) < 1e30) { // nor may a transformed weight be infinite
-			return nil
+			return nil, "a weight is huge or not finite"
 		}
 	}
-	return g
+	return g, ""
+}
+
+// notTransformable says what keeps the algorithm from a convolution, nothing when it is possible.
+func notTransformable(op graph.Conv2D, k, c, r, s int) string {
+	switch {
+	case r != 3 || s != 3:
+		return fmt.Sprintf("%d×%d kernel", r, s)
+	case op.Stride != [2]int{1, 1}:
+		return fmt.Sprintf("stride %d,%d", op.Stride[0], op.Stride[1])
+	case op.Dilation != [2]int{1, 1}:
+		return fmt.Sprintf("dilation %d,%d", op.Dilation[0], op.Dilation[1])
+	case op.Groups != 1:
+		return fmt.Sprintf("%d groups", op.Groups)
+	case c%kernel.Lanes != 0 || k%kernel.Lanes != 0:
+		return fmt.Sprintf("%d channels or %d filters are no multiple of %d", c, k, kernel.Lanes)
+	}
+	return ""
 }
 
 // widen makes the halo of x reach as far as the windows of all tiles.
@@ -256,25 +273,26 @@ func (p *program) winograd(n *graph.Node, g *winograd, shortcut *place) {
 	g.pack(n.Inputs[1].Data.Float32s(), b)
 	p.transforms[n.Name] = backend.Winograd{Rows: kernel.Points, Columns: kernel.Points}
 	name := fmt.Sprintf("%s_winograd4_%s", n.Op.Name(), p.set.Name)
+	const why = "a quarter of the products"
 	if !g.isWhole() {
-		p.add(n.Name, name, g.y, ceilDiv(g.tiles, g.chunk), g.do)
+		p.add(n.Name, name, why, g.y, ceilDiv(g.tiles, g.chunk), g.do)
 		return
 	}
 	perTask := func(items int) int { return max(1, items/(p.n*tasksPerWorker)) }
 	tiles := perTask(g.tiles)
-	p.add(n.Name, name, nil, ceilDiv(g.tiles, tiles), func(arena []float32, w *worker, task int) {
+	p.add(n.Name, name, why, nil, ceilDiv(g.tiles, tiles), func(arena []float32, w *worker, task int) {
 		first := task * tiles
 		g.transform(arena, w, g.scratch, first, first, min(tiles, g.tiles-first))
 	})
 	all := len(g.blocks) * kernel.Products
 	layers := perTask(all)
-	p.add(n.Name, name, nil, ceilDiv(all, layers), func(arena []float32, w *worker, task int) {
+	p.add(n.Name, name, why, nil, ceilDiv(all, layers), func(arena []float32, w *worker, task int) {
 		for i := task * layers; i < min(all, (task+1)*layers); i++ {
 			f := &g.blocks[i/kernel.Products]
 			g.products(arena, w, g.scratch, i%kernel.Products, f, g.tiles)
 		}
 	})
-	p.add(n.Name, name, g.y, ceilDiv(g.tiles, tiles)*len(g.blocks), func(arena []float32, w *worker, task int) {
+	p.add(n.Name, name, why, g.y, ceilDiv(g.tiles, tiles)*len(g.blocks), func(arena []float32, w *worker, task int) {
 		f, first := &g.blocks[task%len(g.blocks)], task/len(g.blocks)*tiles
 		g.finish(arena, w, g.scratch, first, first, min(tiles, g.tiles-first), f)
 	})

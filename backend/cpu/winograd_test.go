@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend"
@@ -106,37 +107,29 @@ func TestWhatIsSummedDirectly(t *testing.T) {
 	weights := huge.Params[0].Data.Float32s()
 	weights[len(weights)-1] = 1e38
 	for _, c := range []struct {
-		name string
-		g    *graph.Graph
-		want bool
+		g   *graph.Graph
+		why string
 	}{
-		{"3x3", conv(16, 8, 16, 3, same), true},
-		{"small pictures of many channels", conv(512, 7, 512, 3, same), false},
-		{"stride", conv(16, 8, 16, 3, func(op *graph.Conv2D) { op.Stride[1] = 2 }), false},
-		{"dilation", conv(16, 8, 16, 3, func(op *graph.Conv2D) { op.Dilation[0] = 2 }), false},
-		{"groups", conv(32, 8, 32, 3, func(op *graph.Conv2D) { op.Groups = 2 }), false},
-		{"5x5", conv(16, 8, 16, 5, same), false},
-		{"channels", conv(24, 8, 16, 3, same), false},
-		{"filters", conv(16, 8, 17, 3, same), false},
-		{"a huge weight", huge, false},
+		{conv(16, 8, 16, 3, same), "a quarter of the products"},
+		{conv(512, 7, 512, 3, same), "7×7 pixels do not pay for four times the weights"},
+		{conv(16, 8, 16, 3, func(op *graph.Conv2D) { op.Stride[1] = 2 }), "stride 1,2"},
+		{conv(16, 8, 16, 3, func(op *graph.Conv2D) { op.Dilation[0] = 2 }), "dilation 2,1"},
+		{conv(32, 8, 32, 3, func(op *graph.Conv2D) { op.Groups = 2 }), "2 groups"},
+		{conv(16, 8, 16, 5, same), "5×5 kernel"},
+		{conv(24, 8, 16, 3, same), "24 channels or 16 filters are no multiple of 16"},
+		{conv(16, 8, 17, 3, same), "16 channels or 17 filters are no multiple of 16"},
+		{huge, "a weight is huge or not finite"},
 	} {
-		is := func(d *device) bool {
-			e, err := d.Compile(t.Context(), c.g)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer e.Close()
-			return len(e.(backend.Transformer).Transforms()) > 0
+		if got := reason(t, open(t, Options{}), c.g); got != c.why {
+			t.Errorf("got %q, want %q", got, c.why)
 		}
-		if got := is(open(t, Options{})); got != c.want {
-			t.Errorf("%s: transforms: got %v, want %v", c.name, got, c.want)
-		}
-		if is(open(t, Options{Direct: true})) {
-			t.Errorf("%s: transforms in spite of the option", c.name)
+		const direct = "direct by choice"
+		if got := reason(t, open(t, Options{Direct: true}), c.g); got != direct {
+			t.Errorf("%s: with the option: got %q, want %q", c.why, got, direct)
 		}
 		t.Setenv(directVariable, "1")
-		if is(open(t, Options{})) {
-			t.Errorf("%s: transforms in spite of the variable", c.name)
+		if got := reason(t, open(t, Options{}), c.g); got != direct {
+			t.Errorf("%s: with the variable: got %q, want %q", c.why, got, direct)
 		}
 		t.Setenv(directVariable, "")
 	}
@@ -144,6 +137,23 @@ func TestWhatIsSummedDirectly(t *testing.T) {
 	if _, err := New(Options{}).Open(t.Context(), "cpu"); err == nil {
 		t.Errorf("%s=perhaps was taken", directVariable)
 	}
+}
+
+// reason is what the profile says of how node y is computed, which must be what the executable claims.
+func reason(t *testing.T, d *device, g *graph.Graph) string {
+	t.Helper()
+	e, in, out := ready(t, d, g, seededInput(g))
+	defer e.Close()
+	times, err := e.(backend.Profiler).Profile(t.Context(), in, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(times, func(n backend.NodeTime) bool { return n.Node == "y" })
+	_, isTransformed := e.(backend.Transformer).Transforms()["y"]
+	if isTransformed != strings.Contains(times[i].Kernel, "winograd") {
+		t.Errorf("kernel %q: transformed is %v", times[i].Kernel, isTransformed)
+	}
+	return times[i].Reason
 }
 
 // BenchmarkWinograd has the layers of ResNet-18 that are computed so.

@@ -11,6 +11,7 @@ import (
 // depends on nothing but its number, so that the bits of a result do not depend on who computes it.
 type step struct {
 	name, kernel string
+	why          string // the kernel was chosen; may be empty
 	tasks        int
 	do           func(w *worker, task int)
 }
