@@ -174,24 +174,28 @@ func (t *tray) close() error {
 }
 
 // once compiles a graph and runs it once, with poisoned outputs and fences.
-func (b *bench) once(ctx context.Context, g *graph.Graph, inputs [][]float32) (out [][]float32, err error) {
+func (b *bench) once(ctx context.Context, g *graph.Graph, inputs [][]float32) (out [][]float32, how transforms, err error) {
 	e, err := b.compile(ctx, g)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, closing("executable", e.Close())) }()
+	if how, err = transformsOf(e, g); err != nil {
+		return nil, nil, err
+	}
 	t, err := newTray(ctx, b.dev, g.Signature(), inputs)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, closing("buffers", t.close())) }()
 	if err := e.Run(ctx, t.in, t.out); err != nil {
-		return nil, fmt.Errorf("run: %w", err)
+		return nil, nil, fmt.Errorf("run: %w", err)
 	}
 	if err := t.intact(ctx); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return t.read(ctx)
+	out, err = t.read(ctx)
+	return out, how, err
 }
 
 func closing(what string, err error) error {

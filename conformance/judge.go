@@ -21,6 +21,8 @@ type Finding struct {
 	Want     float64 `json:"want"`
 	Bound    float64 `json:"bound"`
 	Pattern  string  `json:"pattern,omitempty"` // what the failed elements have in common
+	// Transform is the transform through which the device computes the node, as it says itself; the bound is then that of class B.
+	Transform string `json:"transform,omitempty"`
 }
 
 // Judge compares the float32 result of a node with float64 values, within a bound for each element. It is
@@ -45,8 +47,12 @@ func (f Finding) Err() error {
 	if f.Failed == 0 {
 		return nil
 	}
+	op := f.Op
+	if f.Transform != "" {
+		op += ", " + f.Transform
+	}
 	return fmt.Errorf("node %q (%s): %d of %d elements are out of bounds: %s; worst at %v: got %g, want %g: error is %.3g of the bound %g, %.3g ULP",
-		f.Node, f.Op, f.Failed, f.Elements, f.Pattern, f.Place, f.Got, f.Want, f.Fraction, f.Bound, f.ULP)
+		f.Node, op, f.Failed, f.Elements, f.Pattern, f.Place, f.Got, f.Want, f.Fraction, f.Bound, f.ULP)
 }
 
 // place is the index of an element by dimension.

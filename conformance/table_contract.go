@@ -311,7 +311,7 @@ func checkDataDropped(ctx context.Context, b *bench) (err error) {
 		return err
 	}
 	inputs := c.Inputs(g)
-	want, err := b.once(ctx, g, inputs)
+	want, _, err := b.once(ctx, g, inputs)
 	if err != nil {
 		return err
 	}

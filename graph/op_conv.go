@@ -9,6 +9,7 @@ import "fmt"
 // Inputs: x [N,C,H,W], w [K,C/Groups,R,S], then bias [K] when Bias is set, then shortcut [N,K,P,Q] when Add is set.
 // Result: [N,K,P,Q] with P = floor((H + top + bottom - Dilation[0]*(R-1) - 1)/Stride[0]) + 1; Q likewise.
 // Units: Stride, Padding and Dilation count elements; index 0 is rows, index 1 columns.
+// Padding is zeros; whether a weight that is NaN or infinite meets them (and makes NaN) is left to the implementation.
 // Errors: *[ShapeError] when C or K is no multiple of Groups, when P or Q is below 1, or an input has another shape.
 // Source: ONNX Conv (opset 11); Dumoulin and Visin 2016, section 2. The order of the epilogue is ours.
 type Conv2D struct {

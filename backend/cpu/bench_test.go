@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/resnet-run/resnet-run/backend/cpu/internal/kernel"
 	"github.com/resnet-run/resnet-run/graph"
 )
 
@@ -24,7 +25,43 @@ func benchGraph(b *testing.B, d *device, g *graph.Graph) {
 	}
 	seconds := b.Elapsed().Seconds() / float64(b.N)
 	b.ReportMetric(float64(g.Cost().FLOPs)/seconds/1e9, "GFLOP/s")
+	b.ReportMetric(100*float64(g.Cost().FLOPs)/seconds/peakOf(b, d), "%peak")
 	b.ReportMetric(float64(g.Inputs[0].Type.Shape.Dim(0))/seconds, "images/s")
+}
+
+// peaks remembers what was measured, by instruction set and threads.
+var peaks = map[[2]string]float64{}
+
+// peakOf is what a loop of nothing but multiplications and additions reaches on the threads of a device. Winograd's
+// algorithm may exceed it: it is counted as the operations of the sums that it replaces.
+func peakOf(b *testing.B, d *device) float64 {
+	b.Helper()
+	key := [2]string{d.set.Name, fmt.Sprint(d.workers)}
+	if peaks[key] == 0 {
+		var err error
+		if peaks[key], err = d.arithmeticPeak(context.Background()); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return peaks[key]
+}
+
+// BenchmarkPeak is that loop.
+func BenchmarkPeak(b *testing.B) {
+	for _, name := range kernel.Names() {
+		b.Run(name, func(b *testing.B) {
+			d := open(b, Options{Kernels: name})
+			best := 0.0
+			for b.Loop() {
+				flops, err := d.arithmeticPeak(context.Background())
+				if err != nil {
+					b.Fatal(err)
+				}
+				best = max(best, flops)
+			}
+			b.ReportMetric(best/1e9, "GFLOP/s")
+		})
+	}
 }
 
 // BenchmarkNetwork uses the threads of GOMAXPROCS and the kernels of RESNET_RUN_CPU.

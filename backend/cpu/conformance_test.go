@@ -2,6 +2,7 @@ package cpu_test
 
 import (
 	"context"
+	"os"
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend"
@@ -9,25 +10,30 @@ import (
 	"github.com/resnet-run/resnet-run/conformance"
 )
 
-// TestConformance holds the backend against the quick profile of the suite.
+// conformanceEnv chooses the profile of TestConformance: quick (the default), full or long.
+const conformanceEnv = "RESNET_RUN_CONFORMANCE"
+
+// TestConformance holds the backend against the suite, with the kernels of RESNET_RUN_CPU.
 func TestConformance(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes half a minute under the race detector")
-	}
-	open := func(t *testing.T) backend.Device {
-		ctx := context.Background()
-		b := cpu.New(cpu.Options{})
-		list, err := b.Devices(ctx)
+	o, least := conformance.Options{}, 1000
+	if s := os.Getenv(conformanceEnv); s != "" {
+		p, err := conformance.ParseProfile(s)
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := b.Open(ctx, list[0].ID)
+		o.Profile = p
+	} else if testing.Short() { // the race detector and emulators make the rest slow
+		o.Filter, least = "^(contract|replay|cancel|softmax)/|^conv2d/n2-c17-h9-w7-k19-g1/", 50
+	}
+	open := func(t *testing.T) backend.Device {
+		d, err := cpu.New(cpu.Options{}).Open(context.Background(), "cpu")
 		if err != nil {
 			t.Fatal(err)
 		}
 		return d
 	}
-	if s := conformance.Run(t, open, conformance.Options{}); s.Run < 1000 {
-		t.Errorf("got %v, want at least 1000 run", s)
+	s := conformance.Run(t, open, o)
+	if s.Run < least {
+		t.Errorf("got %v, want at least %d run", s, least)
 	}
 }

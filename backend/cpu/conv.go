@@ -33,7 +33,6 @@ type matrix struct {
 	relu        bool
 	terms       []termBlock
 	filters     []filterBlock
-	dump        int // where rows beyond the last pixel are written, one place for each worker
 	chunk       int // pixels of a task
 	perTask     int // filter blocks of a task
 	filterTasks int
@@ -57,6 +56,7 @@ type convScratch struct {
 	in, out, add        [chunkPixels + kernel.MaxRows]int
 	count, group, first int // pixels; the group and the filter that the places are those of
 	tile                kernel.Tile
+	transform           kernel.Transform
 }
 
 // pack cuts the products into blocks and orders the weights [K][cg][R][S] for the micro-kernels.
@@ -165,7 +165,7 @@ func ceilDiv(a, b int) int { return (a + b - 1) / b }
 // do computes the filters of a task for the pixels of a task.
 func (m *matrix) do(arena []float32, w *worker, task int) {
 	s := &w.scratch
-	count := m.locate(s, task/m.filterTasks*m.chunk, m.dump+w.id*m.set.Widths[0]*kernel.Lanes)
+	count := m.locate(s, task/m.filterTasks*m.chunk, w.dump)
 	first := task % m.filterTasks * m.perTask
 	t := &s.tile
 	t.Arena = arena

@@ -12,7 +12,10 @@
 // tasks for workers that live as long as the executable, and allocates nothing. Each output element is computed by one
 // task in one order, so the bits do not depend on the number of workers; they do depend on the instruction set.
 //
-// Every convolution is of class A (see backend/reference).
+// 3×3 convolutions of stride 1 take a quarter of the products by Winograd's algorithm F(4×4,3×3), where the picture is
+// large enough to pay for the larger weights; whether, depends on the layer alone, never on batch, threads or machine.
+// These are of class B (see backend/reference), and the executable says which; all others are of class A. Options.Direct
+// has all of class A.
 package cpu
 
 import (
@@ -21,10 +24,10 @@ import (
 	"os"
 	"runtime"
 	"sync"
-	"sync/atomic"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/cpu/internal/kernel"
+	"github.com/resnet-run/resnet-run/backend/internal/hostmem"
 	"github.com/resnet-run/resnet-run/graph"
 )
 
@@ -41,16 +44,22 @@ type Options struct {
 	// Kernels is the instruction set: "portable", "avx2" or "avx512". "" is what the environment variable
 	// RESNET_RUN_CPU says, or else the fastest that the processor has.
 	Kernels string
+	// Direct has every convolution computed as a plain sum, of class A. Without it, or the environment variable
+	// RESNET_RUN_CPU_DIRECT set to 1, 3×3 convolutions of stride 1 are computed by Winograd's algorithm where that pays:
+	// class B, see backend.Transformer.
+	Direct bool
 }
 
 // kernelsVariable is the environment variable that stands in for [Options].Kernels.
 const kernelsVariable = "RESNET_RUN_CPU"
 
+// directVariable is the environment variable that sets [Options].Direct.
+const directVariable = "RESNET_RUN_CPU_DIRECT"
+
 var (
 	_ backend.Backend    = cpuBackend{}
 	_ backend.Device     = (*device)(nil)
 	_ backend.Executable = (*executable)(nil)
-	_ backend.Buffer     = (*buffer)(nil)
 )
 
 // New returns the backend "cpu". Its one device, "cpu", runs every op of the IR on float32 tensors of up to 2 GiB each.
@@ -95,7 +104,14 @@ func (b cpuBackend) device() (*device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", backend.ErrNoDevice, err)
 	}
-	d := &device{set: set, workers: b.opts.Threads, children: map[*executable]struct{}{}}
+	d := &device{set: set, direct: b.opts.Direct, workers: b.opts.Threads, children: map[*executable]struct{}{}}
+	switch v := os.Getenv(directVariable); v {
+	case "", "0":
+	case "1":
+		d.direct = true
+	default:
+		return nil, fmt.Errorf("%w: %s=%q: want 0 or 1", backend.ErrNoDevice, directVariable, v)
+	}
 	if d.workers < 1 {
 		d.workers = runtime.GOMAXPROCS(0)
 	}
@@ -106,18 +122,22 @@ func (b cpuBackend) device() (*device, error) {
 	d.info = backend.DeviceInfo{
 		Backend: backendName, ID: deviceID, Name: processorName(), Type: backend.CPU,
 		Driver: runtime.Version(), API: runtime.GOOS + "/" + runtime.GOARCH, MemoryBytes: memory,
-		Properties: map[string]string{"kernels": set.Name, "threads": fmt.Sprint(d.workers)},
+		Properties: map[string]string{"kernels": set.Name, "threads": fmt.Sprint(d.workers), "convolutions": convolutions[d.direct]},
 	}
 	return d, nil
 }
 
+// convolutions is what the properties say of Direct.
+var convolutions = map[bool]string{false: "direct and Winograd F(4x4,3x3)", true: "direct"}
+
 type device struct {
 	info    backend.DeviceInfo
 	set     *kernel.Set
+	direct  bool
 	workers int
 	limit   int64 // bytes of an arena
 
-	closed   atomic.Bool
+	owner    hostmem.Owner
 	mu       sync.Mutex // of children, and orders Compile before Close
 	children map[*executable]struct{}
 }
@@ -125,7 +145,7 @@ type device struct {
 func (d *device) Info() backend.DeviceInfo { return d.info }
 
 func (d *device) Supports(n *graph.Node) error {
-	if d.closed.Load() {
+	if d.owner.IsClosed() {
 		return fmt.Errorf("ask device %q: %w", deviceID, backend.ErrClosed)
 	}
 	if err := supports(n); err != nil {
@@ -138,23 +158,15 @@ func (d *device) Supports(n *graph.Node) error {
 }
 
 func (d *device) NewBuffer(ctx context.Context, t graph.TensorType) (backend.Buffer, error) {
-	if d.closed.Load() {
-		return nil, fmt.Errorf("make buffer of %v: %w", t, backend.ErrClosed)
+	b, err := d.owner.NewBuffer(ctx, t, min(maxTensorBytes, d.limit))
+	if err != nil {
+		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("make buffer of %v: %w", t, err)
-	}
-	if t.DType != graph.Float32 {
-		return nil, fmt.Errorf("make buffer: %w", backend.Unsupported("dtype", graph.Float32.String(), t.DType.String()))
-	}
-	if t.Shape.Elems() > maxTensorBytes/4 || int64(t.SizeBytes()) > d.limit {
-		return nil, fmt.Errorf("make buffer of %v: %w: want at most %d bytes", t, backend.ErrOutOfMemory, min(maxTensorBytes, d.limit))
-	}
-	return &buffer{dev: d, typ: t, data: make([]float32, t.Shape.Elems())}, nil
+	return b, nil
 }
 
 func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executable, error) {
-	if d.closed.Load() {
+	if d.owner.IsClosed() {
 		return nil, fmt.Errorf("compile graph: %w", backend.ErrClosed)
 	}
 	if err := ctx.Err(); err != nil {
@@ -168,7 +180,7 @@ func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executabl
 		return nil, fmt.Errorf("compile graph %q: %w", g.Name, err)
 	}
 	d.mu.Lock()
-	isClosed := d.closed.Load()
+	isClosed := d.owner.IsClosed()
 	if !isClosed {
 		d.children[e] = struct{}{}
 	}
@@ -189,7 +201,7 @@ func (d *device) disown(e *executable) {
 // Close ends the executables that were not closed.
 func (d *device) Close() error {
 	d.mu.Lock()
-	d.closed.Store(true)
+	d.owner.Close()
 	var left []*executable
 	for e := range d.children {
 		left = append(left, e)

@@ -2,7 +2,9 @@ package cpu
 
 import (
 	"context"
+	"fmt"
 	"math"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -163,4 +165,22 @@ func parse(t testing.TB, text string) *graph.Graph {
 		t.Fatal(err)
 	}
 	return g
+}
+
+// TestThreadsFollowGOMAXPROCS, which the Go runtime takes from the processors of the machine, the process's affinity and
+// the quota of its control group.
+func TestThreadsFollowGOMAXPROCS(t *testing.T) {
+	before := runtime.GOMAXPROCS(0)
+	t.Cleanup(func() { runtime.GOMAXPROCS(before) })
+	for _, want := range []int{3, 1} {
+		runtime.GOMAXPROCS(want)
+		d := open(t, Options{})
+		e, _, _ := ready(t, d, seededNetwork(t, "resnet20-cifar", 1, 8), [][]float32{make([]float32, 3*8*8)})
+		if got := len(e.(*executable).crew.all); got != want || d.Info().Properties["threads"] != fmt.Sprint(want) {
+			t.Errorf("GOMAXPROCS %d: got %d threads, properties %v", want, got, d.Info().Properties)
+		}
+		if got := open(t, Options{Threads: 5}).Info().Properties["threads"]; got != "5" {
+			t.Errorf("an explicit number: got %s threads, want 5", got)
+		}
+	}
 }

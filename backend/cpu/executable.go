@@ -3,11 +3,13 @@ package cpu
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/internal/hostmem"
 	"github.com/resnet-run/resnet-run/graph"
 )
 
@@ -17,32 +19,40 @@ type executable struct {
 	name string
 	sig  graph.Signature
 
-	turn  chan struct{} // holds a token while a run, a profile or Close is going on
-	ended chan struct{} // closed by Close
-	once  sync.Once
-	crew  *workers
-	arena []float32
-	in    []view // of the run that has the turn
-	out   []view
+	turn       chan struct{} // holds a token while a run, a profile or Close is going on
+	ended      chan struct{} // closed by Close
+	once       sync.Once
+	crew       *workers
+	arena      []float32
+	transforms map[string]backend.Winograd
+	in         []hostmem.View // of the run that has the turn
+	out        []hostmem.View
 }
 
-var _ backend.Profiler = (*executable)(nil)
+var (
+	_ backend.Profiler    = (*executable)(nil)
+	_ backend.Transformer = (*executable)(nil)
+)
 
 func newExecutable(ctx context.Context, d *device, g *graph.Graph) (*executable, error) {
 	e := &executable{dev: d, name: g.Name, sig: g.Signature(), turn: make(chan struct{}, 1), ended: make(chan struct{})}
-	p, err := compile(ctx, e, g, d.set, d.workers, d.limit)
+	p, err := compile(ctx, e, g, d)
 	if err != nil {
 		return nil, err
 	}
-	e.in, e.out = make([]view, len(g.Inputs)), make([]view, len(g.Outputs))
+	e.in, e.out = make([]hostmem.View, len(g.Inputs)), make([]hostmem.View, len(g.Outputs))
 	e.arena = make([]float32, p.elems)
-	e.crew = newWorkers(d.workers, p.steps)
+	e.crew = newWorkers(d.workers, p.steps, p.elems-p.n*p.dumpElems(), p.dumpElems())
+	e.transforms = p.transforms
 	return e, nil
 }
 
 func (e *executable) Signature() graph.Signature {
 	return graph.Signature{Inputs: slices.Clone(e.sig.Inputs), Outputs: slices.Clone(e.sig.Outputs)}
 }
+
+// Transforms tells which convolutions are of class B.
+func (e *executable) Transforms() map[string]backend.Winograd { return maps.Clone(e.transforms) }
 
 func (e *executable) Run(ctx context.Context, in, out []backend.Buffer) error {
 	if err := e.run(ctx, in, out); err != nil {
@@ -56,7 +66,7 @@ func (e *executable) run(ctx context.Context, in, out []backend.Buffer) error {
 		return err
 	}
 	defer e.end()
-	if err := e.bind(in, out); err != nil {
+	if err := e.dev.owner.Bind(e.sig, e.in, e.out, in, out); err != nil {
 		return err
 	}
 	return e.crew.run(ctx)
@@ -90,62 +100,31 @@ func (e *executable) end() {
 	<-e.turn
 }
 
-// bind checks number, owner and type of the buffers against the signature and takes their memory.
-func (e *executable) bind(in, out []backend.Buffer) error {
-	if err := e.take("input", e.in, in, e.sig.Inputs); err != nil {
-		return err
-	}
-	if err := e.take("output", e.out, out, e.sig.Outputs); err != nil {
-		return err
-	}
-	for i, o := range e.out {
-		same := func(v view) bool { return v.buf == o.buf }
-		if slices.ContainsFunc(e.in, same) || slices.ContainsFunc(e.out[:i], same) {
-			return fmt.Errorf("output %d (%q): the buffer is given twice", i, e.sig.Outputs[i].Name)
-		}
-	}
-	return nil
-}
-
-func (e *executable) take(what string, into []view, given []backend.Buffer, ports []graph.Port) error {
-	if len(given) != len(ports) {
-		return &graph.ShapeError{Attr: what + "s", Want: fmt.Sprintf("%d", len(ports)), Got: fmt.Sprint(len(given))}
-	}
-	for i, g := range given {
-		b, ok := g.(*buffer)
-		if !ok || b == nil || b.dev != e.dev {
-			return &graph.ShapeError{Node: ports[i].Name, Attr: fmt.Sprintf("%s %d", what, i), Want: "a buffer of the device that compiled the graph", Got: fmt.Sprintf("%T of another", g)}
-		}
-		if b.typ != ports[i].Type {
-			return &graph.ShapeError{Node: ports[i].Name, Attr: fmt.Sprintf("%s %d", what, i), Want: ports[i].Type.String(), Got: b.typ.String()}
-		}
-		var err error
-		if into[i], err = b.view(); err != nil {
-			return fmt.Errorf("%s %d (%q): buffer: %w", what, i, ports[i].Name, err)
-		}
-	}
-	return nil
-}
-
-// Profile runs once on the calling goroutine alone, so that the times are those of the work and not of waiting.
+// Profile runs once on all threads. The time of a step is that from the end of the one before, so that the times add up
+// to the time of the run, waiting for the last thread included.
 func (e *executable) Profile(ctx context.Context, in, out []backend.Buffer) ([]backend.NodeTime, error) {
 	if err := e.begin(ctx); err != nil {
 		return nil, fmt.Errorf("profile graph %q: %w", e.name, err)
 	}
 	defer e.end()
-	if err := e.bind(in, out); err != nil {
+	if err := e.dev.owner.Bind(e.sig, e.in, e.out, in, out); err != nil {
+		return nil, fmt.Errorf("profile graph %q: %w", e.name, err)
+	}
+	e.crew.ends = make([]time.Time, len(e.crew.steps))
+	defer func() { e.crew.ends = nil }()
+	previous := time.Now()
+	if err := e.crew.run(ctx); err != nil {
 		return nil, fmt.Errorf("profile graph %q: %w", e.name, err)
 	}
 	var times []backend.NodeTime
-	for _, s := range e.crew.steps {
-		start := time.Now()
-		for task := range s.tasks {
-			if err := ctx.Err(); err != nil {
-				return nil, fmt.Errorf("profile graph %q: %w", e.name, err)
-			}
-			s.do(e.crew.all[0], task)
+	for i, s := range e.crew.steps {
+		seconds := e.crew.ends[i].Sub(previous).Seconds()
+		previous = e.crew.ends[i]
+		if last := len(times) - 1; last >= 0 && times[last].Node == s.name && times[last].Kernel == s.kernel {
+			times[last].Seconds += seconds // a node of several steps
+			continue
 		}
-		times = append(times, backend.NodeTime{Node: s.name, Kernel: s.kernel, Seconds: time.Since(start).Seconds()})
+		times = append(times, backend.NodeTime{Node: s.name, Kernel: s.kernel, Seconds: seconds, Reason: s.why})
 	}
 	return times, nil
 }

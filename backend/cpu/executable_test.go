@@ -237,8 +237,8 @@ func TestErrorsOfTheContract(t *testing.T) {
 		in, out []backend.Buffer
 		want    string
 	}{
-		{"too few inputs", nil, out, "inputs: want 1, got 0"},
-		{"too many outputs", in, append(slices.Clone(out), out[0]), "outputs: want 1, got 2"},
+		{"too few inputs", nil, out, "inputs: want 1 buffers, got 0"},
+		{"too many outputs", in, append(slices.Clone(out), out[0]), "outputs: want 1 buffers, got 2"},
 		{"wrong shape", []backend.Buffer{wrong}, out, "want float32[1,3,8,8], got float32[1,3,8,7]"},
 		{"nil buffer", []backend.Buffer{nil}, out, "want a buffer of the device"},
 		{"another device's buffer", []backend.Buffer{foreign}, out, "want a buffer of the device"},

@@ -20,15 +20,23 @@ type program struct {
 	e      *executable
 	set    *kernel.Set
 	n      int // workers
+	direct bool
 	places map[*graph.Value]*place
-	steps  []step
-	elems  int // of the arena
+	// winograds are the convolutions that are computed through transforms, and transforms what the executable says of them.
+	winograds  map[*graph.Node]*winograd
+	transforms map[string]backend.Winograd
+	reasons    map[*graph.Node]string // why not, of the other convolutions
+	steps      []step
+	elems      int // of the arena
 }
 
 // compile lowers a checked graph for e.
-func compile(ctx context.Context, e *executable, g *graph.Graph, set *kernel.Set, workers int, limit int64) (*program, error) {
-	p := &program{e: e, set: set, n: workers, places: map[*graph.Value]*place{}}
-	if err := p.lay(g, limit); err != nil {
+func compile(ctx context.Context, e *executable, g *graph.Graph, d *device) (*program, error) {
+	p := &program{
+		e: e, set: d.set, n: d.workers, direct: d.direct, places: map[*graph.Value]*place{},
+		winograds: map[*graph.Node]*winograd{}, transforms: map[string]backend.Winograd{}, reasons: map[*graph.Node]string{},
+	}
+	if err := p.lay(g, d.limit); err != nil {
 		return nil, err
 	}
 	for i, v := range g.Inputs {
@@ -50,6 +58,7 @@ func compile(ctx context.Context, e *executable, g *graph.Graph, set *kernel.Set
 // last that reads it (outputs: one past the end).
 func (p *program) lay(g *graph.Graph, limit int64) error {
 	var values []*graph.Value
+	var scratch []*arena.Interval
 	intervals := map[*graph.Value]*arena.Interval{}
 	touch := func(v *graph.Value, step int) {
 		if v.Kind == graph.ParamValue {
@@ -72,6 +81,14 @@ func (p *program) lay(g *graph.Graph, limit int64) error {
 		touch(n.Output, i)
 		if op, ok := n.Op.(graph.Conv2D); ok {
 			p.places[n.Inputs[0]].widen(n.Inputs[0], op, n.Inputs[1].Type.Shape, n.Output.Type.Shape)
+			g, why := p.choose(n, op)
+			p.reasons[n] = why
+			if g != nil {
+				g.widen(p.places[n.Inputs[0]])
+				p.winograds[n] = g
+				scratch = append(scratch, &arena.Interval{First: i, Last: i, Size: uint64(g.split(p.set, p.n))})
+				g.interval = scratch[len(scratch)-1]
+			}
 		}
 	}
 	for _, v := range g.Outputs {
@@ -91,9 +108,12 @@ func (p *program) lay(g *graph.Graph, limit int64) error {
 	if whole > math.MaxInt/8 {
 		return fmt.Errorf("%w: all values together need %g bytes", backend.ErrOutOfMemory, 4*whole)
 	}
-	p.elems = int(arena.Assign(ivs, lineElems))
+	p.elems = int(arena.Assign(append(ivs, scratch...), lineElems))
 	for i, v := range values {
 		p.places[v].offset = int(ivs[i].Offset)
+	}
+	for _, g := range p.winograds {
+		g.scratch = int(g.interval.Offset)
 	}
 	p.elems += p.n * p.dumpElems()
 	if bytes := 4 * int64(p.elems); bytes > limit {
@@ -106,12 +126,12 @@ func (p *program) lay(g *graph.Graph, limit int64) error {
 func (p *program) dumpElems() int { return p.set.Widths[0] * kernel.Lanes }
 
 // add appends a step that writes y, with a task for each picture's halo.
-func (p *program) add(name, kernel string, y *place, tasks int, do func(arena []float32, w *worker, task int)) {
+func (p *program) add(name, kernel, why string, y *place, tasks int, do func(arena []float32, w *worker, task int)) {
 	e, all := p.e, tasks
 	if y != nil && y.hasHalo() {
 		all += y.n
 	}
-	p.steps = append(p.steps, step{name, kernel, all, func(w *worker, task int) {
+	p.steps = append(p.steps, step{name, kernel, why, all, func(w *worker, task int) {
 		if task >= tasks {
 			y.clearHalo(e.arena, task-tasks)
 			return
@@ -125,7 +145,7 @@ func (p *program) lines(n *graph.Node, do lineTask) {
 	const least = 1 << 13 // elements of a task
 	y := p.places[n.Output]
 	rows, per := y.n*y.h, max(1, least/max(1, y.w*y.c))
-	p.add(n.Name, n.Op.Name(), y, (rows+per-1)/per, func(arena []float32, _ *worker, task int) {
+	p.add(n.Name, n.Op.Name(), p.reasons[n], y, (rows+per-1)/per, func(arena []float32, _ *worker, task int) {
 		for r := task * per; r < min(rows, (task+1)*per); r++ {
 			do(arena, y, r/y.h, r%y.h)
 		}
@@ -135,8 +155,8 @@ func (p *program) lines(n *graph.Node, do lineTask) {
 // load copies input i from the caller's buffer.
 func (p *program) load(i int, v *graph.Value) {
 	e, y := p.e, p.places[v]
-	p.add(v.Name, "load", y, y.n*y.h, func(arena []float32, _ *worker, task int) {
-		packLine(arena, y, e.in[i].data, task/y.h, task%y.h)
+	p.add(v.Name, "load", "", y, y.n*y.h, func(arena []float32, _ *worker, task int) {
+		packLine(arena, y, e.in[i].Data, task/y.h, task%y.h)
 	})
 }
 
@@ -144,8 +164,8 @@ func (p *program) load(i int, v *graph.Value) {
 func (p *program) store(i int, v *graph.Value) {
 	e, x := p.e, p.places[v]
 	size := x.c * x.h * x.w
-	p.add(v.Name, "store", nil, x.n, func(arena []float32, _ *worker, task int) {
-		unpack(arena, x, e.out[i].data[task*size:][:size], task)
+	p.add(v.Name, "store", "", nil, x.n, func(arena []float32, _ *worker, task int) {
+		unpack(arena, x, e.out[i].Data[task*size:][:size], task)
 	})
 }
 
@@ -181,10 +201,21 @@ func (p *program) lower(n *graph.Node) {
 		p.lines(n, subsampleLine(x, op.Stride))
 	case graph.Flatten:
 		y, fromRank4 := p.places[n.Output], n.Inputs[0].Type.Shape.Rank() == 4
-		p.add(n.Name, op.Name(), y, y.n, func(arena []float32, _ *worker, task int) { flatten(arena, x, y, fromRank4, task) })
+		p.add(n.Name, op.Name(), "", y, y.n, func(arena []float32, _ *worker, task int) { flatten(arena, x, y, fromRank4, task) })
 	default:
 		panic(fmt.Sprintf("cpu: bug: op %T passed the check", op))
 	}
+}
+
+// choose returns how a convolution is computed through transforms, or says why it is not.
+func (p *program) choose(n *graph.Node, op graph.Conv2D) (g *winograd, why string) {
+	if p.direct {
+		return nil, "direct by choice"
+	}
+	if g, why = winogradOf(n, op); g != nil && !g.fits(*p.places[n.Inputs[0]]) {
+		return nil, "no room for the halo"
+	}
+	return g, why
 }
 
 func (p *program) lowerConv(n *graph.Node, op graph.Conv2D) {
@@ -192,6 +223,10 @@ func (p *program) lowerConv(n *graph.Node, op graph.Conv2D) {
 	bias, s := op.Inputs()
 	if s >= 0 {
 		shortcut = p.places[n.Inputs[s]]
+	}
+	if g := p.winograds[n]; g != nil {
+		p.winograd(n, g, shortcut)
+		return
 	}
 	w := n.Inputs[1]
 	isFinite := func(v float32) bool { return v-v == 0 }
@@ -209,11 +244,10 @@ func (p *program) lowerConv(n *graph.Node, op graph.Conv2D) {
 // matrix appends the step of a convolution or linear layer, with the weights packed.
 func (p *program) matrix(n *graph.Node, m *matrix, shortcut *place) {
 	m.set, m.x, m.y, m.shortcut = p.set, p.places[n.Inputs[0]], p.places[n.Output], shortcut
-	m.dump = p.elems - p.n*p.dumpElems()
 	var bias []float32
 	if m.hasBias {
 		bias = n.Inputs[2].Data.Float32s()
 	}
 	m.pack(n.Inputs[1].Data.Float32s(), bias)
-	p.add(n.Name, n.Op.Name()+"_"+p.set.Name, m.y, m.split(p.n), m.do)
+	p.add(n.Name, n.Op.Name()+"_"+p.set.Name, p.reasons[n], m.y, m.split(p.n), m.do)
 }

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
-	"sync/atomic"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/internal/hostmem"
 	"github.com/resnet-run/resnet-run/graph"
 )
 
@@ -22,7 +22,6 @@ var (
 	_ backend.Backend    = refBackend{}
 	_ backend.Device     = (*device)(nil)
 	_ backend.Executable = (*executable)(nil)
-	_ backend.Buffer     = (*buffer)(nil)
 )
 
 // New returns the backend "reference". Its one device, "cpu", runs every op of the IR on float32 tensors of up to 2
@@ -65,35 +64,27 @@ func deviceInfo() backend.DeviceInfo {
 	}
 }
 
-type device struct{ closed atomic.Bool }
+type device struct{ owner hostmem.Owner }
 
 func (d *device) Info() backend.DeviceInfo { return deviceInfo() }
 
 func (d *device) Supports(n *graph.Node) error {
-	if d.closed.Load() {
+	if d.owner.IsClosed() {
 		return fmt.Errorf("ask device %q: %w", deviceID, backend.ErrClosed)
 	}
 	return supports(n)
 }
 
 func (d *device) NewBuffer(ctx context.Context, t graph.TensorType) (backend.Buffer, error) {
-	if d.closed.Load() {
-		return nil, fmt.Errorf("make buffer of %v: %w", t, backend.ErrClosed)
+	b, err := d.owner.NewBuffer(ctx, t, maxTensorBytes)
+	if err != nil {
+		return nil, err
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("make buffer of %v: %w", t, err)
-	}
-	if t.DType != graph.Float32 {
-		return nil, fmt.Errorf("make buffer: %w", backend.Unsupported("dtype", graph.Float32.String(), t.DType.String()))
-	}
-	if t.Shape.Elems() > maxTensorBytes/4 {
-		return nil, fmt.Errorf("make buffer of %v: %w: want at most %d bytes", t, backend.ErrOutOfMemory, maxTensorBytes)
-	}
-	return &buffer{dev: d, typ: t, data: make([]float32, t.Shape.Elems())}, nil
+	return b, nil
 }
 
 func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executable, error) {
-	if d.closed.Load() {
+	if d.owner.IsClosed() {
 		return nil, fmt.Errorf("compile graph: %w", backend.ErrClosed)
 	}
 	if err := ctx.Err(); err != nil {
@@ -106,7 +97,7 @@ func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executabl
 }
 
 func (d *device) Close() error {
-	d.closed.Store(true)
+	d.owner.Close()
 	return nil
 }
 

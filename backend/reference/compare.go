@@ -19,9 +19,9 @@ type Report struct {
 
 // Compare holds float32 results against float64 references with a bound for each element.
 //
-// An element passes when |got - want| ≤ bound. NaN in want asks for NaN, infinity for the same infinity, whatever the
-// bound. Elements with an infinite bound pass with any value. -0 equals +0. When the slices differ in length, what one
-// of them lacks has failed.
+// An element passes when |got - want| ≤ bound. NaN in want asks for NaN and infinity for the same infinity. An element
+// with an infinite bound passes with any value where want is a number, and with NaN or any infinity where it is none.
+// -0 equals +0. When the slices differ in length, what one of them lacks has failed.
 func Compare(got []float32, want, bound []float64) Report {
 	r := Report{Elements: max(len(got), len(want), len(bound)), Worst: -1}
 	common := min(len(got), len(want), len(bound))
@@ -49,6 +49,8 @@ func Compare(got []float32, want, bound []float64) Report {
 // fraction is the error as a part of the bound; never NaN.
 func fraction(got, want, bound float64) float64 {
 	switch {
+	case math.IsInf(bound, 1) && want-want != 0:
+		return pass(got-got != 0)
 	case math.IsNaN(want):
 		return pass(math.IsNaN(got))
 	case math.IsInf(want, 0):

@@ -121,7 +121,10 @@ func TestCompareOfSingleElements(t *testing.T) {
 		{"NaN for NaN", float32(nan), nan, 0, true, 0},
 		{"a number for NaN", 0, nan, inf, false, inf},
 		{"infinity for infinity", float32(inf), inf, 0, true, 0},
-		{"the other infinity", float32(-inf), inf, inf, false, inf},
+		{"the other infinity", float32(-inf), inf, 0, false, inf},
+		{"NaN for infinity", float32(nan), inf, 1, false, inf},
+		{"NaN for infinity where that is allowed", float32(nan), inf, inf, true, 0},
+		{"the other infinity where that is allowed", float32(-inf), inf, inf, true, 0},
 		{"a number for infinity", math.MaxFloat32, inf, inf, false, inf},
 		{"infinity for a number", float32(inf), 1, 1e300, false, inf},
 		{"anything where float32 overflows", float32(nan), 3e38, inf, true, 0},
@@ -132,7 +135,7 @@ func TestCompareOfSingleElements(t *testing.T) {
 		if r.OK() != c.ok || r.Fraction != c.fraction || r.Worst != 0 || (r.Err() == nil) != c.ok {
 			t.Errorf("%s: got %+v, want ok %v and fraction %v", c.name, r, c.ok, c.fraction)
 		}
-		if unbounded := c.name == "anything where float32 overflows"; (r.Unbounded == 1) != unbounded {
+		if unbounded := c.ok && math.IsInf(c.bound, 1); (r.Unbounded == 1) != unbounded {
 			t.Errorf("%s: %d unbounded", c.name, r.Unbounded)
 		}
 	}

@@ -102,6 +102,31 @@ func convTap(acc tally, weight float64, plane []float64, vertical, horizontal wi
 	}
 }
 
+// eitherPadding makes the bounds infinite where a weight that is NaN or infinite meets padding: a device may leave the
+// product out, as the values here do, or multiply by the zero, which makes NaN.
+func eitherPadding(o graph.Conv2D, in []tensor, out result) {
+	_, _, height, width := in[0].shape.NCHW()
+	filters, perGroup, kr, ks := in[1].shape.NCHW()
+	_, _, p, q := out.shape.NCHW()
+	vertical := window{o.Stride[0], o.Padding.Top, o.Dilation[0], height}
+	horizontal := window{o.Stride[1], o.Padding.Left, o.Dilation[1], width}
+	for i, w := range in[1].data {
+		if w-w == 0 {
+			continue
+		}
+		k, r, s := i/(perGroup*kr*ks), i/ks%kr, i%ks
+		for j := range p * q {
+			_, row := vertical.at(j/q, r)
+			if _, col := horizontal.at(j%q, s); row && col {
+				continue
+			}
+			for n := range out.shape.Dim(0) {
+				out.bound[(n*filters+k)*p*q+j] = math.Inf(1)
+			}
+		}
+	}
+}
+
 // linear computes [graph.Linear], one output element (image n, class k) a row.
 func linear(ctx context.Context, o graph.Linear, in []tensor, out result) error {
 	x, w := in[0], in[1]

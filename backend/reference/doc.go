@@ -17,6 +17,13 @@
 //   - conv2d, linear (class A): γ(T)·S, where S = Σ|a·b| + |bias| + |shortcut| and T counts these terms: a term
 //     meets one rounding as a product and at most T-1 as part of a sum. ReLU in the epilogue adds nothing, for
 //     |relu(a) - relu(b)| ≤ |a - b|.
+//   - conv2d through transforms ([backend.Winograd], class B): γ(T)·E + γ(T)·(|bias| + |shortcut|), where E is
+//     |A|ᵀ·[Σ_c (|G|·|w_c|·|G|ᵀ) ∘ (|B|·|x_c|·|B|ᵀ)]·|A| for the matrices A, G and B of Toom and Cook, the greatest over all tiles
+//     that the element can lie in, and T counts the roundings on the way: r + 1 for the kernel's transform along an axis of
+//     r elements, points + 1 for each of the other two, 1 for the product and 1 for each channel. It is the bound of
+//     Barabasz, Anderson, Soodhalter and Gregg 2020 (section 4) before they bound E by the product of the matrices'
+//     norms with those of x and w; that product, the growth constant, is 64 for F(2×2,3×3) and 2304 for F(4×4,3×3),
+//     while a plain sum of nine products has 9. Whatever the input, E is at least Σ|a·b|.
 //   - add: half an ULP of the sum.
 //   - relu, max_pool, and the copies channel_pad, subsample and flatten: 0, but for subnormal numbers (below).
 //   - avg_pool, global_avg_pool: γ(n+6)·Σ|x|/n for n terms: n-1 additions, then a division (2.5 ULP = 5u) or a
@@ -31,5 +38,8 @@
 // Subnormal numbers may be flushed to zero, as operands and as results: a bound grows by the products that have a
 // subnormal operand, and by 2^-126 for each operation that may flush; a comparison may take them for zero and yet hand
 // them on. Where a partial sum could exceed the range
-// of float32 the bound is infinite. Rounding is to nearest: a device that truncates has twice the u, and is found out.
+// of float32 the bound is infinite. So it is where a weight of a convolution that is NaN or infinite meets padding:
+// implementations disagree (PyTorch 2.9 on one machine: NaN as zero times infinity from its general convolution, no such product
+// from its depthwise one; ONNX Runtime 1.32 leaves it out, ONNX's own reference does not), so that either is right, and the values
+// here leave it out. Rounding is to nearest: a device that truncates has twice the u, and is found out.
 package reference

@@ -60,7 +60,8 @@ func Node(ctx context.Context, n *graph.Node, inputs [][]float64) ([]float64, er
 
 // Bounds is [Node] that also computes for every element of the result how far a correct float32 implementation may
 // be from it, when it is given the same inputs, which must be float32 numbers for that; see the package comment.
-// An infinite bound means that float32 may overflow on the way to a value that it could hold.
+// An infinite bound means that float32 may overflow on the way to a value that it could hold, or that the value may be NaN or infinity
+// (weights that are neither finite, and padding; see the package comment).
 func Bounds(ctx context.Context, n *graph.Node, inputs [][]float64) (value, bound []float64, err error) {
 	return evalNode(ctx, n, inputs, true)
 }
@@ -88,6 +89,14 @@ func evalNode(ctx context.Context, n *graph.Node, inputs [][]float64, bounds boo
 	}
 	if err := compute(ctx, n.Op, in, out); err != nil {
 		return nil, nil, fmt.Errorf("compute node %q (%s): %w", n.Name, n.Op.Name(), err)
+	}
+	for i := range out.bound {
+		if v := out.data[i]; v-v != 0 {
+			out.bound[i] = 0 // NaN and infinity are wanted as they are
+		}
+	}
+	if op, ok := n.Op.(graph.Conv2D); ok && bounds {
+		eitherPadding(op, in, out)
 	}
 	return out.data, out.bound, nil
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/internal/hostmem"
 	"github.com/resnet-run/resnet-run/graph"
 )
 
@@ -55,25 +56,16 @@ func (e *executable) Signature() graph.Signature {
 }
 
 func (e *executable) Run(ctx context.Context, in, out []backend.Buffer) error {
-	if e.closed.Load() || e.dev.closed.Load() {
+	if e.closed.Load() || e.dev.owner.IsClosed() {
 		return fmt.Errorf("run graph %q: %w", e.g.Name, backend.ErrClosed)
 	}
-	ins, err := e.buffers("input", in, e.sig.Inputs)
-	if err != nil {
+	ins, outs := make([]hostmem.View, len(e.sig.Inputs)), make([]hostmem.View, len(e.sig.Outputs))
+	if err := e.dev.owner.Bind(e.sig, ins, outs, in, out); err != nil {
 		return fmt.Errorf("run graph %q: %w", e.g.Name, err)
-	}
-	outs, err := e.buffers("output", out, e.sig.Outputs)
-	if err != nil {
-		return fmt.Errorf("run graph %q: %w", e.g.Name, err)
-	}
-	for i, b := range outs {
-		if slices.Contains(ins, b) || slices.Contains(outs[:i], b) {
-			return fmt.Errorf("run graph %q: output %d (%q): the buffer is given twice", e.g.Name, i, e.sig.Outputs[i].Name)
-		}
 	}
 	r := newRun(e.g, func(v *graph.Value) []float64 { return Widen(e.params[v]) })
 	for i, v := range e.g.Inputs {
-		if r.values[v], err = ins[i].widen(); err != nil {
+		if err := ins[i].Buffer.Use(func(data []float32) { r.values[v] = Widen(data) }); err != nil {
 			return fmt.Errorf("run graph %q: input %d (%q): %w", e.g.Name, i, v.Name, err)
 		}
 	}
@@ -81,33 +73,17 @@ func (e *executable) Run(ctx context.Context, in, out []backend.Buffer) error {
 		return fmt.Errorf("run graph %q: %w", e.g.Name, err)
 	}
 	for i, v := range e.outs {
-		if err := outs[i].narrow(r.value(v)); err != nil {
+		if err := outs[i].Buffer.Use(func(data []float32) { narrow(data, r.value(v)) }); err != nil {
 			return fmt.Errorf("run graph %q: output %d (%q): %w", e.g.Name, i, v.Name, err)
 		}
 	}
 	return nil
 }
 
-// buffers checks number, owner and type of the buffers against the signature.
-func (e *executable) buffers(what string, given []backend.Buffer, ports []graph.Port) ([]*buffer, error) {
-	if len(given) != len(ports) {
-		return nil, &graph.ShapeError{Attr: what + "s", Want: fmt.Sprintf("%d buffers", len(ports)), Got: fmt.Sprint(len(given))}
+func narrow(to []float32, from []float64) {
+	for i, v := range from {
+		to[i] = float32(v)
 	}
-	own := make([]*buffer, len(given))
-	for i, g := range given {
-		b, ok := g.(*buffer)
-		if !ok || b == nil || b.dev != e.dev {
-			return nil, &graph.ShapeError{Node: ports[i].Name, Attr: fmt.Sprintf("%s %d", what, i), Want: "a buffer of the device that compiled the graph", Got: fmt.Sprintf("%T of another", g)}
-		}
-		if b.typ != ports[i].Type {
-			return nil, &graph.ShapeError{Node: ports[i].Name, Attr: fmt.Sprintf("%s %d", what, i), Want: ports[i].Type.String(), Got: b.typ.String()}
-		}
-		if b.isClosed() {
-			return nil, fmt.Errorf("%s %d (%q): buffer: %w", what, i, ports[i].Name, backend.ErrClosed)
-		}
-		own[i] = b
-	}
-	return own, nil
 }
 
 func (e *executable) Close() error {

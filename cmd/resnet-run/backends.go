@@ -26,8 +26,8 @@ type preference struct {
 	gpuOnly bool // not a driver that runs on the CPU
 }
 
-// preferred is the order in which auto looks: a driver that runs on the CPU is legitimate, but the cpu backend does the
-// same work in a fraction of the time, and the reference is right but slow.
+// preferred is the order in which auto looks: a GPU, then what runs on the CPU, and the reference, which is right but
+// slow. Between the cpu backend and a driver that runs on the CPU a measurement decides, see measured.
 var preferred = []preference{{"vulkan", true}, {"cpu", false}, {"vulkan", false}, {"reference", false}}
 
 // newRegistry is the one place where backends are put in. Their warnings go to warnings.
@@ -87,7 +87,9 @@ func (a *app) canFallBack(dev backend.Device) bool {
 // openPreferred opens the first device that auto finds, and says so when it is not what everyone wants, a GPU.
 func (a *app) openPreferred(ctx context.Context, sel string) (backend.Device, error) {
 	var errs []error
-	for _, p := range preferred {
+	order := preferred
+	for i := 0; i < len(order); i++ {
+		p := order[i]
 		info, err := a.find(ctx, p, sel)
 		var dev backend.Device
 		if err == nil {
@@ -103,6 +105,12 @@ func (a *app) openPreferred(ctx context.Context, sel string) (backend.Device, er
 			return nil, err
 		}
 		errs = appendReason(errs, err)
+		if i == 0 && sel == "" && errors.Is(err, errNoGPU) {
+			var why error
+			if order, why = a.measured(ctx, info); why != nil {
+				errs = append(errs, why)
+			}
+		}
 	}
 	return nil, errors.Join(errs...)
 }
@@ -136,20 +144,25 @@ func (a *app) find(ctx context.Context, p preference, sel string) (backend.Devic
 		return info, fmt.Errorf("backend %q: %w", p.backend, err)
 	}
 	if p.gpuOnly && info.Type == backend.CPU {
-		return info, fmt.Errorf("backend %q: %w: %q runs on the CPU, where the cpu backend is faster", p.backend, errNoGPU, info.Name)
+		return info, fmt.Errorf("backend %q: %w: %q runs on the CPU", p.backend, errNoGPU, info.Name)
 	}
 	return info, nil
 }
 
 // preferredNow says which device auto would take, and which better backend has devices but no GPU; false when there is none.
 func (a *app) preferredNow(ctx context.Context) (info backend.DeviceInfo, why error, ok bool) {
-	for _, p := range preferred {
-		info, err := a.find(ctx, p, "")
+	order := preferred
+	for i := 0; i < len(order); i++ {
+		info, err := a.find(ctx, order[i], "")
 		if err == nil {
 			return info, why, true
 		}
-		if errors.Is(err, errNoGPU) {
-			why = err
+		if i == 0 && errors.Is(err, errNoGPU) {
+			var figures error
+			order, figures = a.measured(ctx, info)
+			if why = err; figures != nil {
+				why = fmt.Errorf("%w; %w", err, figures)
+			}
 		}
 	}
 	return backend.DeviceInfo{}, why, false

@@ -53,6 +53,7 @@ type Prepared struct {
 
 // Prepare compiles the network for a batch and runs it once. The caller closes it.
 //
+// An executable that computes convolutions through transforms has ten times the tolerance, as in package conformance.
 // Errors: those of the passes and of backend.Device; ErrWrong for a first run whose answer is wrong: Prepared is then not nil,
 // and its Verification tells how wrong it is.
 func Prepare(ctx context.Context, dev backend.Device, n Network, a *Answers, batch int, tol Tolerance) (*Prepared, error) {
@@ -70,6 +71,9 @@ func Prepare(ctx context.Context, dev backend.Device, n Network, a *Answers, bat
 		return nil, fmt.Errorf("benchmark %s: %w", n.Name, err)
 	}
 	p.Compile = time.Since(start).Seconds()
+	if t, ok := p.exec.(backend.Transformer); ok && len(t.Transforms()) > 0 {
+		p.tol = tol.ofTransforms()
+	}
 	err = p.buffers(ctx, dev)
 	if err == nil {
 		p.FirstRun, err = p.Once(ctx, false)

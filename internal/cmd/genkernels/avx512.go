@@ -25,6 +25,16 @@ func avx512(c *build.Context, vectors, rows int) {
 			sums[i] = append(sums[i], y)
 		}
 	}
+	// The shortcut may be far away: it is called for before the sum begins.
+	c.TESTQ(operand.U32(flagShortcut), load(c, t, offFlags))
+	c.JZ(operand.LabelRef("near"))
+	for i := range rows {
+		p := place(c, t, arena, offAdd, i)
+		for j := range vectors {
+			c.PREFETCHT0(operand.Mem{Base: p, Disp: j * vectorBytes})
+		}
+	}
+	c.Label("near")
 	products(c, t, arena, rows, vectors*vectorBytes, func(row []reg.GPVirtual, at, w reg.GPVirtual) {
 		weights := make([]reg.VecVirtual, vectors)
 		for j := range weights {

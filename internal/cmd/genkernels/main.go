@@ -1,4 +1,4 @@
-// Command genkernels writes the assembly of backend/cpu/internal/kernel with avo. With -check it compares instead.
+// Command genkernels writes the assembly of backend/cpu/internal/kernel with avo, and for arm64 by itself. With -check it compares instead.
 package main
 
 import (
@@ -31,30 +31,40 @@ func run(dir string, check bool) error {
 		return err
 	}
 	cfg := printer.Config{Argv: []string{"genkernels"}, Pkg: "kernel"}
+	texts := map[string][]byte{}
 	for name, p := range map[string]printer.Printer{"gen_amd64.s": printer.NewGoAsm(cfg), "gen_amd64.go": printer.NewStubs(cfg)} {
-		text, err := p.Print(file)
-		if err != nil {
+		if texts[name], err = p.Print(file); err != nil {
 			return fmt.Errorf("print %s: %w", name, err)
 		}
-		path := filepath.Join(dir, name)
-		if !check {
-			if err := os.WriteFile(path, text, 0o644); err != nil {
-				return fmt.Errorf("write assembly: %w", err)
-			}
-			continue
-		}
-		have, err := os.ReadFile(path)
-		if err != nil {
-			return fmt.Errorf("check assembly: %w", err)
-		}
-		if !bytes.Equal(have, text) {
-			return fmt.Errorf("check assembly: %s is not what its generator writes: want it to be generated again", path)
+	}
+	texts["gen_arm64.s"], texts["gen_arm64.go"] = generateNEON()
+	for name, text := range texts {
+		if err := put(filepath.Join(dir, name), text, check); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// generate builds all micro-kernels. The tables in backend/cpu/internal/kernel/available_amd64.go list them.
+// put writes a file, or compares it with what would be written.
+func put(path string, text []byte, check bool) error {
+	if !check {
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			return fmt.Errorf("write assembly: %w", err)
+		}
+		return nil
+	}
+	have, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("check assembly: %w", err)
+	}
+	if !bytes.Equal(have, text) {
+		return fmt.Errorf("check assembly: %s is not what its generator writes: want it to be generated again", path)
+	}
+	return nil
+}
+
+// generate builds all kernels for amd64. The tables in backend/cpu/internal/kernel/available_amd64.go list them.
 func generate() (*ir.File, error) {
 	c := build.NewContext()
 	table := maskTable(c)
@@ -62,6 +72,7 @@ func generate() (*ir.File, error) {
 		avx2(c, rows, table)
 	}
 	avx2Max(c, table)
+	winograd(c)
 	for _, k := range []struct {
 		vectors int
 		rows    []int

@@ -15,7 +15,10 @@ var avx2 = Set{
 	Variants: map[int][]Variant{
 		1: {{1, assembly(avx2r1)}, {2, assembly(avx2r2)}, {4, assembly(avx2r4)}, {6, assembly(avx2r6)}},
 	},
-	Max: vectorMax,
+	Max:    vectorMax,
+	Input:  transform(avx2Input),
+	Output: transform(avx2Output),
+	Peak:   peak(8, avx2Peak),
 }
 
 // avx512 has 32 registers, for up to 24 sums.
@@ -27,12 +30,26 @@ var avx512 = Set{
 		2: {{1, assembly(avx512v2r1)}, {2, assembly(avx512v2r2)}, {4, assembly(avx512v2r4)}, {8, assembly(avx512v2r8)}},
 		4: {{1, assembly(avx512v4r1)}, {2, assembly(avx512v4r2)}, {4, assembly(avx512v4r4)}, {6, assembly(avx512v4r6)}},
 	},
-	Max: vectorMax,
+	Max:    vectorMax,
+	Input:  transform(avx512Input),
+	Output: transform(avx512Output),
+	Peak:   peak(16, avx512Peak),
+}
+
+func transform(f func(*byte)) func(*Transform) {
+	return func(t *Transform) { f((*byte)(unsafe.Pointer(t))) }
 }
 
 // assembly adapts a generated kernel, which takes the tile as a plain address.
 func assembly(f func(*byte)) func(*Tile) {
 	return func(t *Tile) { f((*byte)(unsafe.Pointer(t))) }
+}
+
+// peak adapts a loop of 12 vectors.
+func peak(lanes int, f func(factors, sums *float32, n int)) Peak {
+	return Peak{Lanes: 12 * lanes, Run: func(factors *[2]float32, sums []float32, n int) {
+		f(&factors[0], &sums[:12*lanes][0], max(n, 1))
+	}}
 }
 
 func vectorMax(to, from []float32) {

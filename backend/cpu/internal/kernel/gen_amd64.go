@@ -27,6 +27,36 @@ func avx2r6(t *byte)
 //go:noescape
 func avx2Max(to *float32, from *float32, n int)
 
+// avx512Input transforms a window of the input of F(4×4,3×3).
+//
+//go:noescape
+func avx512Input(t *byte)
+
+// avx512Output transforms the products of F(4×4,3×3) to a tile of the output, with the epilogue.
+//
+//go:noescape
+func avx512Output(t *byte)
+
+// avx512Peak adds factors[0]·factors[1] n times to each lane of 12 vectors of zeros and writes them to sums.
+//
+//go:noescape
+func avx512Peak(factors *float32, sums *float32, n int)
+
+// avx2Input transforms a window of the input of F(4×4,3×3).
+//
+//go:noescape
+func avx2Input(t *byte)
+
+// avx2Output transforms the products of F(4×4,3×3) to a tile of the output, with the epilogue.
+//
+//go:noescape
+func avx2Output(t *byte)
+
+// avx2Peak adds factors[0]·factors[1] n times to each lane of 12 vectors of zeros and writes them to sums.
+//
+//go:noescape
+func avx2Peak(factors *float32, sums *float32, n int)
+
 // avx512v1r1 computes a tile of 1 pixels by 16 filters with AVX-512F and BMI2.
 //
 //go:noescape

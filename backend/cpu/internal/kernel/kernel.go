@@ -60,6 +60,10 @@ type Set struct {
 	Variants map[int][]Variant
 	// Max sets each element of to to the larger of itself and from's, or to NaN if either is. The lengths are equal.
 	Max func(to, from []float32)
+	// Input and Output are the transforms of F(4×4,3×3).
+	Input, Output func(*Transform)
+	// Peak is what the instruction set can do at best.
+	Peak Peak
 }
 
 // Pick returns the variant for up to rows rows: the smallest that has as many, else the largest.

@@ -6,6 +6,9 @@ var Portable = Set{
 	Widths:   []int{1},
 	Variants: map[int][]Variant{1: {{2, func(t *Tile) { portable(t, 2) }}, {8, func(t *Tile) { portable(t, 8) }}}},
 	Max:      portableMax,
+	Input:    portableInput,
+	Output:   portableOutput,
+	Peak:     portablePeak,
 }
 
 func portableMax(to, from []float32) {

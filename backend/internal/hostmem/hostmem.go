@@ -1,0 +1,160 @@
+// Package hostmem has the buffers of backends whose device memory is the host's: float32 in the order of the graph.
+package hostmem
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// Owner is what buffers know of the device that made them. The zero value is an open device.
+type Owner struct{ closed atomic.Bool }
+
+// Close ends the transfers of all buffers.
+func (o *Owner) Close() { o.closed.Store(true) }
+
+// IsClosed reports whether Close was called.
+func (o *Owner) IsClosed() bool { return o.closed.Load() }
+
+// NewBuffer makes a buffer of zeros, of at most limit bytes.
+//
+// Errors: backend.ErrClosed, the context's, backend.ErrUnsupported for a type other than float32, backend.ErrOutOfMemory
+// above the limit.
+func (o *Owner) NewBuffer(ctx context.Context, t graph.TensorType, limit int64) (*Buffer, error) {
+	if o.IsClosed() {
+		return nil, fmt.Errorf("make buffer of %v: %w", t, backend.ErrClosed)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("make buffer of %v: %w", t, err)
+	}
+	if t.DType != graph.Float32 {
+		return nil, fmt.Errorf("make buffer: %w", backend.Unsupported("dtype", graph.Float32.String(), t.DType.String()))
+	}
+	if int64(t.Shape.Elems()) > limit/4 {
+		return nil, fmt.Errorf("make buffer of %v: %w: want at most %d bytes", t, backend.ErrOutOfMemory, limit)
+	}
+	return &Buffer{owner: o, typ: t, data: make([]float32, t.Shape.Elems())}, nil
+}
+
+// View is a buffer in a run, with its memory: that stays while the run needs it, even when the buffer is closed.
+type View struct {
+	Buffer *Buffer
+	Data   []float32
+}
+
+// Bind holds the buffers of a run against the signature of a graph and takes their memory. It allocates nothing. The
+// lengths of in and out are those of the signature's inputs and outputs.
+//
+// Errors: *graph.ShapeError for a wrong number or type and for a buffer of another device; backend.ErrClosed; a buffer
+// that is given twice, unless as two inputs.
+func (o *Owner) Bind(sig graph.Signature, in, out []View, givenIn, givenOut []backend.Buffer) error {
+	if err := o.take("input", in, givenIn, sig.Inputs); err != nil {
+		return err
+	}
+	if err := o.take("output", out, givenOut, sig.Outputs); err != nil {
+		return err
+	}
+	for i, v := range out {
+		same := func(w View) bool { return w.Buffer == v.Buffer }
+		if slices.ContainsFunc(in, same) || slices.ContainsFunc(out[:i], same) {
+			return fmt.Errorf("output %d (%q): the buffer is given twice", i, sig.Outputs[i].Name)
+		}
+	}
+	return nil
+}
+
+func (o *Owner) take(what string, into []View, given []backend.Buffer, ports []graph.Port) error {
+	if len(given) != len(ports) {
+		return &graph.ShapeError{Attr: what + "s", Want: fmt.Sprintf("%d buffers", len(ports)), Got: fmt.Sprint(len(given))}
+	}
+	for i, g := range given {
+		b, ok := g.(*Buffer)
+		if !ok || b == nil || b.owner != o {
+			return &graph.ShapeError{Node: ports[i].Name, Attr: fmt.Sprintf("%s %d", what, i), Want: "a buffer of the device that compiled the graph", Got: fmt.Sprintf("%T of another", g)}
+		}
+		if b.typ != ports[i].Type {
+			return &graph.ShapeError{Node: ports[i].Name, Attr: fmt.Sprintf("%s %d", what, i), Want: ports[i].Type.String(), Got: b.typ.String()}
+		}
+		into[i].Buffer = b
+		if err := b.Use(func(data []float32) { into[i].Data = data }); err != nil {
+			return fmt.Errorf("%s %d (%q): buffer: %w", what, i, ports[i].Name, err)
+		}
+	}
+	return nil
+}
+
+// Buffer is a float32 tensor in host memory.
+type Buffer struct {
+	owner *Owner
+	typ   graph.TensorType
+
+	mu     sync.Mutex
+	data   []float32
+	closed bool
+}
+
+var _ backend.Buffer = (*Buffer)(nil)
+
+// Type is the type that the buffer was made with.
+func (b *Buffer) Type() graph.TensorType { return b.typ }
+
+// Write copies little-endian float32s into the buffer.
+func (b *Buffer) Write(ctx context.Context, src []byte) error {
+	return b.transfer(ctx, "write", src, func() {
+		for i := range b.data {
+			b.data[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
+		}
+	})
+}
+
+// Read copies the buffer to little-endian float32s.
+func (b *Buffer) Read(ctx context.Context, dst []byte) error {
+	return b.transfer(ctx, "read", dst, func() {
+		for i, v := range b.data {
+			binary.LittleEndian.PutUint32(dst[4*i:], math.Float32bits(v))
+		}
+	})
+}
+
+// transfer checks the call and then moves the data, under the lock.
+func (b *Buffer) transfer(ctx context.Context, verb string, data []byte, move func()) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed || b.owner.IsClosed() {
+		return fmt.Errorf("%s buffer of %v: %w", verb, b.typ, backend.ErrClosed)
+	}
+	if err := ctx.Err(); err != nil {
+		return fmt.Errorf("%s buffer of %v: %w", verb, b.typ, err)
+	}
+	if len(data) != b.typ.SizeBytes() {
+		return fmt.Errorf("%s buffer: %w", verb, &graph.ShapeError{Attr: "data", Want: fmt.Sprintf("%d bytes for %v", b.typ.SizeBytes(), b.typ), Got: fmt.Sprint(len(data))})
+	}
+	move()
+	return nil
+}
+
+// Use calls f with the buffer's memory, under the lock. The only error is backend.ErrClosed.
+func (b *Buffer) Use(f func(data []float32)) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return backend.ErrClosed
+	}
+	f(b.data)
+	return nil
+}
+
+// Close lets go of the memory.
+func (b *Buffer) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.closed, b.data = true, nil
+	return nil
+}
