@@ -176,6 +176,10 @@ func (e *fakeExecutable) Run(ctx context.Context, in, out []backend.Buffer) erro
 	return e.Executable.Run(ctx, e.in, e.out)
 }
 
+func (e *fakeExecutable) Transforms() map[string]backend.Winograd {
+	return e.Executable.(backend.Transformer).Transforms()
+}
+
 func (e *fakeExecutable) Close() error {
 	e.once.Do(func() { e.f.open.Add(-1) })
 	return e.Executable.Close()
