@@ -143,7 +143,7 @@ func NewCaseResult(r conformance.Result) CaseResult {
 // Open sets what the opened device of a backend tells of itself.
 func (d *DeviceConformance) Open(name string, info backend.DeviceInfo) {
 	d.Device, d.Target = Facts{info}, name+":"+info.ID
-	d.Rerun = fmt.Sprintf("resnet-run conformance --backend %s --device %s --filter", name, info.ID)
+	d.Rerun = fmt.Sprintf("resnet-run conformance --backend %s --device %s --filter", shellQuote(name), shellQuote(info.ID))
 }
 
 // Add appends a result and counts it.
