@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -87,6 +88,10 @@ func (r *conformanceRun) checkEarlier() error {
 	}
 	if len(errs) == 0 {
 		for _, d := range r.c.Devices {
+			name, _, _ := strings.Cut(d.Target, ":")
+			if _, err := r.app.registry.Backend(name); err != nil && name != auto {
+				errs = append(errs, fmt.Errorf("device %s: %w", d.Target, err))
+			}
 			if len(d.Results) > len(r.cases) {
 				errs = append(errs, fmt.Errorf("device %s: want at most %d results, got %d", d.Target, len(r.cases), len(d.Results)))
 				continue

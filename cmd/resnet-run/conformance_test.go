@@ -141,13 +141,13 @@ func TestConformanceExceptions(t *testing.T) {
 func TestConformanceUsage(t *testing.T) {
 	for want, args := range map[string][]string{
 		"read --format: want table|json|junit|html": {"--format", "csv"},
-		"--profile: read profile: want quick":  {"--profile", "huge"},
-		"no case of profile quick matches":     {"--filter", "nothing"},
-		"--filter: read filter":                {"--filter", "("},
-		"--known: want CASE=REASON":            {"--known", "x"},
-		"--limit: want CASE=REASON":            {"--limit", "x="},
-		"--timeout: want a time above 0":       {"--timeout", "0s"},
-		"select backend \"cuda\"":              {"--backend", "cuda"},
+		"--profile: read profile: want quick":       {"--profile", "huge"},
+		"no case of profile quick matches":          {"--filter", "nothing"},
+		"--filter: read filter":                     {"--filter", "("},
+		"--known: want CASE=REASON":                 {"--known", "x"},
+		"--limit: want CASE=REASON":                 {"--limit", "x="},
+		"--timeout: want a time above 0":            {"--timeout", "0s"},
+		"select backend \"cuda\"":                   {"--backend", "cuda"},
 	} {
 		if o := conform(t, args...); o.code != exitUsage || !strings.Contains(o.stderr, want) || o.stdout != "" {
 			t.Errorf("%v: got %+v, want %q", args, o, want)

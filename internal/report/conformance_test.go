@@ -108,7 +108,7 @@ func TestConformanceJSONComesBack(t *testing.T) {
 		`{"devices": [null]}`: "entry 0: want an object, got null",
 		`{"devices": 7}`:      "devices",
 		`{"devices": [{"device": {"type": "toaster"}}]}`:                           `got "toaster"`,
-		`{"devices": [{"results": [{"status": "fine"}]}]}`:                         `unknown name fine`,
+		`{"devices": [{"results": [{"status": "fine"}]}]}`:                         `unknown name "fine"`,
 		`{"devices": [{"results": [{"status": "passed", "worst": {"ulp": {}}}]}]}`: "worst",
 	} {
 		if _, err := ReadConformance(strings.NewReader(bad)); err == nil || !strings.Contains(err.Error(), "read conformance report: ") {
