@@ -152,7 +152,7 @@ func exceptions(flag string, list []string) ([]conformance.Exception, error) {
 		}
 		out = append(out, conformance.Exception{Case: name, Reason: reason})
 	}
-	if _, _, err := conformance.FindException(out, ""); err != nil {
+	if _, err := conformance.MatchExceptions(out); err != nil {
 		return nil, fmt.Errorf("%s: %w", flag, err)
 	}
 	return out, nil

@@ -103,11 +103,14 @@ func deadResult(c *child, o conformance.Options, err error) (report.CaseResult, 
 	r := report.CaseResult{
 		Case: c.begun, Class: classOf(c.begun), Status: conformance.Failed, Seconds: time.Since(c.since).Seconds(), Error: "the process that ran it ended: " + err.Error(),
 	}
-	known, isKnown, err := conformance.FindException(o.KnownFailures, c.begun)
-	if isKnown {
+	match, err := conformance.MatchExceptions(o.KnownFailures)
+	if err != nil {
+		return r, err
+	}
+	if known, ok := match(c.begun); ok {
 		r.Status, r.Reason = conformance.ExpectedFailure, known.Reason
 	}
-	return r, err
+	return r, nil
 }
 
 func classOf(name string) string {

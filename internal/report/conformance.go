@@ -124,8 +124,11 @@ func (n Number) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON is the inverse of MarshalJSON.
 func (n *Number) UnmarshalJSON(data []byte) error {
 	f, err := strconv.ParseFloat(strings.Trim(string(data), `"`), 64)
+	if err != nil {
+		return fmt.Errorf("read number: want one, \"NaN\", \"+Inf\" or \"-Inf\", got %.40q", data)
+	}
 	*n = Number(f)
-	return err
+	return nil
 }
 
 // NewCaseResult makes a result fit for JSON.

@@ -109,9 +109,9 @@ func TestConformanceJSONComesBack(t *testing.T) {
 		`{"devices": 7}`:      "devices",
 		`{"devices": [{"device": {"type": "toaster"}}]}`:                           `got "toaster"`,
 		`{"devices": [{"results": [{"status": "fine"}]}]}`:                         `unknown name "fine"`,
-		`{"devices": [{"results": [{"status": "passed", "worst": {"ulp": {}}}]}]}`: "worst",
+		`{"devices": [{"results": [{"status": "passed", "worst": {"ulp": {}}}]}]}`: "read number: want one",
 	} {
-		if _, err := ReadConformance(strings.NewReader(bad)); err == nil || !strings.Contains(err.Error(), "read conformance report: ") {
+		if _, err := ReadConformance(strings.NewReader(bad)); err == nil || !strings.HasPrefix(err.Error(), "read conformance report: ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", bad, err, want)
 		}
 	}
