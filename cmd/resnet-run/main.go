@@ -101,7 +101,7 @@ Environment: RESNET_RUN_BACKEND, RESNET_RUN_DEVICE, RESNET_RUN_MODEL and RESNET_
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return failure(exitUsage, err) })
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "say more on standard error")
-	root.AddCommand(a.classifyCommand(), a.devicesCommand(), a.modelsCommand(), a.inspectCommand(), a.evalCommand(), a.conformanceCommand(), a.versionCommand())
+	root.AddCommand(a.classifyCommand(), a.devicesCommand(), a.modelsCommand(), a.inspectCommand(), a.evalCommand(), a.conformanceCommand(), a.compareCommand(), a.versionCommand())
 	return root
 }
 
@@ -130,7 +130,7 @@ const exitCodesHelp = `Exit codes:
   3    no device: the backend has none, or none that is meant by --device
   4    the model could not be loaded
   5    the device or the output failed, or the data set could not be opened
-  6    the device did not pass the conformance suite
+  6    a device did not pass the conformance suite, a package of results does not hold, or compare found a wrong layer
   130  interrupted (Ctrl-C or SIGTERM)`
 
 // exitError is an error with the exit code that it leads to.

@@ -46,7 +46,7 @@ var allowed = map[string][]string{
 	"internal/model/pictures":        {},
 	"internal/model/pipeline":        {"graph", "graph/...", "backend", "internal/imaging", "internal/model", "internal/model/pictures"},
 	"internal/model/modeltest":       {"graph", "graph/resnet"},
-	"internal/report":                {"backend", "conformance", "graph", "graph/resnet", "internal/model", "internal/model/pipeline", "internal/imaging"},
+	"internal/report":                {"backend", "conformance", "graph", "graph/resnet", "internal/compare", "internal/model", "internal/model/pipeline", "internal/imaging"},
 	"tools/...":                      {"internal/imaging"},
 	"internal/cmd/genshaders":        {"shaders"},
 	"internal/cmd/genkernels":        {},

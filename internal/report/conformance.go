@@ -137,10 +137,15 @@ func NewCaseResult(r conformance.Result) CaseResult {
 	if r.Err != nil {
 		v.Error = r.Err.Error()
 	}
-	if f := r.Worst; f != nil {
-		v.Worst = &Worst{f.Node, f.Op, f.Elements, f.Failed, f.Place, Number(f.Fraction), Number(f.ULP), Number(f.Got), Number(f.Want), Number(f.Bound), f.Pattern}
+	if r.Worst != nil {
+		w := newWorst(*r.Worst)
+		v.Worst = &w
 	}
 	return v
+}
+
+func newWorst(f conformance.Finding) Worst {
+	return Worst{f.Node, f.Op, f.Elements, f.Failed, f.Place, Number(f.Fraction), Number(f.ULP), Number(f.Got), Number(f.Want), Number(f.Bound), f.Pattern}
 }
 
 // Open sets what the opened device of a backend tells of itself.
