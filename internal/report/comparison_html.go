@@ -110,7 +110,7 @@ func spanOf(values []float64) span {
 }
 
 func newChart(c Comparison, id, title, note string, bounded bool, of func(ComparedValue) Number) chart {
-	h := chart{ID: id, Title: title, Note: note, W: 1100, H: 320, Left: 64, Right: 1088, Top: 26, Bottom: 288, NameA: c.Sides[0].Target, NameB: c.Sides[1].Target}
+	h := chart{ID: id, Title: title, Note: note, W: 1100, H: 320, Left: 64, Right: 1088, Top: 38, Bottom: 288, NameA: c.Sides[0].Target, NameB: c.Sides[1].Target}
 	var values []float64
 	for _, n := range c.Nodes {
 		for _, v := range n.Sides {
@@ -147,7 +147,7 @@ func newChart(c Comparison, id, title, note string, bounded bool, of func(Compar
 	}
 	for side := range c.Sides {
 		if f := c.Sides[side].Fault; f != nil {
-			m := firstMark{X: x(f.Index), Anchor: "start", Text: fmt.Sprintf("%c: %s", 'A'+side, f.Node), LabelX: x(f.Index) + 8, LabelY: 14 + 14*float64(side)}
+			m := firstMark{X: x(f.Index), Anchor: "start", Text: fmt.Sprintf("%c: %s", 'A'+side, f.Node), LabelX: x(f.Index) + 8, LabelY: 14 + 15*float64(side)}
 			if m.X > h.W*0.7 {
 				m.Anchor, m.LabelX = "end", m.X-8
 			}
@@ -171,7 +171,7 @@ func (h *chart) axes(s span, y func(float64) float64, x func(int) float64, nodes
 }
 
 func powerLabel(e int) string {
-	if e >= -2 && e <= 3 {
+	if e >= -2 && e <= 2 {
 		return num(math.Pow(10, float64(e)))
 	}
 	return fmt.Sprintf("1e%d", e)
@@ -182,9 +182,6 @@ func (h chart) Box() string { return fmt.Sprintf("0 0 %g %g", h.W, h.H) }
 
 // PictureBox is the view box with room for a heading.
 func (h chart) PictureBox() string { return fmt.Sprintf("0 -44 %g %g", h.W, h.H+44) }
-
-// Span is the height of the field.
-func (h chart) Span() float64 { return h.Bottom - h.Top }
 
 // TickY is where the numbers of the layers stand.
 func (h chart) TickY() float64 { return h.Bottom + 18 }
