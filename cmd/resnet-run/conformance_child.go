@@ -81,8 +81,12 @@ func (a *app) conformanceParent(ctx context.Context, f *conformanceFlags, t *dev
 			return failure(c.end.Code, errors.New(c.end.Error))
 		case c.end != nil:
 			return nil
-		case c.begun == "":
+		case c.begun == "" && c.last == "":
 			return fmt.Errorf("run cases in another process: %w", err)
+		case c.begun == "": // between two cases: no case is to blame, and there has been progress
+			a.note("the process that ran the cases ended after %s: %v; going on in another", c.last, err)
+			o.After, deaths = c.last, 0
+			continue
 		}
 		r, ruleErr := deadResult(c, o, err)
 		if err := errors.Join(ruleErr, sink.result(r)); err != nil {
@@ -143,6 +147,7 @@ type child struct {
 	memory  int64         // how much memory it may take, 0 = any
 	begun   string        // the case that has begun and has no result
 	since   time.Time
+	last    string // the last case that has a result
 	results int
 	refused error // by the sink
 	end     *childEnd
@@ -235,7 +240,7 @@ func (c *child) listen(out io.Reader, alive func()) error {
 		case l.Begin != "":
 			c.begun, c.since = l.Begin, time.Now()
 		case l.Result != nil:
-			c.begun = ""
+			c.begun, c.last = "", l.Result.Case
 			c.results++
 			c.refused = c.sink.result(*l.Result)
 		case l.End != nil:

@@ -65,7 +65,7 @@ func die(rows int) {
 // devour takes memory until a watchdog ends the process. It stops before the machine is in danger and stays silent then,
 // so that a watchdog of another kind, which tells another reason, ends it.
 func devour() {
-	const piece, most = 16 << 20, 2 << 30
+	const piece, most = 16 << 20, 1 << 30
 	var all [][]byte
 	for taken := 0; taken < most; taken += piece {
 		p := make([]byte, piece)
@@ -115,7 +115,7 @@ func TestConformanceSurvivesADriverThatDoesNot(t *testing.T) {
 		t.Skip("waits until a process has been silent for long enough")
 	}
 	t.Parallel() // it waits more than it works
-	c, code := deadly(t, "--filter", "^softmax/n([013]-c10/|8-c10/ordinary)", "--timeout", "500ms")
+	c, code := deadly(t, "--filter", "^softmax/n([013]-c10/|8-c10/ordinary)", "--timeout", "1s")
 	d := c.Devices[0]
 	if code != exitNotConformant || d.Device.Name != "float64 reference" || d.Device.Type != backend.CPU || d.Target != "deadly:cpu" || d.Summary.Run != 7 || d.Summary.Failed != 5 || c.Interrupted {
 		t.Errorf("got exit code %d, %+v", code, d)
@@ -140,7 +140,7 @@ func TestConformanceKnowsCasesThatEndTheirProcess(t *testing.T) {
 		t.Skip("waits until a process has been silent for long enough")
 	}
 	t.Parallel() // it waits more than it works
-	c, code := deadly(t, "--filter", "^softmax/n([01]-c10/ordinary|3-c10/|8-c10/ordinary)", "--timeout", "500ms",
+	c, code := deadly(t, "--filter", "^softmax/n([01]-c10/ordinary|3-c10/|8-c10/ordinary)", "--timeout", "1s",
 		"--known", "softmax/n3-c10/.*=ends the process", "--known", "softmax/n8-c10/ordinary=never returns", "--limit", "softmax/n1-.*=takes all memory")
 	d := c.Devices[0]
 	want := map[string]struct {

@@ -118,7 +118,10 @@ func (r *conformanceRun) device(ctx context.Context, d *report.DeviceConformance
 				r.bar.above(func() { r.app.note("failed: %s", v.Case) })
 			}
 			r.bar.add()
-			return r.save()
+			if err := r.save(); err != nil { // the run is worth more; the report at its end tells again
+				r.bar.above(func() { r.app.note("%v", err) })
+			}
+			return nil
 		},
 	}
 	err := r.app.runCases(ctx, r.f, t, o, sink)

@@ -42,6 +42,9 @@ func scripted(args []string) int {
 	if err != nil {
 		panic(err)
 	}
+	if after := value("--after"); after != "" {
+		cases = cases[1+slices.IndexFunc(cases, func(c conformance.Case) bool { return c.Name == after }):]
+	}
 	name := os.Getenv("RESNET_RUN_TEST_SCRIPTED_NAME")
 	say(childLine{Device: &report.Facts{DeviceInfo: backend.DeviceInfo{Backend: "vulkan", ID: value("--device"), Name: "Scripted" + name, Type: backend.DiscreteGPU, Driver: "1", API: "2"}}})
 	for i := range cases {
@@ -53,6 +56,9 @@ func scripted(args []string) int {
 			r.Status, r.Error = conformance.Failed, "as it was told"
 		}
 		say(childLine{Result: &r})
+		if c.Name == os.Getenv("RESNET_RUN_TEST_SCRIPTED_DEATH") && !slices.Contains(args, c.Name) { // not again after it
+			return 77
+		}
 	}
 	say(childLine{End: &childEnd{}})
 	return exitOK
@@ -126,6 +132,17 @@ func sampleOf(t *testing.T, file string) string {
 		t.Fatal(err)
 	}
 	return p.Sample(3)[1]
+}
+
+// TestAProcessThatEndsBetweenCasesIsReplaced: no case is to blame, so none has failed, and none is run twice.
+func TestAProcessThatEndsBetweenCasesIsReplaced(t *testing.T) {
+	for _, last := range []string{"relu/n2-c3-h4-w4/ordinary", "relu/n2-c3-h4-w4/integers"} {
+		o := script(t, []string{"RESNET_RUN_TEST_SCRIPTED_DEATH=" + last}, "--backend", "vulkan", "--device", "uuid", "--filter", "^relu/n[12]-c[13]-", "--format", "json")
+		c := parsed(t, o)
+		if d := c.Devices[0]; o.code != exitOK || !c.Conformant || len(d.Results) != c.Cases || d.Summary.Passed != c.Cases || !strings.Contains(o.stderr, "ended after "+last+": exit status 77; going on in another") {
+			t.Errorf("got %+v", o)
+		}
+	}
 }
 
 func TestPackageOfAFailure(t *testing.T) {

@@ -305,7 +305,14 @@ func TestTamperedMembersAreNamed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			problems, _ := p.Verify(testProgram)
+			program := "another" // for which the pages are not made again, which takes long
+			if strings.HasPrefix(test.want, "conformance.") && test.fix {
+				if testing.Short() {
+					t.Skip("makes every page again")
+				}
+				program = testProgram
+			}
+			problems, _ := p.Verify(program)
 			if len(problems) == 0 || !slices.ContainsFunc(problems, func(p Problem) bool { return strings.Contains(p.String(), test.want) }) {
 				t.Errorf("got %v, want %q", problems, test.want)
 			}
