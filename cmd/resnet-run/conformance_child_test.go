@@ -95,13 +95,14 @@ func deadlyProgram(self func(context.Context, ...string) *exec.Cmd) *app {
 // deadly runs the command on the deadly backend in child processes, with its report as JSON.
 func deadly(t *testing.T, args ...string) (report.Conformance, int) {
 	t.Helper()
-	var out, errs strings.Builder
+	var out strings.Builder
+	var errs lockedText
 	a := deadlyProgram(func(ctx context.Context, args ...string) *exec.Cmd {
 		c := exec.CommandContext(ctx, os.Args[0], args...)
 		c.Env = append(os.Environ(), actAsProgram+"=deadly")
 		return c
 	})
-	a.stdout, a.stderr = &out, io.MultiWriter(&errs)
+	a.stdout, a.stderr = &out, &errs
 	code := a.run(t.Context(), append([]string{"conformance", "--backend", "deadly", "--format", "json"}, args...))
 	c, err := report.ReadConformance(strings.NewReader(out.String()))
 	if err != nil || len(c.Devices) != 1 {

@@ -5,12 +5,12 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend"
@@ -64,17 +64,36 @@ func scripted(args []string) int {
 	return exitOK
 }
 
+// lockedText takes what a program and its child write at the same time.
+type lockedText struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // script runs the command with scripted children.
 func script(t *testing.T, env []string, args ...string) outcome {
 	t.Helper()
-	var out, errs strings.Builder
+	var out strings.Builder
+	var errs lockedText
 	r := &backend.Registry{}
 	for _, b := range []backend.Backend{noVulkan, reference.New()} {
 		if err := r.Register(b); err != nil {
 			t.Fatal(err)
 		}
 	}
-	a := &app{stdin: strings.NewReader(""), stdout: &out, stderr: io.MultiWriter(&errs), getenv: func(string) string { return "" }, registry: r}
+	a := &app{stdin: strings.NewReader(""), stdout: &out, stderr: &errs, getenv: func(string) string { return "" }, registry: r}
 	a.self = func(ctx context.Context, args ...string) *exec.Cmd {
 		c := exec.CommandContext(ctx, os.Args[0], args...)
 		c.Env = append(append(os.Environ(), actAsProgram+"=scripted"), env...)
