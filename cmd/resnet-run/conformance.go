@@ -1,34 +1,36 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/conformance"
+	"github.com/resnet-run/resnet-run/internal/procmem"
 	"github.com/resnet-run/resnet-run/internal/report"
-	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // conformanceFlags are the flags of the command.
 type conformanceFlags struct {
-	device        *deviceFlags
-	profile       string
-	filter        string
-	format, out   string
-	limits, known []string
-	strict, list  bool
-	timeout       time.Duration
-	child         bool
-	after         string
+	set               *pflag.FlagSet
+	backends, devices []string
+	threads           string
+	profile           string
+	filter            string
+	format, out       string
+	resume, archive   string
+	limits, known     []string
+	strict, list      bool
+	timeout           time.Duration
+	memory            string
+	memoryBytes       int64 // of a child; 0 = no limit
+	child             bool
+	after             string
 }
 
 func (a *app) conformanceCommand() *cobra.Command {
@@ -36,22 +38,40 @@ func (a *app) conformanceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "conformance",
 		Short: "Prove that a device's numbers are right",
-		Long: `Run the conformance suite on a device: every op over awkward shapes and numbers, each result held against a bound that
+		Long: `Run the conformance suite on devices: every op over awkward shapes and numbers, each result held against a bound that
 comes from arithmetic; blocks and whole networks; replay, concurrent and cancelled runs; and hostile use.
 
 The quick profile takes under a minute on a software driver, full several minutes; long has more random shapes and
-replays. --filter takes a regular expression, or the name of one case as a report prints it. An interrupted run reports the
-results so far.
+replays. --filter takes a regular expression, or the name of one case as a report prints it.
+
+The cases run in a process of their own: one that a driver ends, hangs or fills with memory fails that case, and the rest go on. An
+interrupted run reports the results so far; with --out they are on disk all the time, and --resume goes on from there.
+
+--package writes an archive to hand on: results, device, driver, versions, exceptions, a statement and checksums.
+'resnet-run conformance verify' checks one.
 
 ` + exitCodesHelp,
 		Example: `  resnet-run conformance --backend vulkan
-  resnet-run conformance --profile full --format junit > conformance.xml
+  resnet-run conformance --backend all --out report
+  resnet-run conformance --backend vulkan:0 --backend vulkan:1 --backend cpu --format html > report.html
+  resnet-run conformance --profile full --out report --package submission.zip
+  resnet-run conformance --resume report
   resnet-run conformance --filter softmax/n3-c33/ordinary
   resnet-run conformance --list --filter ^contract`,
 		Args: usageArgs(cobra.NoArgs),
 	}
+	a.addConformanceFlags(cmd, &f)
+	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error { return a.conformance(cmd.Context(), &f) })
+	cmd.AddCommand(a.conformanceVerifyCommand())
+	return cmd
+}
+
+func (a *app) addConformanceFlags(cmd *cobra.Command, f *conformanceFlags) {
 	s := cmd.Flags()
-	f.device = a.addDeviceFlags(s)
+	f.set = s
+	s.StringArrayVar(&f.backends, "backend", []string{or(a.getenv("RESNET_RUN_BACKEND"), auto)}, "`NAME[:DEVICE]` of a backend: auto, all, "+strings.Join(a.registry.Names(), ", ")+"; may be given again")
+	s.StringArrayVar(&f.devices, "device", []string{a.getenv("RESNET_RUN_DEVICE")}, "`DEVICE` by index, part of its name, or UUID, see 'resnet-run devices'; may be given again")
+	s.StringVar(&f.threads, "threads", or(a.getenv("RESNET_RUN_THREADS"), "0"), "`N` threads at most on the CPU; 0 is as many as there are processors, or as the quota of a container allows")
 	s.StringVar(&f.profile, "profile", conformance.Quick.String(), "how much to run: `quick|full|long`")
 	s.StringVar(&f.filter, "filter", "", "run the cases that this `EXPRESSION` matches, or the one of this name")
 	s.BoolVar(&f.list, "list", false, "list the cases, run none")
@@ -59,7 +79,10 @@ results so far.
 	s.StringArrayVar(&f.known, "known", nil, "`CASE=REASON`: a case that is expected to fail; the name or an expression for the whole of it")
 	s.StringArrayVar(&f.limits, "limit", nil, "`CASE=REASON`: a case that is not run, since the device can never pass it")
 	s.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long a case may take")
-	s.StringVar(&f.out, "out", "", "write the report in every format to the folder `DIR` too")
+	s.StringVar(&f.memory, "memory", "auto", "`SIZE` that the process of a case may take, for example 4GiB; 0 = any; auto = three quarters of what is free (Linux only)")
+	s.StringVar(&f.out, "out", "", "write the report in every format to the folder `DIR` too, beginning while the cases run")
+	s.StringVar(&f.resume, "resume", "", "go on where the report in the folder or JSON `FILE` ends: same program, device and choice of cases")
+	s.StringVar(&f.archive, "package", "", "write everything that proves the outcome to the archive `FILE` (zip)")
 	s.BoolVar(&f.child, "child", false, "run the cases for another process, which reads one JSON object a line")
 	s.StringVar(&f.after, "after", "", "begin with the case after `CASE`")
 	for _, hidden := range []string{"child", "after"} {
@@ -68,13 +91,15 @@ results so far.
 		}
 	}
 	addFormat(cmd, &f.format, report.ConformanceFormats)
-	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error { return a.conformance(cmd.Context(), &f) })
-	return cmd
 }
 
 // options reads the flags; what is wrong with them is wrong usage.
 func (f *conformanceFlags) options() (o conformance.Options, format report.Format, cases []conformance.Case, err error) {
-	if format, err = report.ParseFormat(f.format, report.ConformanceFormats...); err != nil {
+	formats := report.ConformanceFormats
+	if f.list {
+		formats = report.CaseFormats
+	}
+	if format, err = report.ParseFormat(f.format, formats...); err != nil {
 		return o, format, nil, err
 	}
 	o.Filter, o.Strict, o.Timeout, o.After = f.filter, f.strict, f.timeout, f.after
@@ -83,6 +108,9 @@ func (f *conformanceFlags) options() (o conformance.Options, format report.Forma
 	}
 	if f.timeout <= 0 {
 		return o, format, nil, fmt.Errorf("--timeout: want a time above 0, got %v", f.timeout)
+	}
+	if f.archive != "" && f.filter != "" {
+		return o, format, nil, fmt.Errorf("--package: want a whole profile, got --filter %.80q too", f.filter)
 	}
 	if o.Limits, err = exceptions("--limit", f.limits); err != nil {
 		return o, format, nil, err
@@ -93,9 +121,28 @@ func (f *conformanceFlags) options() (o conformance.Options, format report.Forma
 	if cases, err = conformance.Select(conformance.Cases(), o.Profile, o.Filter); err != nil {
 		return o, format, nil, fmt.Errorf("--filter: %w", err)
 	}
-	return o, format, cases, nil
+	return o, format, cases, f.memoryLimit()
 }
 
+// memoryShare of the free memory is what auto gives a child: the rest is for this process, and for others.
+const memoryShare = 0.75
+
+func (f *conformanceFlags) memoryLimit() error {
+	if f.memory != auto {
+		n, err := procmem.ParseSize(f.memory)
+		if err != nil {
+			return fmt.Errorf("--memory: %w", err)
+		}
+		f.memoryBytes = n
+		return nil
+	}
+	if n, err := procmem.Available(); err == nil { // elsewhere there is no limit, as the help says
+		f.memoryBytes = int64(memoryShare * float64(n))
+	}
+	return nil
+}
+
+// exceptions reads CASE=REASON. The expression is tried here, so that a wrong one is wrong usage.
 func exceptions(flag string, list []string) ([]conformance.Exception, error) {
 	var out []conformance.Exception
 	for _, text := range list {
@@ -105,10 +152,20 @@ func exceptions(flag string, list []string) ([]conformance.Exception, error) {
 		}
 		out = append(out, conformance.Exception{Case: name, Reason: reason})
 	}
+	if _, err := conformance.MatchExceptions(out); err != nil {
+		return nil, fmt.Errorf("%s: %w", flag, err)
+	}
 	return out, nil
 }
 
 func (a *app) conformance(ctx context.Context, f *conformanceFlags) error {
+	var earlier *report.Conformance
+	if f.resume != "" {
+		var err error
+		if earlier, err = f.takeUp(); err != nil {
+			return failure(exitUsage, err)
+		}
+	}
 	o, format, cases, err := f.options()
 	if err != nil {
 		return failure(exitUsage, err)
@@ -124,115 +181,39 @@ func (a *app) conformance(ctx context.Context, f *conformanceFlags) error {
 			return fmt.Errorf("make folder for the report: %w", err)
 		}
 	}
-	c := report.Conformance{Version: buildVersion(), Profile: o.Profile.String(), Filter: o.Filter, Strict: o.Strict, Started: time.Now()}
-	bar := a.conformanceBar(len(cases))
-	err = a.conformanceRun(ctx, f, o, conformanceSink{
-		device: func(d backend.DeviceInfo) {
-			c.Device = d
-			c.Rerun = fmt.Sprintf("resnet-run conformance --backend %s --device %s --filter", d.Backend, d.ID)
-		},
-		result: func(r report.CaseResult) {
-			c.Add(r)
-			if r.Status == conformance.Failed {
-				bar.above(func() { a.note("failed: %s", r.Case) })
-			}
-			bar.add()
-		},
-	})
-	bar.finish()
-	interrupted := ctx.Err() != nil
-	if len(c.Results) == 0 {
+	r := &conformanceRun{app: a, f: f, o: o, cases: cases}
+	if earlier != nil {
+		r.c = *earlier
+		err = r.checkEarlier()
+	} else {
+		err = r.begin(ctx)
+	}
+	if err != nil {
 		return err
 	}
-	c.Finish(time.Since(c.Started), interrupted)
-	if err != nil && !interrupted { // the results so far are worth having
-		c.Conformant, c.Verdict = false, err.Error()
-	}
-	if err := errors.Join(a.writeConformance(f.out, format, c), ignoreIf(interrupted, err)); err != nil {
+	if err := r.run(ctx); err != nil {
 		return err
 	}
-	if !c.Conformant {
-		return failure(exitNotConformant, errors.New("not conformant: "+c.Verdict))
+	return r.report(ctx, format)
+}
+
+// report writes what the run has found out.
+func (r *conformanceRun) report(ctx context.Context, format report.Format) error {
+	errs := []error{writeConformanceTo(r.app.stdout, format, r.c)}
+	if r.f.out != "" {
+		errs = append(errs, writeConformanceFiles(r.f.out, r.c))
+	}
+	if r.f.archive != "" {
+		errs = append(errs, r.pack(r.f.archive))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if !r.c.Conformant {
+		return failure(exitNotConformant, errors.New("not conformant: "+r.c.Verdict))
 	}
 	return nil
-}
-
-// conformanceSink takes what a run finds out.
-type conformanceSink struct {
-	device func(backend.DeviceInfo)
-	result func(report.CaseResult)
-}
-
-// conformanceRun runs the cases in child processes where the program can start itself, else in this one.
-func (a *app) conformanceRun(ctx context.Context, f *conformanceFlags, o conformance.Options, sink conformanceSink) error {
-	if a.self != nil {
-		return a.conformanceParent(ctx, f, sink)
-	}
-	_, err := conformance.Execute(ctx, a.conformanceOpener(f, sink.device), o, func(r conformance.Result) error {
-		sink.result(report.NewCaseResult(r))
-		return nil
-	})
-	return err
-}
-
-// conformanceOpener opens the device and tells what it is, the first time.
-func (a *app) conformanceOpener(f *conformanceFlags, tell func(backend.DeviceInfo)) func(context.Context) (backend.Device, error) {
-	told := false
-	return func(ctx context.Context) (backend.Device, error) {
-		dev, err := a.openDevice(ctx, f.device)
-		if err == nil && !told {
-			told = true
-			tell(dev.Info())
-		}
-		return dev, err
-	}
-}
-
-// ignoreIf is err, or nil when it is no news.
-func ignoreIf(known bool, err error) error {
-	if known {
-		return nil
-	}
-	return err
-}
-
-// conformanceFiles are the files of --out.
-var conformanceFiles = []struct {
-	name   string
-	format report.Format
-}{{"conformance.txt", report.Table}, {"conformance.json", report.JSON}, {"conformance.xml", report.JUnit}}
-
-func (a *app) writeConformance(dir string, format report.Format, c report.Conformance) error {
-	write := func(w io.Writer, f report.Format) error {
-		b := bufio.NewWriter(w)
-		return errors.Join(report.WriteConformance(b, f, c), b.Flush())
-	}
-	errs := []error{write(a.stdout, format)}
-	if dir != "" {
-		for _, to := range conformanceFiles {
-			file, err := os.Create(filepath.Join(dir, to.name))
-			if err != nil {
-				errs = append(errs, fmt.Errorf("write report: %w", err))
-				continue
-			}
-			errs = append(errs, write(file, to.format), file.Close())
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// conformanceBar shows how far the suite is, on a terminal.
-func (a *app) conformanceBar(total int) *progress {
-	if total < progressFrom || !isTerminal(a.stderr) {
-		return &progress{}
-	}
-	return &progress{progressbar.NewOptions(total,
-		progressbar.OptionSetWriter(a.stderr),
-		progressbar.OptionSetDescription("conformance"),
-		progressbar.OptionShowCount(),
-		progressbar.OptionSetPredictTime(true),
-		progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionClearOnFinish(),
-		progressbar.OptionUseANSICodes(true),
-	)}
 }

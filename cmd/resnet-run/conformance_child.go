@@ -9,30 +9,27 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"runtime/debug"
+	"strconv"
 	"sync/atomic"
 	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/conformance"
+	"github.com/resnet-run/resnet-run/internal/procmem"
 	"github.com/resnet-run/resnet-run/internal/report"
 )
 
 // A driver may end the process, hang for ever or take all memory. So the cases run in a child process, which says before
-// each case that it begins and after it how it went; when the child ends or falls silent, the case that had begun has failed,
-// and another child goes on after it.
+// each case that it begins and after it how it went; when the child ends, falls silent or grows too large, the case that had
+// begun has failed, and another child goes on after it.
 
 // childLine is what a child says: one of these.
 type childLine struct {
-	Device *childDevice       `json:"device,omitempty"`
+	Device *report.Facts      `json:"device,omitempty"`
 	Begin  string             `json:"begin,omitempty"`
 	Result *report.CaseResult `json:"result,omitempty"`
 	End    *childEnd          `json:"end,omitempty"` // the last line
-}
-
-// childDevice is backend.DeviceInfo with the type as a number, which can be read again.
-type childDevice struct {
-	backend.DeviceInfo
-	Type uint8 `json:"type"`
 }
 
 // childEnd tells why a child has nothing more to say: all cases are done, or an error.
@@ -43,48 +40,59 @@ type childEnd struct {
 
 // conformanceChild runs the cases and says so, line by line.
 func (a *app) conformanceChild(ctx context.Context, f *conformanceFlags, o conformance.Options) error {
+	procmem.VolunteerFirst()
+	if f.memoryBytes > 0 {
+		debug.SetMemoryLimit(int64(memoryShare * float64(f.memoryBytes))) // garbage must not look like greed
+	}
 	out := json.NewEncoder(a.stdout)
 	var failed error
-	say := func(l childLine) { failed = errors.Join(failed, out.Encode(l)) }
-	o.Begin = func(c *conformance.Case) { say(childLine{Begin: c.Name}) }
-	open := a.conformanceOpener(f, func(d backend.DeviceInfo) { say(childLine{Device: &childDevice{d, uint8(d.Type)}}) })
+	say := func(l childLine) error { failed = errors.Join(failed, out.Encode(l)); return failed }
+	o.Begin = func(c *conformance.Case) { _ = say(childLine{Begin: c.Name}) } // the next result tells
+	open := a.conformanceOpener(newConformanceTarget(f.backends[0]+":"+f.devices[0], f.threads), func(d backend.DeviceInfo) error {
+		return say(childLine{Device: &report.Facts{DeviceInfo: d}})
+	})
 	_, err := conformance.Execute(ctx, open, o, func(r conformance.Result) error {
 		v := report.NewCaseResult(r)
-		say(childLine{Result: &v})
-		return failed // nobody listens any more
+		return say(childLine{Result: &v}) // an error when nobody listens any more
 	})
 	end := &childEnd{}
 	if err != nil {
 		end.Error, end.Code = err.Error(), exitCode(ctx, failure(exitRun, err))
 	}
-	say(childLine{End: end})
-	return failed
+	return say(childLine{End: end})
 }
 
 // mostDeaths is how many children may end one after the other without a result between: then it is not the cases.
 const mostDeaths = 10
 
 // conformanceParent starts children until one comes to the end.
-func (a *app) conformanceParent(ctx context.Context, f *conformanceFlags, sink conformanceSink) error {
-	after, deaths := f.after, 0
+func (a *app) conformanceParent(ctx context.Context, f *conformanceFlags, t *deviceFlags, o conformance.Options, sink conformanceSink) error {
+	deaths := 0
 	for {
 		// A case has its timeout twice (see conformance.Options), and the process must come up.
-		c := &child{sink: sink, silence: 3*f.timeout + 5*time.Second}
-		err := c.run(a.self(ctx, f.childArgs(after)...), a.stderr)
+		c := &child{sink: sink, silence: 3*f.timeout + 5*time.Second, memory: f.memoryBytes}
+		err := c.run(a.self(ctx, f.childArgs(t, o.After)...), a.stderr)
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case c.refused != nil:
+			return c.refused
 		case c.end != nil && c.end.Code != 0:
 			return failure(c.end.Code, errors.New(c.end.Error))
 		case c.end != nil:
 			return nil
-		case c.begun == "":
+		case c.begun == "" && c.last == "":
 			return fmt.Errorf("run cases in another process: %w", err)
+		case c.begun == "": // between two cases: no case is to blame, and there has been progress
+			a.note("the process that ran the cases ended after %s: %v; going on in another", c.last, err)
+			o.After, deaths = c.last, 0
+			continue
 		}
-		sink.result(report.CaseResult{
-			Case: c.begun, Class: classOf(c.begun), Status: conformance.Failed, Seconds: time.Since(c.since).Seconds(), Error: "the process that ran it ended: " + err.Error(),
-		})
-		after = c.begun
+		r, ruleErr := deadResult(c, o, err)
+		if err := errors.Join(ruleErr, sink.result(r)); err != nil {
+			return err
+		}
+		o.After = c.begun
 		if deaths++; c.results > 0 {
 			deaths = 1
 		}
@@ -92,6 +100,21 @@ func (a *app) conformanceParent(ctx context.Context, f *conformanceFlags, sink c
 			return fmt.Errorf("run cases in another process: it ended %d times in a row without a result: %w", deaths, err)
 		}
 	}
+}
+
+// deadResult is the result of the case whose process ended: a failure, which may be known.
+func deadResult(c *child, o conformance.Options, err error) (report.CaseResult, error) {
+	r := report.CaseResult{
+		Case: c.begun, Class: classOf(c.begun), Status: conformance.Failed, Seconds: time.Since(c.since).Seconds(), Error: "the process that ran it ended: " + err.Error(),
+	}
+	match, err := conformance.MatchExceptions(o.KnownFailures)
+	if err != nil {
+		return r, err
+	}
+	if known, ok := match(c.begun); ok {
+		r.Status, r.Reason = conformance.ExpectedFailure, known.Reason
+	}
+	return r, nil
 }
 
 func classOf(name string) string {
@@ -102,9 +125,9 @@ func classOf(name string) string {
 }
 
 // childArgs are the arguments of a child: those that choose cases and the device.
-func (f *conformanceFlags) childArgs(after string) []string {
-	args := []string{"conformance", "--child", "--backend", f.device.backend, "--device", f.device.device, "--profile", f.profile,
-		"--filter", f.filter, "--timeout", f.timeout.String(), "--after", after}
+func (f *conformanceFlags) childArgs(t *deviceFlags, after string) []string {
+	args := []string{"conformance", "--child", "--backend", t.backend, "--device", t.device, "--threads", t.threads, "--profile", f.profile,
+		"--filter", f.filter, "--timeout", f.timeout.String(), "--memory", strconv.FormatInt(f.memoryBytes, 10), "--after", after}
 	if f.strict {
 		args = append(args, "--strict")
 	}
@@ -121,9 +144,12 @@ func (f *conformanceFlags) childArgs(after string) []string {
 type child struct {
 	sink    conformanceSink
 	silence time.Duration // how long it may say nothing
+	memory  int64         // how much memory it may take, 0 = any
 	begun   string        // the case that has begun and has no result
 	since   time.Time
+	last    string // the last case that has a result
 	results int
+	refused error // by the sink
 	end     *childEnd
 }
 
@@ -141,16 +167,28 @@ func (c *child) run(cmd *exec.Cmd, stderr io.Writer) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	var silent atomic.Bool
-	watchdog := time.AfterFunc(c.silence, func() {
-		silent.Store(true)
+	var killed atomic.Pointer[error]
+	kill := func(why error) {
+		killed.CompareAndSwap(nil, &why)
 		_ = cmd.Process.Kill() // it may have ended by itself just now
-	})
+	}
+	watchdog := time.AfterFunc(c.silence, func() { kill(errSilent) })
+	ended := make(chan struct{})
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		c.watchMemory(cmd.Process.Pid, ended, kill)
+	}()
 	listenErr := c.listen(out, func() { watchdog.Reset(c.silence) })
+	if c.refused != nil {
+		kill(c.refused)
+	}
 	watchdog.Stop()
+	close(ended) // before Wait: afterwards the process's number may be another's
+	<-watched
 	err = cmd.Wait()
-	if silent.Load() {
-		return errSilent
+	if why := killed.Load(); why != nil {
+		return *why
 	}
 	if err == nil {
 		err = errors.Join(listenErr, errors.New("it ended before its last word"))
@@ -158,10 +196,39 @@ func (c *child) run(cmd *exec.Cmd, stderr io.Writer) error {
 	return err
 }
 
+// memoryEvery is how often the memory of a child is looked at. One that takes 5 GB a second exceeds its limit by half of
+// one before it is seen.
+const memoryEvery = 100 * time.Millisecond
+
+// watchMemory kills the process when it takes more than it may.
+func (c *child) watchMemory(pid int, ended <-chan struct{}, kill func(error)) {
+	if c.memory <= 0 {
+		return
+	}
+	tick := time.NewTicker(memoryEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-tick.C:
+		}
+		n, err := procmem.Resident(pid)
+		if err != nil {
+			return // it has ended, or this system does not tell
+		}
+		if n > c.memory {
+			kill(fmt.Errorf("it took %d MiB of memory, more than the %d MiB of --memory, and was killed", n>>20, c.memory>>20))
+			return
+		}
+	}
+}
+
+// listen takes what the child says until it ends or the sink refuses something.
 func (c *child) listen(out io.Reader, alive func()) error {
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 1<<24) // a message may name many nodes
-	for lines.Scan() {
+	for c.refused == nil && lines.Scan() {
 		alive()
 		var l childLine
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
@@ -169,15 +236,13 @@ func (c *child) listen(out io.Reader, alive func()) error {
 		}
 		switch {
 		case l.Device != nil:
-			d := l.Device.DeviceInfo
-			d.Type = backend.DeviceType(l.Device.Type)
-			c.sink.device(d)
+			c.refused = c.sink.device(l.Device.DeviceInfo)
 		case l.Begin != "":
 			c.begun, c.since = l.Begin, time.Now()
 		case l.Result != nil:
-			c.begun = ""
+			c.begun, c.last = "", l.Result.Case
 			c.results++
-			c.sink.result(*l.Result)
+			c.refused = c.sink.result(*l.Result)
 		case l.End != nil:
 			c.end = l.End
 		}

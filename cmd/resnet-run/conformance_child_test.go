@@ -4,10 +4,10 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"io"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,11 +15,13 @@ import (
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/reference"
+	"github.com/resnet-run/resnet-run/conformance"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/report"
 )
 
 // deadlyBackend is the reference with a compiler that does not survive some graphs: softmax of 3 rows ends the process,
-// of 8 stops it for ever, of 1 takes all memory.
+// of 8 stops it for ever, of 1 takes all memory that the system gives, relu of one image takes all that nobody refuses.
 type deadlyBackend struct{ backend.Backend }
 
 func (deadlyBackend) Name() string { return "deadly" }
@@ -32,8 +34,11 @@ func (b deadlyBackend) Open(ctx context.Context, id string) (backend.Device, err
 type deadlyDevice struct{ backend.Device }
 
 func (d deadlyDevice) Compile(ctx context.Context, g *graph.Graph) (backend.Executable, error) {
-	if g.Nodes[0].Op == (graph.Softmax{}) {
-		die(g.Inputs[0].Type.Shape.Dim(0))
+	switch rows := g.Inputs[0].Type.Shape.Dim(0); {
+	case g.Nodes[0].Op == (graph.Softmax{}):
+		die(rows)
+	case g.Nodes[0].Op == (graph.ReLU{}) && rows == 1:
+		devour()
 	}
 	return d.Device.Compile(ctx, g)
 }
@@ -57,6 +62,23 @@ func die(rows int) {
 	}
 }
 
+// devour takes memory until a watchdog ends the process. It stops before the machine is in danger and stays silent then,
+// so that a watchdog of another kind, which tells another reason, ends it.
+func devour() {
+	const piece, most = 16 << 20, 1 << 30
+	var all [][]byte
+	for taken := 0; taken < most; taken += piece {
+		p := make([]byte, piece)
+		for i := 0; i < piece; i += 512 {
+			p[i] = 1
+		}
+		all = append(all, p)
+		time.Sleep(2 * time.Millisecond) // no more than 8 GB a second
+	}
+	time.Sleep(time.Hour)
+	runtime.KeepAlive(all)
+}
+
 func init() {
 	otherPrograms["deadly"] = func() int { return deadlyProgram(nil).run(context.Background(), os.Args[1:]) }
 }
@@ -70,28 +92,34 @@ func deadlyProgram(self func(context.Context, ...string) *exec.Cmd) *app {
 	return &app{stdin: strings.NewReader(""), stdout: os.Stdout, stderr: os.Stderr, getenv: func(string) string { return "" }, registry: r, self: self}
 }
 
-func TestConformanceSurvivesADriverThatDoesNot(t *testing.T) {
-	if testing.Short() {
-		t.Skip("waits until a process has been silent for long enough")
-	}
-	var out, errs strings.Builder
+// deadly runs the command on the deadly backend in child processes, with its report as JSON.
+func deadly(t *testing.T, args ...string) (report.Conformance, int) {
+	t.Helper()
+	var out strings.Builder
+	var errs lockedText
 	a := deadlyProgram(func(ctx context.Context, args ...string) *exec.Cmd {
 		c := exec.CommandContext(ctx, os.Args[0], args...)
 		c.Env = append(os.Environ(), actAsProgram+"=deadly")
 		return c
 	})
-	a.stdout, a.stderr = &out, io.MultiWriter(&errs)
-	code := a.run(t.Context(), []string{"conformance", "--backend", "deadly", "--filter", "^softmax/n([013]-c10/|8-c10/ordinary)", "--timeout", "500ms", "--format", "json"})
-	var report struct {
-		Device  struct{ Name, Type string }
-		Summary struct{ Run, Passed, Failed int }
-		Results []struct{ Case, Class, Status, Error string }
-	}
-	if err := json.Unmarshal([]byte(out.String()), &report); err != nil {
+	a.stdout, a.stderr = &out, &errs
+	code := a.run(t.Context(), append([]string{"conformance", "--backend", "deadly", "--format", "json"}, args...))
+	c, err := report.ReadConformance(strings.NewReader(out.String()))
+	if err != nil || len(c.Devices) != 1 {
 		t.Fatalf("%v: %s, %s", err, out.String(), errs.String())
 	}
-	if code != exitNotConformant || report.Device.Name != "float64 reference" || report.Device.Type != "CPU" || report.Summary.Run != 7 || report.Summary.Failed != 5 {
-		t.Errorf("got exit code %d, %+v", code, report)
+	return c, code
+}
+
+func TestConformanceSurvivesADriverThatDoesNot(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits until a process has been silent for long enough")
+	}
+	t.Parallel() // it waits more than it works
+	c, code := deadly(t, "--filter", "^softmax/n([013]-c10/|8-c10/ordinary)", "--timeout", "1s")
+	d := c.Devices[0]
+	if code != exitNotConformant || d.Device.Name != "float64 reference" || d.Device.Type != backend.CPU || d.Target != "deadly:cpu" || d.Summary.Run != 7 || d.Summary.Failed != 5 || c.Interrupted {
+		t.Errorf("got exit code %d, %+v", code, d)
 	}
 	want := map[string]string{
 		"n0-c10": "",
@@ -99,11 +127,58 @@ func TestConformanceSurvivesADriverThatDoesNot(t *testing.T) {
 		"n3-c10": "signal: killed",
 		"n8-c10": "said nothing for so long",
 	}
-	for _, r := range report.Results {
+	for _, r := range d.Results {
 		w := want[strings.Split(r.Case, "/")[1]]
-		if (r.Status == "passed") != (w == "") || !strings.Contains(r.Error, w) || !strings.HasPrefix(r.Class, "class A") && !strings.HasPrefix(r.Class, "exact") {
+		if (r.Status == conformance.Passed) != (w == "") || !strings.Contains(r.Error, w) || !strings.HasPrefix(r.Class, "class A") && !strings.HasPrefix(r.Class, "exact") {
 			t.Errorf("got %+v, want %q", r, w)
 		}
+	}
+}
+
+// TestConformanceKnowsCasesThatEndTheirProcess: an exception covers what kills, hangs or devours as it covers a wrong number.
+func TestConformanceKnowsCasesThatEndTheirProcess(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits until a process has been silent for long enough")
+	}
+	t.Parallel() // it waits more than it works
+	c, code := deadly(t, "--filter", "^softmax/n([01]-c10/ordinary|3-c10/|8-c10/ordinary)", "--timeout", "1s",
+		"--known", "softmax/n3-c10/.*=ends the process", "--known", "softmax/n8-c10/ordinary=never returns", "--limit", "softmax/n1-.*=takes all memory")
+	d := c.Devices[0]
+	want := map[string]struct {
+		status        conformance.Status
+		reason, error string
+	}{
+		"n0": {conformance.Passed, "", ""},
+		"n1": {conformance.Skipped, "takes all memory", ""},
+		"n3": {conformance.ExpectedFailure, "ends the process", "signal: killed"},
+		"n8": {conformance.ExpectedFailure, "never returns", "said nothing for so long"},
+	}
+	for _, r := range d.Results {
+		w := want[r.Case[len("softmax/"):][:2]]
+		if r.Status != w.status || r.Reason != w.reason || !strings.Contains(r.Error, w.error) || (r.Error == "") != (w.error == "") {
+			t.Errorf("got %+v, want %+v", r, w)
+		}
+	}
+	if code != exitOK || len(d.Results) != 5 || !c.Conformant || d.Summary.ExpectedFailures != 3 {
+		t.Errorf("got exit code %d, %+v", code, d)
+	}
+}
+
+// TestConformanceEndsWhatTakesTooMuchMemory has a case that takes memory in peaceful steps, which the system would allow.
+func TestConformanceEndsWhatTakesTooMuchMemory(t *testing.T) {
+	c, code := deadly(t, "--filter", "^relu/(n1-c1-h3-w3|n2-c3-h4-w4)/", "--memory", "512MiB")
+	d, devoured := c.Devices[0], 0
+	for _, r := range d.Results {
+		greedy := strings.HasPrefix(r.Case, "relu/n1-")
+		if greedy {
+			devoured++
+		}
+		if greedy != (r.Status == conformance.Failed) || greedy != strings.Contains(r.Error, "of memory, more than the 512 MiB of --memory, and was killed") {
+			t.Errorf("got %+v", r)
+		}
+	}
+	if code != exitNotConformant || devoured == 0 || devoured == len(d.Results) || d.Summary.Failed != devoured || len(d.Results) != c.Cases {
+		t.Errorf("got exit code %d, %d of %d failed", code, devoured, len(d.Results))
 	}
 }
 

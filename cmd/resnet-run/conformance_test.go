@@ -67,7 +67,7 @@ func TestConformanceOfARightDevice(t *testing.T) {
 func TestConformanceOfAWrongDevice(t *testing.T) {
 	const filter = "^softmax/n3-c33/|^relu/n2-c5-h7-w9/nan"
 	o := conform(t, "--backend", "zero", "--filter", filter)
-	for _, want := range []string{"failed: softmax/n3-c33/ordinary\n", "all zero", "again: resnet-run conformance --backend reference --device cpu --filter softmax/n3-c33/ordinary\n",
+	for _, want := range []string{"failed: softmax/n3-c33/ordinary\n", "all zero", "again: resnet-run conformance --backend zero --device cpu --filter softmax/n3-c33/ordinary\n",
 		"3 run: 1 passed, 2 failed", "verdict   not conformant: 2 of 3 cases failed"} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("table lacks %q:\n%s", want, o.stdout)
@@ -79,23 +79,29 @@ func TestConformanceOfAWrongDevice(t *testing.T) {
 
 	o = conform(t, "--backend", "zero", "--filter", filter, "--format", "json")
 	var report struct {
-		Device     struct{ Name, Driver string }
 		Conformant bool
-		Summary    struct{ Run, Failed int }
-		Results    []struct {
-			Case, Status, Error string
-			Worst               struct {
-				Place    []int
-				Fraction any
-				Pattern  string
+		Devices    []struct {
+			Device  struct{ Name, Driver string }
+			Summary struct{ Run, Failed int }
+			Results []struct {
+				Case, Status, Error string
+				Worst               struct {
+					Place    []int
+					Fraction any
+					Pattern  string
+				}
 			}
 		}
 	}
 	if err := json.Unmarshal([]byte(o.stdout), &report); err != nil {
 		t.Fatal(err)
 	}
-	r := report.Results
-	if report.Conformant || report.Device.Name == "" || report.Summary.Failed != 2 || len(r) != 3 || r[0].Case != "relu/n2-c5-h7-w9/nan" || r[0].Status != "passed" ||
+	if len(report.Devices) != 1 {
+		t.Fatalf("got %d devices", len(report.Devices))
+	}
+	d := report.Devices[0]
+	r := d.Results
+	if report.Conformant || d.Device.Name == "" || d.Summary.Failed != 2 || len(r) != 3 || r[0].Case != "relu/n2-c5-h7-w9/nan" || r[0].Status != "passed" ||
 		r[1].Status != "failed" || r[1].Worst.Pattern != "all zero" || len(r[1].Worst.Place) != 2 || r[1].Error == "" {
 		t.Errorf("got %+v", report)
 	}
@@ -134,14 +140,14 @@ func TestConformanceExceptions(t *testing.T) {
 
 func TestConformanceUsage(t *testing.T) {
 	for want, args := range map[string][]string{
-		"read --format: want table|json|junit": {"--format", "csv"},
-		"--profile: read profile: want quick":  {"--profile", "huge"},
-		"no case of profile quick matches":     {"--filter", "nothing"},
-		"--filter: read filter":                {"--filter", "("},
-		"--known: want CASE=REASON":            {"--known", "x"},
-		"--limit: want CASE=REASON":            {"--limit", "x="},
-		"--timeout: want a time above 0":       {"--timeout", "0s"},
-		"select backend \"cuda\"":              {"--backend", "cuda"},
+		"read --format: want table|json|junit|html": {"--format", "csv"},
+		"--profile: read profile: want quick":       {"--profile", "huge"},
+		"no case of profile quick matches":          {"--filter", "nothing"},
+		"--filter: read filter":                     {"--filter", "("},
+		"--known: want CASE=REASON":                 {"--known", "x"},
+		"--limit: want CASE=REASON":                 {"--limit", "x="},
+		"--timeout: want a time above 0":            {"--timeout", "0s"},
+		"select backend \"cuda\"":                   {"--backend", "cuda"},
 	} {
 		if o := conform(t, args...); o.code != exitUsage || !strings.Contains(o.stderr, want) || o.stdout != "" {
 			t.Errorf("%v: got %+v, want %q", args, o, want)
@@ -173,12 +179,12 @@ func TestInterruptedConformanceReportsTheResultsSoFar(t *testing.T) {
 	var report struct {
 		Interrupted, Conformant bool
 		Verdict                 string
-		Results                 []struct{ Case string }
+		Devices                 []struct{ Results []struct{ Case string } }
 	}
 	if err := json.Unmarshal([]byte(o.stdout), &report); err != nil {
 		t.Fatalf("%v: %+v", err, o)
 	}
-	if o.code != exitInterrupted || !report.Interrupted || report.Conformant || len(report.Results) < 10 || !strings.HasPrefix(report.Results[0].Case, "relu/") {
+	if r := report.Devices[0].Results; o.code != exitInterrupted || !report.Interrupted || report.Conformant || len(r) < 10 || !strings.HasPrefix(r[0].Case, "relu/") {
 		t.Errorf("got exit code %d, %+v", o.code, report)
 	}
 }

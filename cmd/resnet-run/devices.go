@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 
-	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/internal/report"
 	"github.com/spf13/cobra"
 )
@@ -23,26 +22,12 @@ beginning) are what --device takes. With -v the table has the properties of each
 		if err != nil {
 			return failure(exitUsage, err)
 		}
-		var found report.Devices
-		for _, name := range a.registry.Names() {
-			b, err := a.registry.Backend(name)
-			if err != nil {
-				return err
-			}
-			list, err := b.Devices(cmd.Context())
-			if cmd.Context().Err() != nil {
-				return err
-			}
-			if err == nil && len(list) == 0 {
-				err = backend.ErrNoDevice
-			}
-			if err != nil {
-				found.Missing = append(found.Missing, report.Missing{Backend: name, Reason: err.Error()})
-				a.note("backend %s has no device: %v", name, err)
-			}
-			for i, d := range list {
-				found.Devices = append(found.Devices, report.Device{Index: i, DeviceInfo: d})
-			}
+		found, err := a.findDevices(cmd.Context())
+		if err != nil {
+			return err
+		}
+		for _, m := range found.Missing {
+			a.note("backend %s has no device: %s", m.Backend, m.Reason)
 		}
 		if info, why, ok := a.preferredNow(cmd.Context()); ok && why != nil {
 			a.note("--backend auto takes %s: %s, because: %v", info.Backend, info.Name, why)

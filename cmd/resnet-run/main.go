@@ -101,7 +101,8 @@ Environment: RESNET_RUN_BACKEND, RESNET_RUN_DEVICE, RESNET_RUN_MODEL and RESNET_
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return failure(exitUsage, err) })
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "say more on standard error")
-	root.AddCommand(a.classifyCommand(), a.devicesCommand(), a.modelsCommand(), a.inspectCommand(), a.evalCommand(), a.conformanceCommand(), a.benchCommand(), a.profileCommand(), a.versionCommand())
+	root.AddCommand(a.classifyCommand(), a.devicesCommand(), a.modelsCommand(), a.inspectCommand(), a.evalCommand(), a.conformanceCommand(),
+		a.compareCommand(), a.benchCommand(), a.profileCommand(), a.versionCommand())
 	return root
 }
 
@@ -131,7 +132,8 @@ const exitCodesHelp = `Exit codes:
   3    no device: the backend has none, or none that is meant by --device
   4    the model could not be loaded
   5    the device or the output failed, or the data set could not be opened
-  6    the device did not pass the conformance suite, or gave a wrong answer in a benchmark
+  6    a device did not pass the conformance suite, a package of results does not hold, compare found a wrong layer,
+       or a benchmark's answer was wrong
   7    a benchmark was slower than its baseline
   130  interrupted (Ctrl-C or SIGTERM)`
 

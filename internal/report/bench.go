@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -71,7 +72,7 @@ func environmentLines(r *bench.Report) []string {
 	for _, l := range e.Load {
 		load = append(load, strconv.FormatFloat(l, 'g', -1, 64))
 	}
-	cpu := fmt.Sprintf("%s, %d logical processors, %d threads", or(e.CPU, "unknown"), e.Cores, e.Threads)
+	cpu := fmt.Sprintf("%s, %d logical processors, %d threads", cmp.Or(e.CPU, "unknown"), e.Cores, e.Threads)
 	if e.Memory > 0 {
 		cpu += ", " + bytes(e.Memory)
 	}
@@ -107,13 +108,6 @@ func environmentLines(r *bench.Report) []string {
 		lines[i] = Printable(lines[i])
 	}
 	return lines
-}
-
-func or(s, def string) string {
-	if s != "" {
-		return s
-	}
-	return def
 }
 
 func benchRows(r *bench.Report) [][]string {

@@ -1,11 +1,13 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
-	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,22 +16,67 @@ import (
 	"github.com/resnet-run/resnet-run/conformance"
 )
 
-// Conformance is the outcome of the conformance suite on a device.
+// Conformance is the outcome of the conformance suite on one or several devices.
 type Conformance struct {
-	Version     Version             `json:"version"`
-	Device      backend.DeviceInfo  `json:"device"`
-	Profile     string              `json:"profile"`
-	Filter      string              `json:"filter,omitempty"`
-	Strict      bool                `json:"strict"`
-	Started     time.Time           `json:"started"`
-	Seconds     float64             `json:"seconds"`
-	Interrupted bool                `json:"interrupted"` // there are results of a part of the cases only
-	Conformant  bool                `json:"conformant"`
-	Verdict     string              `json:"verdict"` // why it is not conformant, else empty
-	Summary     conformance.Summary `json:"summary"`
-	Results     []CaseResult        `json:"results"`
+	Version     Version     `json:"version"`
+	Program     string      `json:"program,omitempty"` // SHA-256 of the program's file in hexadecimal, empty when unknown
+	Profile     string      `json:"profile"`
+	Filter      string      `json:"filter,omitempty"`
+	Strict      bool        `json:"strict"`
+	Timeout     string      `json:"timeout"` // of a case, for example "2m0s"
+	Known       []Exception `json:"known,omitempty"`
+	Limits      []Exception `json:"limits,omitempty"`
+	Cases       int         `json:"cases"` // that were chosen, for each device
+	Started     time.Time   `json:"started"`
+	Seconds     float64     `json:"seconds"`     // of all devices
+	Interrupted bool        `json:"interrupted"` // there are results of a part of the cases only
+	Conformant  bool        `json:"conformant"`  // every device is
+	Verdict     string      `json:"verdict"`     // why it is not conformant, else empty
+	// Missing are backends without a device, where all were asked for.
+	Missing []Missing            `json:"missing,omitempty"`
+	Devices []*DeviceConformance `json:"devices"`
+}
+
+// Exception is [conformance.Exception] with the names that JSON has.
+type Exception struct {
+	Case   string `json:"case"`
+	Reason string `json:"reason"`
+}
+
+// DeviceConformance is the outcome on one device.
+type DeviceConformance struct {
+	Target     string              `json:"target"` // what chose it: "backend:device"
+	Device     Facts               `json:"device"` // empty before it has been opened
+	Seconds    float64             `json:"seconds"`
+	Conformant bool                `json:"conformant"`
+	Verdict    string              `json:"verdict"`         // why it is not conformant, else empty
+	Error      string              `json:"error,omitempty"` // why the run ended early, other than by interruption
+	Summary    conformance.Summary `json:"summary"`
+	Results    []CaseResult        `json:"results"`
 	// Rerun is the command that runs one case again, up to the case's name.
 	Rerun string `json:"rerun"`
+}
+
+// Facts is backend.DeviceInfo that can be read back from JSON.
+type Facts struct{ backend.DeviceInfo }
+
+// UnmarshalJSON reads what the marshalling of backend.DeviceInfo wrote.
+func (f *Facts) UnmarshalJSON(data []byte) error {
+	type plain backend.DeviceInfo // without its methods
+	v := struct {
+		*plain
+		Type string `json:"type"`
+	}{plain: (*plain)(&f.DeviceInfo)}
+	if err := json.Unmarshal(data, &v); err != nil {
+		return err
+	}
+	for t := backend.InvalidDevice; t <= backend.Other; t++ {
+		if t.String() == v.Type {
+			f.Type = t
+			return nil
+		}
+	}
+	return fmt.Errorf("read device: type: want one of those of backend.DeviceType, got %.40q", v.Type)
 }
 
 // CaseResult is the outcome of one case.
@@ -41,6 +88,12 @@ type CaseResult struct {
 	Reason  string             `json:"reason,omitempty"` // of the exception that applies
 	Seconds float64            `json:"seconds"`
 	Worst   *Worst             `json:"worst,omitempty"` // where the error is the greatest part of its bound
+}
+
+// Group is the first part of the case's name: what is tested.
+func (r CaseResult) Group() string {
+	name, _, _ := strings.Cut(r.Case, "/")
+	return name
 }
 
 // Worst is [conformance.Finding] in numbers that JSON can hold.
@@ -72,8 +125,11 @@ func (n Number) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON is the inverse of MarshalJSON.
 func (n *Number) UnmarshalJSON(data []byte) error {
 	f, err := strconv.ParseFloat(strings.Trim(string(data), `"`), 64)
+	if err != nil {
+		return fmt.Errorf("read number: want one, \"NaN\", \"+Inf\" or \"-Inf\", got %.40q", data)
+	}
 	*n = Number(f)
-	return err
+	return nil
 }
 
 // NewCaseResult makes a result fit for JSON.
@@ -82,46 +138,125 @@ func NewCaseResult(r conformance.Result) CaseResult {
 	if r.Err != nil {
 		v.Error = r.Err.Error()
 	}
-	if f := r.Worst; f != nil {
-		v.Worst = &Worst{f.Node, f.Op, f.Elements, f.Failed, f.Place, Number(f.Fraction), Number(f.ULP), Number(f.Got), Number(f.Want), Number(f.Bound), f.Pattern}
+	if r.Worst != nil {
+		w := newWorst(*r.Worst)
+		v.Worst = &w
 	}
 	return v
 }
 
+func newWorst(f conformance.Finding) Worst {
+	return Worst{f.Node, f.Op, f.Elements, f.Failed, f.Place, Number(f.Fraction), Number(f.ULP), Number(f.Got), Number(f.Want), Number(f.Bound), f.Pattern}
+}
+
+// Open sets what the opened device of a backend tells of itself.
+func (d *DeviceConformance) Open(name string, info backend.DeviceInfo) {
+	d.Device, d.Target = Facts{info}, name+":"+info.ID
+	d.Rerun = fmt.Sprintf("resnet-run conformance --backend %s --device %s --filter", shellQuote(name), shellQuote(info.ID))
+}
+
 // Add appends a result and counts it.
-func (c *Conformance) Add(r CaseResult) {
-	c.Results = append(c.Results, r)
-	c.Summary.Add(conformance.Result{Status: r.Status})
+func (d *DeviceConformance) Add(r CaseResult) {
+	d.Results = append(d.Results, r)
+	d.Summary.Add(conformance.Result{Status: r.Status})
 }
 
-// Finish works out what follows from the results.
-func (c *Conformance) Finish(elapsed time.Duration, interrupted bool) {
-	c.Seconds, c.Interrupted = elapsed.Seconds(), interrupted
-	err := conformance.Verdict(c.Summary, c.Strict)
-	if err == nil && interrupted {
-		err = fmt.Errorf("interrupted after %d cases", len(c.Results))
+// Name is the device's name, or before it has told it what chose it.
+func (d *DeviceConformance) Name() string {
+	if d.Device.Name == "" {
+		return d.Target
 	}
-	if c.Conformant = err == nil; !c.Conformant {
-		c.Verdict = err.Error()
+	return d.Device.Name
+}
+
+// Finish works out what follows from the results. It may be called again when there are more.
+func (c *Conformance) Finish(interrupted bool) {
+	c.Interrupted, c.Seconds = interrupted, 0
+	var errs []error
+	for _, d := range c.Devices {
+		c.Seconds += d.Seconds
+		err := conformance.Verdict(d.Summary, c.Strict)
+		switch {
+		case d.Error != "":
+			err = errors.New(d.Error)
+		case err == nil && len(d.Results) < c.Cases:
+			err = fmt.Errorf("interrupted after %d of %d cases", len(d.Results), c.Cases)
+		}
+		d.Conformant, d.Verdict = err == nil, ""
+		if err == nil {
+			continue
+		}
+		d.Verdict = err.Error()
+		if len(c.Devices) > 1 {
+			err = fmt.Errorf("%s: %w", d.Name(), err)
+		}
+		errs = append(errs, err)
+	}
+	c.Conformant, c.Verdict = len(errs) == 0 && len(c.Devices) > 0, ""
+	if !c.Conformant {
+		texts := make([]string, len(errs))
+		for i, err := range errs {
+			texts[i] = err.Error()
+		}
+		c.Verdict = cmp.Or(strings.Join(texts, "; "), "no device")
 	}
 }
 
-// JUnit is the XML format that build servers read.
-const JUnit Format = "junit"
+// mostReportBytes is the size to which a report is read: a hundred times a full run on three devices.
+const mostReportBytes = 512 << 20
+
+// ReadConformance reads what [WriteConformance] wrote as JSON. What follows from the results is worked out again.
+//
+// Errors: text that is no such report, with the field that is wrong.
+func ReadConformance(r io.Reader) (Conformance, error) {
+	var c Conformance
+	limited := &io.LimitedReader{R: r, N: mostReportBytes}
+	d := json.NewDecoder(limited)
+	if err := d.Decode(&c); err != nil {
+		if limited.N <= 0 {
+			err = fmt.Errorf("want at most %d bytes", mostReportBytes)
+		}
+		return c, fmt.Errorf("read conformance report: %w", err)
+	}
+	for i, d := range c.Devices {
+		if d == nil {
+			return c, fmt.Errorf("read conformance report: devices: entry %d: want an object, got null", i)
+		}
+		d.Summary = conformance.Summary{}
+		for _, r := range d.Results {
+			d.Summary.Add(conformance.Result{Status: r.Status})
+		}
+	}
+	c.Finish(c.Interrupted)
+	return c, nil
+}
 
 // ConformanceFormats are the formats of [WriteConformance].
-var ConformanceFormats = []Format{Table, JSON, JUnit}
+var ConformanceFormats = []Format{Table, JSON, JUnit, HTML}
+
+// CaseFormats are the formats of [WriteCases].
+var CaseFormats = []Format{Table, JSON}
 
 // WriteConformance writes the outcome. Tables have a row a group of cases, and every case that did not pass.
 func WriteConformance(w io.Writer, f Format, c Conformance) error {
 	switch f {
 	case JSON:
-		if c.Results == nil {
-			c.Results = []CaseResult{}
+		c.Devices = slices.Clone(c.Devices)
+		if c.Devices == nil {
+			c.Devices = []*DeviceConformance{}
+		}
+		for i, d := range c.Devices {
+			if d.Results == nil {
+				v := *d
+				v.Results = []CaseResult{}
+				c.Devices[i] = &v
+			}
 		}
 		return writeJSON(w, c)
 	case JUnit:
 		return writeJUnit(w, c)
+	case HTML:
+		return writeConformanceHTML(w, c)
 	}
 	return writeConformanceTable(w, c)
 }
@@ -135,11 +270,11 @@ type group struct {
 	seconds float64
 }
 
-func groups(c Conformance) []*group {
+func groups(d *DeviceConformance) []*group {
 	var list []*group
 	byName := map[string]*group{}
-	for _, r := range c.Results {
-		name, _, _ := strings.Cut(r.Case, "/")
+	for _, r := range d.Results {
+		name := r.Group()
 		g := byName[name]
 		if g == nil {
 			g = &group{name: name}
@@ -148,143 +283,24 @@ func groups(c Conformance) []*group {
 		}
 		g.Add(conformance.Result{Status: r.Status})
 		g.seconds += r.Seconds
-		if r.Worst != nil && float64(r.Worst.Fraction) > g.worst {
+		if r.Worst != nil && (float64(r.Worst.Fraction) > g.worst || g.place == "") {
 			g.worst, g.place = float64(r.Worst.Fraction), r.Case
 		}
 	}
 	return list
 }
 
-func writeConformanceTable(w io.Writer, c Conformance) error {
-	rows := [][]string{{"CASES", ">PASSED", ">FAILED", ">EXPECTED", ">UNEXPECTED", ">REFUSED", ">SKIPPED", ">WORST", ">SECONDS", "WORST CASE"}}
-	for _, g := range groups(c) {
-		rows = append(rows, []string{g.name, strconv.Itoa(g.Passed), strconv.Itoa(g.Failed), strconv.Itoa(g.ExpectedFailures), strconv.Itoa(g.UnexpectedPasses),
-			strconv.Itoa(g.Refused), strconv.Itoa(g.Skipped), fmt.Sprintf("%.3g", g.worst), fmt.Sprintf("%.1f", g.seconds), g.place})
-	}
-	if err := writeTable(w, rows); err != nil {
-		return err
-	}
-	var b strings.Builder
-	b.WriteString("WORST: the greatest error as a part of its bound; above 1 is a failure.\n")
-	for _, r := range c.Results {
-		if r.Status == conformance.Passed {
-			continue
-		}
-		fmt.Fprintf(&b, "\n%v: %s\n", r.Status, r.Case)
-		for _, text := range []string{r.Reason, r.Error} {
-			for line := range strings.Lines(text) {
-				b.WriteString("    " + Printable(strings.TrimSuffix(line, "\n")) + "\n")
+// groupNames are the groups of all devices in the order of the suite.
+func groupNames(c Conformance) []string {
+	var names []string
+	seen := map[string]bool{}
+	for _, d := range c.Devices {
+		for _, r := range d.Results {
+			if n := r.Group(); !seen[n] {
+				seen[n] = true
+				names = append(names, n)
 			}
 		}
-		if r.Status == conformance.Failed {
-			fmt.Fprintf(&b, "    again: %s %s\n", c.Rerun, r.Case)
-		}
 	}
-	verdict := "conformant"
-	if !c.Conformant {
-		verdict = "not conformant: " + c.Verdict
-	}
-	fmt.Fprintf(&b, `
-device    %s: %s (%v, %s, %s, %s)
-program   resnet-run %s, %s, %s
-profile   %s, %.1f s, begun %s
-cases     %v
-verdict   %s
-`, c.Device.Backend, Printable(c.Device.Name), c.Device.Type, Printable(c.Device.Driver), Printable(c.Device.API), c.Device.ID,
-		strings.TrimSpace(c.Version.Version+" "+c.Version.Revision), c.Version.Go, c.Version.Platform, c.Profile, c.Seconds, c.Started.UTC().Format(time.RFC3339), c.Summary, verdict)
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-type junitSuites struct {
-	XMLName xml.Name   `xml:"testsuites"`
-	Suite   junitSuite `xml:"testsuite"`
-}
-
-type junitSuite struct {
-	Name       string          `xml:"name,attr"`
-	Tests      int             `xml:"tests,attr"`
-	Failures   int             `xml:"failures,attr"`
-	Skipped    int             `xml:"skipped,attr"`
-	Time       string          `xml:"time,attr"`
-	Timestamp  string          `xml:"timestamp,attr"`
-	Properties []junitProperty `xml:"properties>property"`
-	Cases      []junitCase     `xml:"testcase"`
-}
-
-type junitProperty struct {
-	Name  string `xml:"name,attr"`
-	Value string `xml:"value,attr"`
-}
-
-type junitCase struct {
-	Class   string     `xml:"classname,attr"`
-	Name    string     `xml:"name,attr"`
-	Time    string     `xml:"time,attr"`
-	Failure *junitText `xml:"failure"`
-	Skipped *junitText `xml:"skipped"`
-}
-
-type junitText struct {
-	Message string `xml:"message,attr"`
-	Text    string `xml:",chardata"`
-}
-
-func writeJUnit(w io.Writer, c Conformance) error {
-	seconds := func(s float64) string { return strconv.FormatFloat(s, 'f', 3, 64) }
-	s := junitSuite{
-		Name: "conformance " + c.Device.Backend + " " + c.Device.Name, Time: seconds(c.Seconds), Timestamp: c.Started.UTC().Format("2006-01-02T15:04:05"),
-		Properties: []junitProperty{
-			{"backend", c.Device.Backend}, {"device", c.Device.Name}, {"id", c.Device.ID}, {"driver", c.Device.Driver}, {"api", c.Device.API},
-			{"profile", c.Profile}, {"version", c.Version.Version}, {"revision", c.Version.Revision}, {"go", c.Version.Go}, {"platform", c.Version.Platform},
-			{"verdict", c.Verdict},
-		},
-	}
-	for _, r := range c.Results {
-		class, _, _ := strings.Cut(r.Case, "/")
-		v := junitCase{Class: "conformance." + class, Name: r.Case, Time: seconds(r.Seconds)}
-		text := &junitText{Message: strings.TrimSpace(r.Status.String() + ": " + r.Reason), Text: r.Error}
-		s.Tests++
-		switch {
-		case r.Status == conformance.Failed, r.Status == conformance.UnexpectedPass && c.Strict:
-			v.Failure = text
-			s.Failures++
-		case r.Status != conformance.Passed && r.Status != conformance.UnexpectedPass:
-			v.Skipped = text
-			s.Skipped++
-		}
-		s.Cases = append(s.Cases, v)
-	}
-	if _, err := io.WriteString(w, xml.Header); err != nil {
-		return err
-	}
-	e := xml.NewEncoder(w)
-	e.Indent("", "  ")
-	if err := e.Encode(junitSuites{Suite: s}); err != nil {
-		return err
-	}
-	_, err := io.WriteString(w, "\n")
-	return err
-}
-
-// WriteCases lists cases without running them.
-func WriteCases(w io.Writer, f Format, cases []conformance.Case) error {
-	if f == JSON {
-		type listed struct {
-			Case    string `json:"case"`
-			Class   string `json:"class"`
-			Profile string `json:"profile"`
-			Reason  string `json:"reason"`
-		}
-		list := make([]listed, len(cases))
-		for i, c := range cases {
-			list[i] = listed{c.Name, c.Class.String(), c.Profile.String(), c.Reason}
-		}
-		return writeJSON(w, list)
-	}
-	rows := [][]string{{"CASE", "CLASS", "PROFILE", "REASON"}}
-	for _, c := range cases {
-		rows = append(rows, []string{c.Name, c.Class.String(), c.Profile.String(), c.Reason})
-	}
-	return writeTable(w, rows)
+	return names
 }

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -84,4 +86,27 @@ func writeProperties(w io.Writer, d Device) error {
 		rows = append(rows, []string{"", n, d.Properties[n]})
 	}
 	return writeTable(w, rows)
+}
+
+// ReadDevices reads what [WriteDevices] wrote as JSON.
+func ReadDevices(r io.Reader) (Devices, error) {
+	var list struct {
+		Devices []json.RawMessage `json:"devices"`
+		Missing []Missing         `json:"missing"`
+	}
+	if err := json.NewDecoder(io.LimitReader(r, mostReportBytes)).Decode(&list); err != nil {
+		return Devices{}, fmt.Errorf("read devices: %w", err)
+	}
+	d := Devices{Missing: list.Missing}
+	for _, raw := range list.Devices {
+		var f Facts
+		var place struct {
+			Index int `json:"index"`
+		}
+		if err := errors.Join(json.Unmarshal(raw, &f), json.Unmarshal(raw, &place)); err != nil {
+			return Devices{}, fmt.Errorf("read devices: %w", err)
+		}
+		d.Devices = append(d.Devices, Device{place.Index, f.DeviceInfo})
+	}
+	return d, nil
 }

@@ -29,6 +29,8 @@ const (
 	Text     Format = "text"     // the graph's own text form
 	SVG      Format = "svg"      // a picture
 	Trace    Format = "trace"    // a Chrome trace, for Perfetto
+	JUnit    Format = "junit"    // the XML that build servers read
+	HTML     Format = "html"     // one page that needs nothing beside it
 )
 
 // ParseFormat returns the format of the given name if it is among those allowed.

@@ -21,8 +21,8 @@ const (
 // svgColours are for devices, in turn; they can be told apart without seeing red and green.
 var svgColours = []string{"#4477aa", "#ee6677", "#ccbb44", "#228833", "#66ccee", "#aa3377"}
 
-// bar is one thing on the time axis.
-type bar struct {
+// interval is one thing on the time axis.
+type interval struct {
 	device     int
 	from, to   int64 // ns
 	isTransfer bool
@@ -68,7 +68,7 @@ type link struct {
 }
 
 // timeline lays the first chunk of each route out in time, each route by itself.
-func timeline(p *schedule.Plan) (bars []bar, links []link, end int64) {
+func timeline(p *schedule.Plan) (bars []interval, links []link, end int64) {
 	number := map[string]int{}
 	for i, d := range p.Devices {
 		number[d.Name] = i
@@ -78,7 +78,7 @@ func timeline(p *schedule.Plan) (bars []bar, links []link, end int64) {
 		for i, part := range r.Parts {
 			d := number[part.Device]
 			add := func(ns int64, isTransfer bool, title string) {
-				bars = append(bars, bar{d, now, now + ns, isTransfer, title})
+				bars = append(bars, interval{d, now, now + ns, isTransfer, title})
 				now += ns
 			}
 			if i > 0 {
