@@ -20,9 +20,11 @@ type Case struct {
 	// ClosesDevice tells that the case closes the device it is given: it needs one of its own.
 	ClosesDevice bool
 
-	build func() (*graph.Graph, error)        // the graph without data
+	build func() (*graph.Graph, error)        // the graph, without data as a rule
 	bind  func(*Case) (*graph.Graph, error)   // nil: bindSeeded
 	check func(context.Context, *bench) error // nil: checkNumbers
+
+	inputs func(*graph.Graph) [][]float32 // nil: seeded by Values
 }
 
 // Graph builds the graph of the case, with its parameters bound. Every call gives an equal graph.

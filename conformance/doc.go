@@ -5,7 +5,7 @@
 //		conformance.Run(t, func(t *testing.T) backend.Device { … }, conformance.Options{})
 //	}
 //
-// Programs that are no tests use [Execute], or [Check] for one case. The package does not import testing; Run takes
+// Programs that are no tests use [Execute], or [Check] for one case. [NewCase] makes cases of one's own, to be run with these. The package does not import testing; Run takes
 // whatever has the methods of *testing.T.
 //
 // # Glossary
