@@ -102,6 +102,7 @@ var allCases = sync.OnceValue(func() []Case {
 	t.conv()
 	t.blocks()
 	t.runs()
+	t.aliases()
 	t.networks()
 	return t.cases
 })

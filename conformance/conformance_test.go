@@ -44,7 +44,7 @@ func TestCases(t *testing.T) {
 			t.Errorf("op %s has %d cases", op, kinds[op])
 		}
 	}
-	for kind, least := range map[string]int{"contract": 25, "block": 60, "network": 26, "replay": 10, "concurrent": 5, "cancel": 3, "outputs": 3, "inputs": 3} {
+	for kind, least := range map[string]int{"contract": 24, "block": 60, "network": 26, "replay": 10, "concurrent": 5, "cancel": 3, "outputs": 3, "inputs": 2, "alias": 16, "buffers": 5} {
 		if kinds[kind] < least {
 			t.Errorf("%s: got %d cases, want at least %d", kind, kinds[kind], least)
 		}
