@@ -111,6 +111,7 @@ func (t *table) conv() {
 	t.convWindows()
 	t.convFamily()
 	t.convRandom()
+	t.weightCases()
 	big := convolution{n: 1, c: 3, h: 129, w: 131, k: 64, win: square(1, 1, 0), bias: true}
 	t.convCase(Quick, "more than a million elements: one wrong one must be found", Ordinary, big)
 }
@@ -195,7 +196,7 @@ func (t *table) convWindows() {
 	}
 }
 
-// familyMembers are the networks whose layers and wholes are tested: one of each kind and depth.
+// familyMembers are the networks that come first: one of each kind and depth.
 var familyMembers = []string{
 	"resnet20-cifar", "resnet20-cifar-b", "resnet18", "resnet34", "resnet50", "resnet50-v1", "resnext50_32x4d", "wide_resnet50_2",
 	"resnet101", "resnet152", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet101_2", "resnet110-cifar",
@@ -203,12 +204,13 @@ var familyMembers = []string{
 
 // convFamily has every distinct convolution of the networks, on small pictures.
 func (t *table) convFamily() {
-	for _, name := range familyMembers {
+	for _, name := range append(append([]string(nil), familyMembers...), resnet.Names()...) {
 		config, err := resnet.Lookup(name)
 		if err != nil {
-			continue // the family of another version of this module
+			panic("conformance: bug: " + err.Error())
 		}
-		g, err := config.Build(1, 64, 64)
+		side := min(config.InputSize, 64)
+		g, err := config.Build(1, side, side)
 		if err != nil {
 			panic("conformance: bug: " + err.Error())
 		}

@@ -83,21 +83,36 @@ func sideways(c resnet.Config) int {
 
 func (t *table) networks() {
 	for i, name := range familyMembers {
-		c, err := resnet.Lookup(name)
-		if err != nil {
-			panic("conformance: bug: " + err.Error())
-		}
-		side := min(c.InputSize, 64)
 		for _, f := range forms {
-			t.add(Case{
-				Name: fmt.Sprintf("network/%s/n2-h%d-w%d/%s", name, side, side, f.name), Reason: "a whole network against its float64 run",
-				Class: Agreement, Profile: quickIf(i < 2 && f.name == "fused"),
-				build: func() (*graph.Graph, error) { return c.Build(2, side, side) },
-				bind:  calibrated,
-				check: func(ctx context.Context, b *bench) error { return checkFused(ctx, b, f, false) },
-			})
+			t.network(quickIf(i < 2 && f.name == "fused"), name, 2, 64, f)
 		}
 	}
+	for _, name := range resnet.Names() { // the rest of the family: other depths and strides
+		if slices.Contains(familyMembers, name) {
+			continue
+		}
+		p := Full
+		if strings.HasPrefix(name, "resnet1202") {
+			p = Long
+		}
+		t.network(p, name, 1, 32, forms[1])
+	}
+}
+
+// network adds a whole network on pictures of side pixels at most.
+func (t *table) network(p Profile, name string, batch, side int, f form) {
+	c, err := resnet.Lookup(name)
+	if err != nil {
+		panic("conformance: bug: " + err.Error())
+	}
+	side = min(c.InputSize, side)
+	t.add(Case{
+		Name: fmt.Sprintf("network/%s/n%d-h%d-w%d/%s", name, batch, side, side, f.name), Reason: "a whole network against its float64 run",
+		Class: Agreement, Profile: p,
+		build: func() (*graph.Graph, error) { return c.Build(batch, side, side) },
+		bind:  calibrated,
+		check: func(ctx context.Context, b *bench) error { return checkFused(ctx, b, f, false) },
+	})
 }
 
 // checkFused runs the graph of the case in a form, against the float64 run of the graph as it is.

@@ -25,14 +25,22 @@ const (
 	HalfLimit               // near ±65504, the end of float16
 	NaN                     // ordinary, with a few NaN
 	Infinity                // ordinary, with a few ∞ and -∞
+
+	// These are ordinary inputs; what is special are the weights.
+	WeightSubnormal // numbers about 2^-130
+	WeightNaN       // a few NaN
+	WeightInfinity  // a few ∞ and -∞
 )
 
-var valuesNames = []string{"ordinary", "integers", "equal", "onehot", "cancel", "subnormal", "minuszero", "halflimit", "nan", "infinity"}
+var valuesNames = []string{"ordinary", "integers", "equal", "onehot", "cancel", "subnormal", "minuszero", "halflimit", "nan", "infinity", "weightsubnormal", "weightnan", "weightinfinity"}
 
 // String returns the name that stands in the names of cases.
 func (v Values) String() string { return nameOf(valuesNames, int(v)) }
 
-// special are all but the two that most tables use.
+// specialWeights are those whose weights are special.
+var specialWeights = []Values{WeightSubnormal, WeightNaN, WeightInfinity}
+
+// special are all others but the two that most tables use.
 var special = []Values{Equal, OneHot, Cancel, Subnormal, MinusZero, HalfLimit, NaN, Infinity}
 
 // seed keeps the numbers of this suite apart from others made by the same formula.
@@ -149,6 +157,10 @@ func (c *Case) param(p *graph.Value) []float32 {
 	}
 	role := p.Name[strings.LastIndexByte(p.Name, '.')+1:]
 	switch {
+	case c.Values == Equal && role == "variance":
+		return make([]float32, n) // as equal numbers have it
+	case c.Values >= WeightSubnormal && role == "weight":
+		return c.weight(p, name)
 	case role == "variance" || role == "running_var":
 		return seeded.UniformAround(seed, name, n, 1, 0.2)
 	case p.Type.Shape.Rank() == 1 && role == "weight":
@@ -157,6 +169,22 @@ func (c *Case) param(p *graph.Value) []float32 {
 		return seeded.Uniform(seed, name, n, 0.3)
 	}
 	return seeded.Uniform(seed, name, n, math.Sqrt(1/float64(fanIn(p.Type.Shape))))
+}
+
+// weight makes a weight that is no ordinary number, or has a few that are none.
+func (c *Case) weight(p *graph.Value, name string) []float32 {
+	n := p.Type.Shape.Elems()
+	if c.Values == WeightSubnormal {
+		return Subnormal.fill(name, n)
+	}
+	out := seeded.Uniform(seed, name, n, math.Sqrt(1/float64(fanIn(p.Type.Shape))))
+	for i, bad := range []float64{math.Inf(1), math.Inf(-1)} { // in two filters or channels
+		if c.Values == WeightNaN {
+			bad = math.NaN()
+		}
+		out[(n/3+i*(n/2+1))%n] = float32(bad)
+	}
+	return out
 }
 
 // fanIn is the number of products behind an output element of a weight.
