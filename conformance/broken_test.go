@@ -303,7 +303,7 @@ var faults = []fault{
 	}},
 	{name: "computes in place", filter: "^alias/", want: "want an error, got none", least: 11, inPlace: true},
 	{name: "writes before it looks", filter: "^(alias/(refused|in-place)|contract/run)/", want: "was written to by a run that was refused", least: 10, eager: true},
-	{name: "remembers its first buffers", filter: "^buffers/", want: "other", least: 3, sticky: true},
+	{name: "remembers its first buffers", filter: "^buffers/(chain|.*/conv2d)", want: "other", least: 3, sticky: true},
 	{name: "context ignored in run", filter: "^cancel/before$", want: "cancel: run with a cancelled context", least: 1, ignoresCtx: true},
 	{name: "supports claims too much", filter: "^softmax/n3-c33/", want: "supports: every node is supported, but compile failed", least: 2,
 		compile: func(g *graph.Graph) error {
@@ -324,7 +324,7 @@ var faults = []fault{
 	{name: "writes out of bounds", filter: somePlanes, want: "out of bounds: fence", least: 4, beyond: true},
 	{name: "writes to its input", filter: somePlanes, want: "input 0 was written to", least: 4, overwrites: true},
 	{name: "other bits in some runs", filter: "^replay/25/conv2d$", want: "replay: run 6 gives other bits", least: 1, sometimes: true},
-	{name: "other bits beside others", filter: "^concurrent/", want: "a run among others gives other bits", least: 1, racy: true},
+	{name: "other bits beside others", filter: "^concurrent/(conv2d|softmax)$", want: "a run among others gives other bits", least: 1, racy: true},
 	{name: "panics", filter: "^softmax/n3-c33/", want: "panic: out of range", least: 2, run: func(context.Context, *brokenDevice) error { panic("out of range") }},
 	{name: "does not come back", filter: "^softmax/n3-c33/ordinary", want: "hung: no return within", least: 1, run: func(context.Context, *brokenDevice) error {
 		time.Sleep(400 * time.Millisecond) // the patience of the test is 200
@@ -342,6 +342,9 @@ var faults = []fault{
 func TestBrokenBackendsAreCaught(t *testing.T) {
 	for _, f := range faults {
 		t.Run(f.name, func(t *testing.T) {
+			if testing.Short() && (f.damage != nil || f.keepsOutput != nil || f.want == "") {
+				t.Skip("wrong numbers: one goroutine, much arithmetic")
+			}
 			opened := 0
 			open := func(ctx context.Context) (backend.Device, error) {
 				opened++
