@@ -190,9 +190,28 @@ func (t *table) convWindows() {
 			}
 		}
 	}
+	t.convTransformed()
 	for i, win := range windows {
 		v := convolution{n: 3, c: 7, h: 14, w: 19, k: 21, win: win, bias: true, relu: true}
 		t.convCase(Quick, "the windows of the family and others", alternate(i), v)
+	}
+}
+
+// convTransformed has kernels of stride 1, which a device may compute through transforms of tiles of 2 to 6, with every
+// way in which a tile can lie over the edges.
+func (t *table) convTransformed() {
+	i := 0
+	for _, pad := range []graph.Padding{{}, {Top: 1, Right: 1}, {Top: 2, Left: 1, Right: 2}, {Left: 2, Bottom: 1, Right: 1}, graph.Pad(1)} {
+		for _, e := range [][2]int{{3, 4}, {5, 6}, {7, 13}, {12, 9}} {
+			for j, r := range []int{3, 5, 2} {
+				win := window{r, r, [2]int{1, 1}, pad, [2]int{1, 1}}
+				v := convolution{n: 2, c: 9, h: e[0], w: e[1], k: 11, win: win, bias: true, add: i%2 == 0, relu: i%3 == 0}
+				for _, values := range []Values{Ordinary, Integers, HalfLimit, NaN} {
+					t.convCase(quickIf(j == 0 && values <= Integers), "tiles of a transform over every edge", values, v)
+				}
+				i++
+			}
+		}
 	}
 }
 
