@@ -194,8 +194,8 @@ func allowUnrounded(n *graph.Node, in [][]float64, bound []float64) {
 const (
 	l2Limit  = 1e-5
 	maxLimit = 4e-5
-	// spread multiplies both where convolutions are computed through transforms: F(4×4,3×3) loses about a digit.
-	spread = 10
+	// spread multiplies both where convolutions are computed through transforms.
+	spread = 4
 )
 
 // judgeWhole runs g and compares its outputs with those of the float64 run of original.
