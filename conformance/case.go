@@ -46,7 +46,7 @@ type Class uint8
 // The classes.
 const (
 	InvalidClass Class = iota
-	ClassA             // each element within the bound of float32 sums in any order; see package reference
+	ClassA             // each element within the bound of float32 sums in any order (class B: of a transform); see package reference
 	Exact              // each element equal: whole numbers, so that no float32 sum is rounded in whatever order
 	Agreement          // whole networks: relative L2 error, greatest error and first class against the float64 run
 	Bits               // the device's results are the same bits each time
