@@ -25,6 +25,7 @@ type Case struct {
 	check func(context.Context, *bench) error // nil: checkNumbers
 
 	inputs func(*graph.Graph) [][]float32 // nil: seeded by Values
+	stream string                         // what the seeded numbers are named after; "" for Name
 }
 
 // Graph builds the graph of the case, with its parameters bound. Every call gives an equal graph.
@@ -38,6 +39,14 @@ func (c *Case) Graph() (*graph.Graph, error) {
 		return nil, fmt.Errorf("build case %q: %w", c.Name, err)
 	}
 	return g, nil
+}
+
+// numbers is the name of the seeded numbers: cases of one name here have the same.
+func (c *Case) numbers() string {
+	if c.stream != "" {
+		return c.stream
+	}
+	return c.Name
 }
 
 // Class says how a case is judged. The zero value is invalid.

@@ -53,7 +53,7 @@ func (c *Case) Inputs(g *graph.Graph) [][]float32 {
 	}
 	in := make([][]float32, len(g.Inputs))
 	for i, v := range g.Inputs {
-		in[i] = c.Values.fill(c.Name+"/"+v.Name, v.Type.Shape.Elems())
+		in[i] = c.Values.fill(c.numbers()+"/"+v.Name, v.Type.Shape.Elems())
 	}
 	return in
 }
@@ -144,7 +144,7 @@ func bindSeeded(c *Case) (*graph.Graph, error) {
 
 // param makes a parameter by the role that its name tells.
 func (c *Case) param(p *graph.Value) []float32 {
-	n, name := p.Type.Shape.Elems(), c.Name+"/"+p.Name
+	n, name := p.Type.Shape.Elems(), c.numbers()+"/"+p.Name
 	switch c.Values {
 	case Integers:
 		if p.Name != "variance" {
