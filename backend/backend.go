@@ -86,10 +86,10 @@ type Executable interface {
 	Signature() graph.Signature
 	// Run computes the outputs from the inputs and returns when they can be read. Buffers must be of the device
 	// that compiled the executable and of the types in the signature; they may be others in each run. One buffer may be
-	// given for several inputs. An output must not be given twice nor be an input too: nothing is computed in place,
-	// such a run is an error and writes nothing. On other errors, a cancelled context among them, the contents of the
-	// outputs are undefined. On any error the inputs are unchanged, and the executable and the device stay usable (but
-	// for ErrDeviceLost).
+	// given for several inputs. An output must not be given twice nor be an input too: nothing is computed in place. A
+	// run whose buffers do not fit or are shared in that way is an error and writes nothing. On other errors, a
+	// cancelled context among them, the contents of the outputs are undefined. On any error the inputs are unchanged,
+	// and the executable and the device stay usable (but for ErrDeviceLost).
 	//
 	// Errors: *graph.ShapeError for a buffer that does not fit, ErrClosed, ErrDeviceLost, ErrOutOfMemory, the context's error.
 	Run(ctx context.Context, in, out []Buffer) error

@@ -20,9 +20,12 @@ type Case struct {
 	// ClosesDevice tells that the case closes the device it is given: it needs one of its own.
 	ClosesDevice bool
 
-	build func() (*graph.Graph, error)        // the graph without data
+	build func() (*graph.Graph, error)        // the graph, without data as a rule
 	bind  func(*Case) (*graph.Graph, error)   // nil: bindSeeded
 	check func(context.Context, *bench) error // nil: checkNumbers
+
+	inputs func(*graph.Graph) [][]float32 // nil: seeded by Values
+	stream string                         // what the seeded numbers are named after; "" for Name
 }
 
 // Graph builds the graph of the case, with its parameters bound. Every call gives an equal graph.
@@ -38,13 +41,21 @@ func (c *Case) Graph() (*graph.Graph, error) {
 	return g, nil
 }
 
+// numbers is the name of the seeded numbers: cases of one name here have the same.
+func (c *Case) numbers() string {
+	if c.stream != "" {
+		return c.stream
+	}
+	return c.Name
+}
+
 // Class says how a case is judged. The zero value is invalid.
 type Class uint8
 
 // The classes.
 const (
 	InvalidClass Class = iota
-	ClassA             // each element within the bound of float32 sums in any order; see package reference
+	ClassA             // each element within the bound of float32 sums in any order (class B: of a transform); see package reference
 	Exact              // each element equal: whole numbers, so that no float32 sum is rounded in whatever order
 	Agreement          // whole networks: relative L2 error, greatest error and first class against the float64 run
 	Bits               // the device's results are the same bits each time
@@ -100,6 +111,7 @@ var allCases = sync.OnceValue(func() []Case {
 	t.conv()
 	t.blocks()
 	t.runs()
+	t.aliases()
 	t.networks()
 	return t.cases
 })

@@ -44,7 +44,7 @@ func TestCases(t *testing.T) {
 			t.Errorf("op %s has %d cases", op, kinds[op])
 		}
 	}
-	for kind, least := range map[string]int{"contract": 25, "block": 60, "network": 26, "replay": 10, "concurrent": 5, "cancel": 3, "outputs": 3, "inputs": 3} {
+	for kind, least := range map[string]int{"contract": 24, "block": 60, "network": 26, "replay": 10, "concurrent": 5, "cancel": 3, "outputs": 3, "inputs": 2, "alias": 16, "buffers": 5} {
 		if kinds[kind] < least {
 			t.Errorf("%s: got %d cases, want at least %d", kind, kinds[kind], least)
 		}
@@ -242,7 +242,7 @@ func TestRefusalsAreCountedAndNoPass(t *testing.T) {
 		d, err := openDevice(ctx)
 		return refusing{d}, err
 	}
-	s, err := conformance.Execute(t.Context(), open, conformance.Options{Filter: "^(softmax|block|network|replay|cancel|contract/run)/"}, func(r conformance.Result) error {
+	s, err := conformance.Execute(t.Context(), open, conformance.Options{Filter: "^(softmax|block/basic-.*/n2|replay|cancel|contract/run)/"}, func(r conformance.Result) error {
 		if r.Status != conformance.Refused && r.Case.Name != "cancel/compile" {
 			t.Errorf("%s: got %v, %v, want refused", r.Case.Name, r.Status, r.Err)
 		}
@@ -261,5 +261,41 @@ func TestRefusalsAreCountedAndNoPass(t *testing.T) {
 	}
 	if err := conformance.Check(t.Context(), d, c[0]); !conformance.IsRefusal(err) || !errors.Is(err, backend.ErrUnsupported) {
 		t.Errorf("check: got %v, want a refusal", err)
+	}
+}
+
+// TestWeightsAreWhatTheySay counts the special numbers among the parameters, for every op that has weights.
+func TestWeightsAreWhatTheySay(t *testing.T) {
+	subnormal := func(v float64) bool { return v != 0 && math.Abs(v) < 0x1p-126 }
+	infinite := func(v float64) bool { return math.IsInf(v, 0) }
+	seen := map[string]bool{}
+	for _, c := range conformance.Cases() {
+		is := map[conformance.Values]func(float64) bool{conformance.WeightSubnormal: subnormal, conformance.WeightNaN: math.IsNaN, conformance.WeightInfinity: infinite}[c.Values]
+		if is == nil {
+			continue
+		}
+		g, err := c.Graph()
+		if err != nil {
+			t.Fatal(err)
+		}
+		weight := g.Params[0].Data.Float32s()
+		n := 0
+		for _, v := range weight {
+			if is(float64(v)) {
+				n++
+			}
+		}
+		if all := c.Values == conformance.WeightSubnormal; all && n < len(weight)*9/10 || !all && n != 2 {
+			t.Errorf("%s: %d of %d weights are special", c.Name, n, len(weight))
+		}
+		for _, v := range c.Inputs(g)[0] {
+			if math.Abs(float64(v)) > 4 || v != v {
+				t.Errorf("%s: input %g, want ordinary ones", c.Name, v)
+			}
+		}
+		seen[g.Nodes[0].Op.Name()+" "+c.Values.String()] = true
+	}
+	if len(seen) != 8 { // conv2d and linear with three kinds, batch_norm with two
+		t.Errorf("got %v", seen)
 	}
 }

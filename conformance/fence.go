@@ -123,6 +123,20 @@ func (t *tray) read(ctx context.Context) ([][]float32, error) {
 	return out, nil
 }
 
+// unwritten holds inputs, outputs and fences against what was written to them: a run that was refused changes nothing.
+func (t *tray) unwritten(ctx context.Context) error {
+	for i, buf := range t.out {
+		at, err := differs(ctx, buf, poison(t.outPorts[i].Type))
+		if err != nil {
+			return fmt.Errorf("output %d: %w", i, err)
+		}
+		if at >= 0 {
+			return fmt.Errorf("output %d was written to by a run that was refused: byte %d has changed", i, at)
+		}
+	}
+	return t.intact(ctx)
+}
+
 // intact holds inputs and fences against what was written to them.
 func (t *tray) intact(ctx context.Context) error {
 	for i, buf := range t.in {

@@ -34,11 +34,12 @@ func TestReferenceConforms(t *testing.T) {
 		o.Profile = p
 	}
 	if testing.Short() {
-		o.Filter = "^(contract|replay|concurrent|recompile|cancel|outputs|inputs|softmax|add)/" // the race detector makes the rest slow
+		// The race detector makes numbers slow and finds nothing in them; what it is for are runs beside others and hostile use.
+		o.Filter = "^((contract|alias|buffers|outputs|inputs)/|(concurrent|replay/25|recompile)/(conv2d|softmax|pools|network-n1)$|cancel/(before|compile)|softmax/n3-)"
 	}
 	s := conformance.Run(t, openReference, o)
 	alone := strings.Contains(flag.Lookup("test.run").Value.String(), "/") // some cases were asked for by name
-	if s.Refused+s.Skipped > 0 || s.Run < 1000 && !alone && !testing.Short() || s.Run < 100 && !alone {
+	if s.Refused+s.Skipped > 0 || s.Run < 1000 && !alone && !testing.Short() || s.Run < 90 && !alone {
 		t.Errorf("got %v, want at least 1000 run, none refused or skipped", s)
 	}
 }

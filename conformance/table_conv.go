@@ -111,6 +111,7 @@ func (t *table) conv() {
 	t.convWindows()
 	t.convFamily()
 	t.convRandom()
+	t.weightCases()
 	big := convolution{n: 1, c: 3, h: 129, w: 131, k: 64, win: square(1, 1, 0), bias: true}
 	t.convCase(Quick, "more than a million elements: one wrong one must be found", Ordinary, big)
 }
@@ -189,13 +190,32 @@ func (t *table) convWindows() {
 			}
 		}
 	}
+	t.convTransformed()
 	for i, win := range windows {
 		v := convolution{n: 3, c: 7, h: 14, w: 19, k: 21, win: win, bias: true, relu: true}
 		t.convCase(Quick, "the windows of the family and others", alternate(i), v)
 	}
 }
 
-// familyMembers are the networks whose layers and wholes are tested: one of each kind and depth.
+// convTransformed has kernels of stride 1, which a device may compute through transforms of tiles of 2 to 6, with every
+// way in which a tile can lie over the edges.
+func (t *table) convTransformed() {
+	i := 0
+	for _, pad := range []graph.Padding{{}, {Top: 1, Right: 1}, {Top: 2, Left: 1, Right: 2}, {Left: 2, Bottom: 1, Right: 1}, graph.Pad(1)} {
+		for _, e := range [][2]int{{3, 4}, {5, 6}, {7, 13}, {12, 9}} {
+			for j, r := range []int{3, 5, 2} {
+				win := window{r, r, [2]int{1, 1}, pad, [2]int{1, 1}}
+				v := convolution{n: 2, c: 9, h: e[0], w: e[1], k: 11, win: win, bias: true, add: i%2 == 0, relu: i%3 == 0}
+				for _, values := range []Values{Ordinary, Integers, HalfLimit, NaN} {
+					t.convCase(quickIf(j == 0 && values <= Integers), "tiles of a transform over every edge", values, v)
+				}
+				i++
+			}
+		}
+	}
+}
+
+// familyMembers are the networks that come first: one of each kind and depth.
 var familyMembers = []string{
 	"resnet20-cifar", "resnet20-cifar-b", "resnet18", "resnet34", "resnet50", "resnet50-v1", "resnext50_32x4d", "wide_resnet50_2",
 	"resnet101", "resnet152", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet101_2", "resnet110-cifar",
@@ -203,12 +223,13 @@ var familyMembers = []string{
 
 // convFamily has every distinct convolution of the networks, on small pictures.
 func (t *table) convFamily() {
-	for _, name := range familyMembers {
+	for _, name := range append(append([]string(nil), familyMembers...), resnet.Names()...) {
 		config, err := resnet.Lookup(name)
 		if err != nil {
-			continue // the family of another version of this module
+			panic("conformance: bug: " + err.Error())
 		}
-		g, err := config.Build(1, 64, 64)
+		side := min(config.InputSize, 64)
+		g, err := config.Build(1, side, side)
 		if err != nil {
 			panic("conformance: bug: " + err.Error())
 		}

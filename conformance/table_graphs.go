@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/graph"
@@ -66,7 +67,7 @@ func (t *table) blocks() {
 					Class:  ClassA, Profile: quickIf(batch == 2 || batch == 0),
 					build: func() (*graph.Graph, error) { return c.Build(batch, side, side+sideways(c)) },
 					bind:  calibrated,
-					check: func(ctx context.Context, b *bench) error { return checkFused(ctx, b, f, true) },
+					check: func(ctx context.Context, b *bench) error { return checkFused(ctx, b, f) },
 				})
 			}
 		}
@@ -83,25 +84,72 @@ func sideways(c resnet.Config) int {
 
 func (t *table) networks() {
 	for i, name := range familyMembers {
-		c, err := resnet.Lookup(name)
-		if err != nil {
-			panic("conformance: bug: " + err.Error())
-		}
-		side := min(c.InputSize, 64)
 		for _, f := range forms {
-			t.add(Case{
-				Name: fmt.Sprintf("network/%s/n2-h%d-w%d/%s", name, side, side, f.name), Reason: "a whole network against its float64 run",
-				Class: Agreement, Profile: quickIf(i < 2 && f.name == "fused"),
-				build: func() (*graph.Graph, error) { return c.Build(2, side, side) },
-				bind:  calibrated,
-				check: func(ctx context.Context, b *bench) error { return checkFused(ctx, b, f, false) },
-			})
+			t.network(quickIf(i < 2 && f.name == "fused"), name, 2, 64, f)
 		}
+	}
+	for _, name := range resnet.Names() { // the rest of the family: other depths and strides
+		if slices.Contains(familyMembers, name) {
+			continue
+		}
+		p := Full
+		if strings.HasPrefix(name, "resnet1202") {
+			p = Long
+		}
+		t.network(p, name, 1, 32, forms[1])
 	}
 }
 
-// checkFused runs the graph of the case in a form, against the float64 run of the graph as it is.
-func checkFused(ctx context.Context, b *bench, f form, nodes bool) error {
+// network adds a whole network on pictures of side pixels at most.
+func (t *table) network(p Profile, name string, batch, side int, f form) {
+	c, err := resnet.Lookup(name)
+	if err != nil {
+		panic("conformance: bug: " + err.Error())
+	}
+	side = min(c.InputSize, side)
+	t.add(Case{
+		Name: fmt.Sprintf("network/%s/n%d-h%d-w%d/%s", name, batch, side, side, f.name), Reason: "a whole network against its float64 run",
+		Class: Agreement, Profile: p,
+		build:  func() (*graph.Graph, error) { return c.Build(batch, side, side) },
+		bind:   calibrated,
+		check:  func(ctx context.Context, b *bench) error { return checkNetwork(ctx, b, f) },
+		stream: fmt.Sprintf("network/%s/n%d-h%d-w%d", name, batch, side, side), // both forms have the same numbers
+	})
+}
+
+// recent is the network that was calibrated last: the cases of its forms follow each other, and share its float64 run.
+// One alone is kept, for its weights may be half a gigabyte.
+var recent struct {
+	sync.Mutex
+	stream  string
+	graph   *graph.Graph
+	outputs map[string][]float64
+}
+
+// checkNetwork runs a whole network in a form, against the float64 run of the network as it is.
+func checkNetwork(ctx context.Context, b *bench, f form) error {
+	recent.Lock()
+	if recent.stream != b.c.stream {
+		recent.stream, recent.graph, recent.outputs = "", nil, nil // let go before the next is made
+		g, outputs, err := b.c.calibrated(ctx)
+		if err != nil {
+			recent.Unlock()
+			return fmt.Errorf("build case %q: %w", b.c.Name, err)
+		}
+		recent.stream, recent.graph, recent.outputs = b.c.stream, g, outputs
+	}
+	original, want := recent.graph, recent.outputs
+	recent.Unlock()
+	g, err := f.apply(original)
+	if err != nil {
+		return err
+	}
+	return b.judgeOutputs(ctx, g, b.c.Inputs(g), original.Outputs, want)
+}
+
+// checkFused runs the graph of the case in a form: every node by itself, and the whole against the float64 run of the
+// graph as it is.
+func checkFused(ctx context.Context, b *bench, f form) error {
 	original, err := b.c.Graph()
 	if err != nil {
 		return err
@@ -111,18 +159,16 @@ func checkFused(ctx context.Context, b *bench, f form, nodes bool) error {
 		return err
 	}
 	inputs := b.c.Inputs(g)
-	if nodes {
-		names := make([]string, len(g.Nodes))
-		for i, n := range g.Nodes {
-			names[i] = n.Name
-		}
-		tapped, err := g.WithOutputs(names...)
-		if err != nil {
-			return err
-		}
-		if err := b.judgeNodes(ctx, tapped, inputs); err != nil {
-			return err
-		}
+	names := make([]string, len(g.Nodes))
+	for i, n := range g.Nodes {
+		names[i] = n.Name
+	}
+	tapped, err := g.WithOutputs(names...)
+	if err != nil {
+		return err
+	}
+	if err := b.judgeNodes(ctx, tapped, inputs); err != nil {
+		return err
 	}
 	return b.judgeWhole(ctx, g, original, inputs)
 }
@@ -131,33 +177,45 @@ func checkFused(ctx context.Context, b *bench, f form, nodes bool) error {
 // the variance that its layer has in a float64 run on the case's input, varied a little by channel, and the last one
 // of a block a small weight, so that the shortcuts carry.
 func calibrated(c *Case) (*graph.Graph, error) {
+	g, _, err := c.calibrated(context.Background())
+	return g, err
+}
+
+// calibrated also returns the outputs of that float64 run, by name; none for an empty batch.
+func (c *Case) calibrated(ctx context.Context) (*graph.Graph, map[string][]float64, error) {
 	g, err := c.build()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
+	}
+	if g.Inputs[0].Type.Shape.Dim(0) == 0 { // nothing to measure
+		g, err := bindSeeded(c)
+		return g, nil, err
 	}
 	values := map[*graph.Value][]float64{}
-	if g.Inputs[0].Type.Shape.Dim(0) == 0 { // nothing to measure
-		return bindSeeded(c)
-	}
 	for i, x := range c.Inputs(g) {
 		values[g.Inputs[i]] = reference.Widen(x)
 	}
 	tensors := map[string]*graph.Tensor{}
 	for _, n := range g.Nodes {
 		if err := c.calibrate(n, values, tensors); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		in := make([][]float64, len(n.Inputs))
 		for i, v := range n.Inputs {
-			in[i] = values[v]
+			if in[i] = values[v]; v.Kind == graph.ParamValue { // not kept: those of a whole network are a gigabyte
+				in[i] = reference.Widen(tensors[v.Name].Float32s())
+			}
 		}
-		out, err := reference.Node(context.Background(), n, in)
-		if err != nil {
-			return nil, err
+		if values[n.Output], err = reference.Node(ctx, n, in); err != nil {
+			return nil, nil, err
 		}
-		values[n.Output] = out
 	}
-	return g.Bind(tensors)
+	outputs := map[string][]float64{}
+	for _, v := range g.Outputs {
+		outputs[v.Name] = values[v]
+	}
+	bound, err := g.Bind(tensors)
+	return bound, outputs, err
 }
 
 // calibrate makes the parameters of a node whose other inputs are known.
@@ -172,19 +230,19 @@ func (c *Case) calibrate(n *graph.Node, values map[*graph.Value][]float64, tenso
 			switch slices.Index(n.Inputs, v) {
 			case 1:
 				if endsBranch(n.Name) {
-					data = seeded.UniformAround(seed, c.Name+"/"+v.Name, len(data), 0.25, 0.05)
+					data = seeded.UniformAround(seed, c.numbers()+"/"+v.Name, len(data), 0.25, 0.05)
 				}
 			case 3:
-				data = seeded.UniformAround(seed, c.Name+"/"+v.Name, len(data), mean, 0.05*math.Sqrt(variance))
+				data = seeded.UniformAround(seed, c.numbers()+"/"+v.Name, len(data), mean, 0.05*math.Sqrt(variance))
 			case 4:
-				data = seeded.UniformAround(seed, c.Name+"/"+v.Name, len(data), variance, 0.1*variance)
+				data = seeded.UniformAround(seed, c.numbers()+"/"+v.Name, len(data), variance, 0.1*variance)
 			}
 		}
 		t, err := graph.FromFloat32s(v.Type.Shape, data)
 		if err != nil {
 			return err
 		}
-		tensors[v.Name], values[v] = t, reference.Widen(data)
+		tensors[v.Name] = t
 	}
 	return nil
 }

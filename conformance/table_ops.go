@@ -64,6 +64,7 @@ func (t *table) elementwise() {
 		t.op(Quick, care, v, graph.Subsample{Stride: [2]int{2, 1}}, name4(s)+"/stride2,1", x)
 		t.op(Quick, care, v, graph.Softmax{}, "n7-c33", graph.F32(7, 33))
 	}
+	t.rankCases()
 	million := graph.F32(1, 16, 256, 257)
 	t.both(Quick, "more than a million elements: one wrong one must be found", graph.ReLU{}, name4(million.Shape), million)
 	t.softmax()
@@ -140,6 +141,7 @@ func (t *table) pools() {
 		}
 		t.pool(Quick, "an empty batch", Ordinary, p, graph.F32(0, 3, 11, 8))
 	}
+	t.poolChannels()
 }
 
 // pool adds the pools of a window that fits.

@@ -83,8 +83,6 @@ func (t *table) runs() {
 	}
 	t.add(Case{Name: "inputs/same-value-twice", Reason: "a node may read one value twice", Class: Exact, Values: Integers,
 		build: parse("input %x : float32[2,3,5,7]", "%y = add(%x, %x)", "output %y")})
-	t.add(Case{Name: "inputs/same-buffer-twice", Reason: "one buffer may be given for two inputs", Class: Behaviour, Values: Integers,
-		build: parse("input %a : float32[2,3,5,7]", "input %b : float32[2,3,5,7]", "%y = add(%a, %b)", "output %y"), check: checkSharedInput})
 	t.add(Case{Name: "inputs/unused", Reason: "an input that no node reads must be given and is left alone", Class: Exact, Values: Integers,
 		build: parse("input %a : float32[2,3,5,7]", "input %unused : float32[3]", "%y = relu(%a)", "output %y")})
 }
@@ -306,25 +304,4 @@ func checkCancelDuring(ctx context.Context, b *bench) (err error) {
 		}
 	}
 	return b.rightAfterwards(ctx, e, t, want)
-}
-
-func checkSharedInput(ctx context.Context, b *bench) (err error) {
-	_, e, t, err := b.ready(ctx)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, t.close(), e.Close()) }()
-	if err := e.Run(ctx, []backend.Buffer{t.in[0], t.in[0]}, t.out); err != nil {
-		return fmt.Errorf("run: %w", err)
-	}
-	out, err := t.read(ctx)
-	if err != nil {
-		return err
-	}
-	for i, x := range floats(t.inputs[0]) {
-		if out[0][i] != x+x {
-			return fmt.Errorf("element %d: got %g, want %g", i, out[0][i], x+x)
-		}
-	}
-	return t.intact(ctx)
 }

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -24,14 +25,22 @@ const (
 	HalfLimit               // near ±65504, the end of float16
 	NaN                     // ordinary, with a few NaN
 	Infinity                // ordinary, with a few ∞ and -∞
+
+	// These are ordinary inputs; what is special are the weights.
+	WeightSubnormal // numbers about 2^-130
+	WeightNaN       // a few NaN
+	WeightInfinity  // a few ∞ and -∞
 )
 
-var valuesNames = []string{"ordinary", "integers", "equal", "onehot", "cancel", "subnormal", "minuszero", "halflimit", "nan", "infinity"}
+var valuesNames = []string{"ordinary", "integers", "equal", "onehot", "cancel", "subnormal", "minuszero", "halflimit", "nan", "infinity", "weightsubnormal", "weightnan", "weightinfinity"}
 
 // String returns the name that stands in the names of cases.
 func (v Values) String() string { return nameOf(valuesNames, int(v)) }
 
-// special are all but the two that most tables use.
+// specialWeights are those whose weights are special.
+var specialWeights = []Values{WeightSubnormal, WeightNaN, WeightInfinity}
+
+// special are all others but the two that most tables use.
 var special = []Values{Equal, OneHot, Cancel, Subnormal, MinusZero, HalfLimit, NaN, Infinity}
 
 // seed keeps the numbers of this suite apart from others made by the same formula.
@@ -39,9 +48,12 @@ const seed = 3
 
 // Inputs makes the inputs of the case for its graph, in the order of g.Inputs.
 func (c *Case) Inputs(g *graph.Graph) [][]float32 {
+	if c.inputs != nil {
+		return c.inputs(g)
+	}
 	in := make([][]float32, len(g.Inputs))
 	for i, v := range g.Inputs {
-		in[i] = c.Values.fill(c.Name+"/"+v.Name, v.Type.Shape.Elems())
+		in[i] = c.Values.fill(c.numbers()+"/"+v.Name, v.Type.Shape.Elems())
 	}
 	return in
 }
@@ -112,8 +124,15 @@ func bindSeeded(c *Case) (*graph.Graph, error) {
 	if err != nil {
 		return nil, err
 	}
+	if g == nil {
+		return nil, errors.New("want a graph, got nil")
+	}
 	data := map[string]*graph.Tensor{}
 	for _, p := range g.Params {
+		if p.Data != nil {
+			data[p.Name] = p.Data // of a caller's own case
+			continue
+		}
 		t, err := graph.FromFloat32s(p.Type.Shape, c.param(p))
 		if err != nil {
 			return nil, err
@@ -125,7 +144,7 @@ func bindSeeded(c *Case) (*graph.Graph, error) {
 
 // param makes a parameter by the role that its name tells.
 func (c *Case) param(p *graph.Value) []float32 {
-	n, name := p.Type.Shape.Elems(), c.Name+"/"+p.Name
+	n, name := p.Type.Shape.Elems(), c.numbers()+"/"+p.Name
 	switch c.Values {
 	case Integers:
 		if p.Name != "variance" {
@@ -138,6 +157,10 @@ func (c *Case) param(p *graph.Value) []float32 {
 	}
 	role := p.Name[strings.LastIndexByte(p.Name, '.')+1:]
 	switch {
+	case c.Values == Equal && role == "variance":
+		return make([]float32, n) // as equal numbers have it
+	case c.Values >= WeightSubnormal && role == "weight":
+		return c.weight(p, name)
 	case role == "variance" || role == "running_var":
 		return seeded.UniformAround(seed, name, n, 1, 0.2)
 	case p.Type.Shape.Rank() == 1 && role == "weight":
@@ -146,6 +169,22 @@ func (c *Case) param(p *graph.Value) []float32 {
 		return seeded.Uniform(seed, name, n, 0.3)
 	}
 	return seeded.Uniform(seed, name, n, math.Sqrt(1/float64(fanIn(p.Type.Shape))))
+}
+
+// weight makes a weight that is no ordinary number, or has a few that are none.
+func (c *Case) weight(p *graph.Value, name string) []float32 {
+	n := p.Type.Shape.Elems()
+	if c.Values == WeightSubnormal {
+		return Subnormal.fill(name, n)
+	}
+	out := seeded.Uniform(seed, name, n, math.Sqrt(1/float64(fanIn(p.Type.Shape))))
+	for i, bad := range []float64{math.Inf(1), math.Inf(-1)} { // in two filters or channels
+		if c.Values == WeightNaN {
+			bad = math.NaN()
+		}
+		out[(n/3+i*(n/2+1))%n] = float32(bad)
+	}
+	return out
 }
 
 // fanIn is the number of products behind an output element of a weight.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph"
 )
 
@@ -28,6 +29,14 @@ func (r NodeReport) Err() error {
 //
 // Errors: as [Eval]; a value that is missing or has another number of elements is a *[graph.ShapeError].
 func Check(ctx context.Context, g *graph.Graph, values map[string][]float32) ([]NodeReport, error) {
+	return CheckTransformed(ctx, g, values, nil)
+}
+
+// CheckTransformed is [Check] of an executable that computes some nodes through transforms, as it says by
+// [backend.Transformer]: these are held to the bound of class B.
+//
+// Errors: as [Check], and a transform that does not fit its node.
+func CheckTransformed(ctx context.Context, g *graph.Graph, values map[string][]float32, how map[string]backend.Winograd) ([]NodeReport, error) {
 	if err := check(g); err != nil {
 		return nil, fmt.Errorf("check run: %w", err)
 	}
@@ -53,7 +62,13 @@ func Check(ctx context.Context, g *graph.Graph, values map[string][]float32) ([]
 				return nil, fmt.Errorf("check run of graph %q: %w", g.Name, err)
 			}
 		}
-		want, bound, err := Bounds(ctx, n, in)
+		var want, bound []float64
+		var err error
+		if w, ok := how[n.Name]; ok {
+			want, bound, err = WinogradBounds(ctx, n, in, w)
+		} else {
+			want, bound, err = Bounds(ctx, n, in)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("check run of graph %q: %w", g.Name, err)
 		}

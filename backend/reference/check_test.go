@@ -6,9 +6,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/internal/golden"
+	"github.com/resnet-run/resnet-run/internal/seeded"
 )
 
 // float32Run computes every value of the graph as the imaginary device does, exact ops by rounding the reference's
@@ -98,5 +100,45 @@ func TestCheckNeedsEveryValue(t *testing.T) {
 	}
 	if _, err := reference.Check(t.Context(), nil, nil); err == nil {
 		t.Error("no graph: got no error")
+	}
+}
+
+// TestCheckTransformedLoosensTheNamedNodeAlone: an error between the bounds of the two classes passes in the node that is
+// said to be computed through a transform, and in no other.
+func TestCheckTransformedLoosensTheNamedNodeAlone(t *testing.T) {
+	g, err := graph.Parse(strings.NewReader("graph g\ninput %x : float32[1,8,6,6]\nparam @w : float32[8,8,3,3]\n%a = conv2d(%x, @w) padding=1,1,1,1\n%b = conv2d(%a, @w) padding=1,1,1,1\noutput %b\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := graph.FromFloat32s(graph.NewShape(8, 8, 3, 3), seeded.Uniform(1, "w", 8*8*9, 0.1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g, err = g.Bind(map[string]*graph.Tensor{"w": w}); err != nil {
+		t.Fatal(err)
+	}
+	c := golden.Case{Graph: g, Inputs: [][]float32{seeded.Uniform(1, "x", 8*36, 1)}}
+	for _, off := range []string{"a", "b"} {
+		values := float32Run(t, devices32[0], c, "")
+		for i := range values[off] {
+			values[off][i] *= 1 + 1e-4 // far more than a plain sum of 72 may be off
+		}
+		how := map[string]backend.Winograd{off: {Rows: f4, Columns: f4}}
+		reports, err := reference.CheckTransformed(t.Context(), g, values, how)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain, err := reference.Check(t.Context(), g, values)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range reports {
+			if named := r.Node.Name == off; named && (!r.OK() || plain[i].OK()) || !named && r.Report != plain[i].Report {
+				t.Errorf("node %s is off; node %s: as a transform %v, plain %v", off, r.Node.Name, r.Err(), plain[i].Err())
+			}
+		}
+	}
+	if _, err := reference.CheckTransformed(t.Context(), g, float32Run(t, devices32[0], c, ""), map[string]backend.Winograd{"b": {}}); err == nil {
+		t.Error("a transform without points: got no error")
 	}
 }

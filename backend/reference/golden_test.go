@@ -28,6 +28,45 @@ func TestEveryOpMatchesPyTorch(t *testing.T) {
 	t.Logf("%d cases: %v", len(cases), seen)
 }
 
+// TestRandomGeometryMatchesPyTorch: some hundred larger convolutions and pools, of which sums are known.
+func TestRandomGeometryMatchesPyTorch(t *testing.T) {
+	if testing.Short() {
+		t.Skip("much arithmetic")
+	}
+	cases, err := golden.Geometry()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]int{}
+	worst := 0.0
+	for _, c := range cases {
+		got, err := reference.Eval(t.Context(), c.Graph, c.Inputs64(), "y")
+		if err != nil {
+			t.Fatalf("%s: %v", c.Name, err)
+		}
+		e := c.Error("y", got["y"])
+		if !(e <= tolerance) {
+			t.Errorf("%s: relative error of a sum %.3g, want at most %g\n%s", c.Name, e, tolerance, c.Graph.Text())
+		}
+		if y := got["y"]; len(y) > 0 { // one element that is off by a thousandth of itself must show
+			at := len(y) / 2
+			for y[at] == 0 && at > 0 {
+				at--
+			}
+			y[at] *= 1.001
+			if y[at] != 0 && !(c.Error("y", y) > tolerance) {
+				t.Errorf("%s: a wrong element does not show", c.Name)
+			}
+		}
+		worst = max(worst, e)
+		seen[c.Graph.Nodes[0].Op.Name()]++
+	}
+	t.Logf("%d cases: %v; greatest error %.3g", len(cases), seen, worst)
+	if seen["conv2d"] < 300 || seen["max_pool"] < 100 || seen["avg_pool"] < 150 {
+		t.Errorf("too few cases: %v", seen)
+	}
+}
+
 // matchGolden holds every golden value of the case against Eval.
 func matchGolden(t *testing.T, c golden.Case) {
 	t.Helper()

@@ -112,6 +112,7 @@ type record struct {
 	Leaves map[string][2]float64 `json:"leaves"` // mean and standard deviation of an input or parameter
 	Graph  string                `json:"graph"`  // in the text form
 	Want   map[string][2]int     `json:"want"`   // offset and number of a value's elements in NAME.f64
+	Probes map[string][]float64  `json:"probes"` // instead of Want: sums of a value's elements, see Probed
 }
 
 func load(name string) ([]Case, error) {
@@ -171,6 +172,9 @@ func (r record) build(values []float64) (Case, error) {
 	if c.Graph, err = g.Bind(params); err != nil {
 		return Case{}, err
 	}
+	if r.Probes != nil {
+		return c, nil // its results are not stored
+	}
 	for name, at := range r.Want {
 		v := g.Value(name)
 		if v == nil || at[0] < 0 || at[1] != v.Type.Shape.Elems() || at[0]+at[1] > len(values) {
@@ -204,6 +208,55 @@ func Dir() (string, error) {
 		}
 		dir = parent
 	}
+}
+
+// Probed is a case whose results are too large to keep: what is known of them are sums with seeded weights.
+type Probed struct {
+	Case
+	seed   uint64
+	probes map[string][]float64
+}
+
+// Geometry returns several hundred convolutions and pools with random geometry, larger than those of Ops: groups, dilation,
+// kernels up to 11, paddings that differ by side, ceil mode. The value to look at is "y".
+func Geometry() ([]Probed, error) {
+	dir, err := Dir()
+	if err != nil {
+		return nil, fmt.Errorf("load golden geometry: %w", err)
+	}
+	var records []record
+	if err := readJSON(filepath.Join(dir, "geometry.json"), &records); err != nil {
+		return nil, fmt.Errorf("load golden geometry: %w", err)
+	}
+	cases := make([]Probed, len(records))
+	for i, r := range records {
+		c, err := r.build(nil)
+		if err != nil {
+			return nil, fmt.Errorf("load golden geometry: case %q: %w", r.Name, err)
+		}
+		cases[i] = Probed{c, r.Seed, r.Probes}
+	}
+	return cases, nil
+}
+
+// Error is the largest difference between a sum of value's elements and the one that is known, as a part of the sum of the absolute products.
+// It is infinite for a value that is not known.
+func (p Probed) Error(value string, got []float64) float64 {
+	if len(p.probes[value]) == 0 {
+		return math.Inf(1)
+	}
+	worst := 0.0
+	for i, want := range p.probes[value] {
+		sum, size := 0.0, 0.0
+		for j, r := range seeded.Uniform(p.seed, fmt.Sprintf("%s/probe%d", p.Name, i), len(got), 1) {
+			sum += got[j] * float64(r)
+			size += math.Abs(got[j] * float64(r))
+		}
+		if e := math.Abs(sum - want); !(e <= worst*size) {
+			worst = e / size
+		}
+	}
+	return worst
 }
 
 func readJSON(path string, into any) error {

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from common import Case, write
 
 MAX_ELEMS = 320  # of a result
+MOST = {"depthwise": 9, "channels": 9, "side": 14, "kernel": 5, "pad": 3, "planes": 7, "pool_side": 13, "pool_kernel": 5}  # geometry.py has more
 rng = random.Random(20240229)
 cases = []
 
@@ -37,14 +38,14 @@ def conv():
     while True:
         groups = rng.choice([1, 1, 1, 2, 3, 4, 0])  # 0: depthwise
         if groups == 0:
-            groups = rng.randint(2, 9)
+            groups = rng.randint(2, MOST["depthwise"])
             cg, kg = 1, rng.randint(1, 2)
         else:
-            cg, kg = rng.randint(1, 9), rng.randint(1, 9)
-        n, (h, w) = rng.randint(1, 3), pair(1, 14)
-        kernel = rng.choice([(1, 1), (3, 3), (7, 7), pair(1, 5), pair(1, 5)])
+            cg, kg = rng.randint(1, MOST["channels"]), rng.randint(1, MOST["channels"])
+        n, (h, w) = rng.randint(1, 3), pair(1, MOST["side"])
+        kernel = rng.choice([(1, 1), (3, 3), (7, 7), pair(1, MOST["kernel"]), pair(1, MOST["kernel"])])
         stride, dilation = rng.choice([(1, 1), (2, 2), pair(1, 3)]), rng.choice([(1, 1), (1, 1), pair(1, 3)])
-        pad = rng.choice([(0,) * 4, (kernel[0] // 2, kernel[1] // 2) * 2, tuple(rng.randint(0, 3) for _ in range(4))])
+        pad = rng.choice([(0,) * 4, (kernel[0] // 2, kernel[1] // 2) * 2, tuple(rng.randint(0, MOST["pad"]) for _ in range(4))])
         if h + pad[0] + pad[2] < dilation[0] * (kernel[0] - 1) + 1 or w + pad[1] + pad[3] < dilation[1] * (kernel[1] - 1) + 1:
             continue
         p = extent(h, pad[0] + pad[2], kernel[0], stride[0], dilation[0])
@@ -75,8 +76,8 @@ def conv():
 def pool_geometry():
     """Draws sizes until a pool of them is allowed: padding below the kernel, at least one window."""
     while True:
-        n, ch, (h, w) = rng.randint(1, 3), rng.randint(1, 7), pair(1, 13)
-        kernel, stride = rng.choice([(3, 3), (2, 2), pair(1, 5), pair(1, 5)]), rng.choice([(2, 2), pair(1, 4), pair(1, 4)])
+        n, ch, (h, w) = rng.randint(1, 3), rng.randint(1, MOST["planes"]), pair(1, MOST["pool_side"])
+        kernel, stride = rng.choice([(3, 3), (2, 2), pair(1, MOST["pool_kernel"]), pair(1, MOST["pool_kernel"])]), rng.choice([(2, 2), pair(1, 4), pair(1, 4)])
         pad = tuple(rng.randint(0, k - 1) for k in (kernel[0], kernel[1], kernel[0], kernel[1]))
         if rng.random() < 0.4:
             pad = (min(1, kernel[0] - 1), min(1, kernel[1] - 1)) * 2
@@ -205,12 +206,15 @@ def add():
     c.output("y")
 
 
-for count, make in [
+ALL = [
     (150, conv), (45, max_pool), (60, avg_pool), (20, batch_norm), (15, linear), (12, softmax), (20, option_a),
     (8, lambda: unary("relu", F.relu)), (8, add), (12, lambda: unary("global_avg_pool", lambda x: F.adaptive_avg_pool2d(x, 1))),
     (5, lambda: unary("flatten", lambda x: x.flatten(1))),
-]:
-    for _ in range(count):
-        make()
-torch.set_num_threads(1)
-write("ops", cases)
+]
+
+if __name__ == "__main__":
+    for count, make in ALL:
+        for _ in range(count):
+            make()
+    torch.set_num_threads(1)
+    write("ops", cases)
