@@ -3,16 +3,18 @@ package conformance
 import (
 	"context"
 
+	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/graph"
 )
 
 // JudgeNode holds a device's result of one node against what the float64 reference makes of the inputs that the device
 // itself gave that node, as the cases of class A do. in has the values of the node's inputs in their order; those of
-// parameters are not looked at. Inputs that other nodes made count as known up to one rounding.
+// parameters are not looked at. Inputs that other nodes made count as known up to one rounding. how is what the executable
+// says as a [backend.Transformer]: nodes that it names are judged by class B.
 //
-// Errors: those of [reference.Bounds].
-func JudgeNode(ctx context.Context, n *graph.Node, in [][]float32, got []float32) (Finding, error) {
+// Errors: those of [reference.Bounds] and [reference.WinogradBounds].
+func JudgeNode(ctx context.Context, n *graph.Node, in [][]float32, got []float32, how map[string]backend.Winograd) (Finding, error) {
 	wide := make([][]float64, len(n.Inputs))
 	for i, v := range n.Inputs {
 		if v.Kind == graph.ParamValue {
@@ -21,10 +23,5 @@ func JudgeNode(ctx context.Context, n *graph.Node, in [][]float32, got []float32
 			wide[i] = reference.Widen(in[i])
 		}
 	}
-	want, bound, err := reference.Bounds(ctx, n, wide)
-	if err != nil {
-		return Finding{}, err
-	}
-	allowUnrounded(n, wide, bound)
-	return Judge(n.Name, n.Op.Name(), n.Output.Type.Shape, got, want, bound), nil
+	return judgeNode(ctx, n, wide, got, how, false)
 }

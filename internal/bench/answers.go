@@ -96,8 +96,8 @@ type Tolerance struct {
 // out within 1e-6, and a network multiplies an error that a kernel should not make by far more.
 var Float32 = Tolerance{L2: 1e-5, Max: 4e-5}
 
-// ofTransforms is the tolerance where convolutions are computed by Winograd's F(4×4,3×3), which loses about a digit.
-func (t Tolerance) ofTransforms() Tolerance { return Tolerance{L2: 10 * t.L2, Max: 10 * t.Max} }
+// ofTransforms is the tolerance where convolutions are computed by Winograd's F(4×4,3×3), that of package conformance.
+func (t Tolerance) ofTransforms() Tolerance { return Tolerance{L2: 4 * t.L2, Max: 4 * t.Max} }
 
 // Verification is how a batch compares with the answers.
 type Verification struct {

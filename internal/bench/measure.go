@@ -53,7 +53,7 @@ type Prepared struct {
 
 // Prepare compiles the network for a batch and runs it once. The caller closes it.
 //
-// An executable that computes convolutions through transforms has ten times the tolerance, as in package conformance.
+// An executable that computes convolutions through transforms has four times the tolerance, as in package conformance.
 // Errors: those of the passes and of backend.Device; ErrWrong for a first run whose answer is wrong: Prepared is then not nil,
 // and its Verification tells how wrong it is.
 func Prepare(ctx context.Context, dev backend.Device, n Network, a *Answers, batch int, tol Tolerance) (*Prepared, error) {

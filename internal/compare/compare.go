@@ -147,6 +147,7 @@ type looker struct {
 	want     map[string][]float64 // of the float64 run
 	values   map[string][]float32 // of the exposed run
 	findings []conformance.Finding
+	how      map[string]backend.Winograd // of the last run
 	parts    int
 	step     func(string)
 }
@@ -242,5 +243,5 @@ func (l *looker) judge(ctx context.Context, n *graph.Node, values map[string][]f
 			}
 		}
 	}
-	return conformance.JudgeNode(ctx, n, in, values[n.Name])
+	return conformance.JudgeNode(ctx, n, in, values[n.Name], l.how)
 }

@@ -16,6 +16,10 @@ func (l *looker) run(ctx context.Context, g *graph.Graph) (outputs [][]float32, 
 	if err != nil {
 		return nil, err
 	}
+	l.how = nil
+	if t, ok := e.(backend.Transformer); ok {
+		l.how = t.Transforms()
+	}
 	var buffers []backend.Buffer
 	defer func() {
 		for _, b := range buffers {

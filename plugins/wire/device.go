@@ -72,7 +72,7 @@ func EncodeTimes(times []backend.NodeTime) []*pb.ProfileResponse {
 			out = append(out, &pb.ProfileResponse{})
 		}
 		m := out[len(out)-1]
-		m.Times = append(m.Times, &pb.NodeTime{Node: clip(t.Node, maxFieldBytes), Kernel: clip(t.Kernel, maxFieldBytes), Seconds: t.Seconds})
+		m.Times = append(m.Times, &pb.NodeTime{Node: clip(t.Node, maxFieldBytes), Kernel: clip(t.Kernel, maxFieldBytes), Seconds: t.Seconds, Reason: clip(t.Reason, maxFieldBytes)})
 	}
 	return out
 }
@@ -88,7 +88,7 @@ func DecodeTimes(times []backend.NodeTime, p *pb.ProfileResponse) ([]backend.Nod
 		if !(t.GetSeconds() >= 0) || math.IsInf(t.GetSeconds(), 0) {
 			return nil, fmt.Errorf("profile: node %.80q: want a finite time of 0 s or more, got %v", t.GetNode(), t.GetSeconds())
 		}
-		times = append(times, backend.NodeTime{Node: t.GetNode(), Kernel: t.GetKernel(), Seconds: t.GetSeconds()})
+		times = append(times, backend.NodeTime{Node: t.GetNode(), Kernel: t.GetKernel(), Seconds: t.GetSeconds(), Reason: t.GetReason()})
 	}
 	return times, nil
 }

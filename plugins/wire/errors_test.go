@@ -167,7 +167,7 @@ func TestDevicesRoundTrip(t *testing.T) {
 func TestTimesRoundTrip(t *testing.T) {
 	want := make([]backend.NodeTime, 3000)
 	for i := range want {
-		want[i] = backend.NodeTime{Node: fmt.Sprint("n", i), Kernel: "k", Seconds: float64(i) / 7}
+		want[i] = backend.NodeTime{Node: fmt.Sprint("n", i), Kernel: "k", Seconds: float64(i) / 7, Reason: "r"}
 	}
 	var got []backend.NodeTime
 	messages := wire.EncodeTimes(want)
