@@ -39,8 +39,8 @@ func TestNetworksMatchTheReference(t *testing.T) {
 					diff += (float64(got[i]) - w) * (float64(got[i]) - w)
 					norm += w * w
 				}
-				if e := math.Sqrt(diff / norm); !(e < 2e-6) {
-					t.Errorf("relative L2 error of the logits: got %g, want below 2e-6", e)
+				if e := math.Sqrt(diff / norm); !(e < 4e-6) { // some layers are of class B
+					t.Errorf("relative L2 error of the logits: got %g, want below 4e-6", e)
 				}
 			})
 		})

@@ -189,3 +189,26 @@ func (w wrong) Compile(ctx context.Context, g *graph.Graph) (backend.Executable,
 type idle struct{ backend.Executable }
 
 func (idle) Run(context.Context, []backend.Buffer, []backend.Buffer) error { return nil }
+
+// FuzzFile: whatever a file says, what is read of it are figures that can be compared.
+func FuzzFile(f *testing.F) {
+	f.Add([]byte(`{"devices":["v1|test|x|x|1||map[]"],"flops_per_second":[3e9]}`))
+	f.Add([]byte(`{"devices":["v1|test|x|x|1||map[]"],"flops_per_second":[-1]}`))
+	f.Add([]byte(`{"devices":null,"flops_per_second":[1e999]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c := Chooser{Dir: t.TempDir(), Version: "v1"}
+		file := c.file([]Candidate{{Info: backend.DeviceInfo{Backend: "test", ID: "x", Name: "x", Driver: "1"}}})
+		if err := os.WriteFile(file.path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		rates, err := file.read(1)
+		if (rates == nil) == (err == nil) {
+			t.Fatalf("got %v and error %v, want one of them", rates, err)
+		}
+		for _, r := range rates {
+			if len(rates) != 1 || !(r.FLOPsPerSecond > 0) || r.Err != nil {
+				t.Errorf("got %v of %q", rates, data)
+			}
+		}
+	})
+}

@@ -74,7 +74,7 @@ def interpreter_mib():
     return int(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout) / 1024
 
 
-def build(folder, args):
+def build(folder):
     ours = os.path.join(folder, "ours")
     subprocess.run(["go", "build", "-o", ours, "."], cwd=os.path.join(HERE, "ours"), check=True)
     return ours
@@ -133,7 +133,7 @@ def main():
         head += f" {peer}: best ms | median ms | median of ratios to ours | ratio of bests | of CPU time | MiB | difference |"
     print(head + "\n|" + "---|" * (5 + 7 * len(args.peers)))
     with tempfile.TemporaryDirectory() as folder:
-        binary = build(folder, args)
+        binary = build(folder)
         for case in args.cases:
             arch, batch = case.rsplit(":", 1)
             compare(args, folder, binary, arch, int(batch))
