@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/resnet-run/resnet-run/conformance"
+)
+
+// options are those of the worker, with the same names in JSON.
+type options struct {
+	Kernels      []string `json:"kernels,omitempty"`
+	MaxChunk     int      `json:"max_chunk,omitempty"`
+	ForceStaging bool     `json:"force_staging,omitempty"`
+}
+
+// The drivers, by the names that stages have for them.
+const (
+	lavapipe    = "lavapipe"
+	swiftShader = "SwiftShader"
+)
+
+// stage is a part of the suite on a driver. A mutant passes them in order until one kills it.
+type stage struct {
+	Name    string
+	Driver  string
+	Options options
+	Cases   []string
+	// GoTests, instead of cases, are packages whose unit tests are run: what they kill, the suite did not.
+	GoTests []string
+}
+
+// opsOf are the operations that each variant computes.
+var opsOf = map[string][]string{
+	"conv2d_regtile16_f32": {"conv2d"}, "conv2d_regtile4_f32": {"conv2d"}, "conv2d_shared64_f32": {"conv2d"},
+	"relu_f32": {"relu"}, "add_f32": {"add"}, "batch_norm_f32": {"batch_norm"}, "max_pool_f32": {"max_pool"}, "avg_pool_f32": {"avg_pool"},
+	"global_avg_pool_f32": {"global_avg_pool"}, "linear_f32": {"linear"}, "softmax_f32": {"softmax"}, "shortcut_pad_f32": {"channel_pad", "subsample"},
+}
+
+// suite chooses cases.
+type suite struct{ all []conformance.Case }
+
+// pick lists the cases of a profile that keep wants, in an order in which a fault shows soon: by turns one of each
+// operation, whole numbers, whose bound is zero, before others, and geometry mixed by a hash.
+func (s suite) pick(p conformance.Profile, keep func(op string) bool) []string {
+	type entry struct {
+		name string
+		rank [3]uint32
+	}
+	groups := map[string][]entry{}
+	for _, c := range s.all {
+		op, _, _ := strings.Cut(c.Name, "/")
+		if c.Profile > p || !keep(op) {
+			continue
+		}
+		h := fnv.New32a()
+		h.Write([]byte(c.Name)) //nolint:errcheck // a hash takes everything
+		e := entry{c.Name, [3]uint32{1, h.Sum32()}}
+		if c.Values == conformance.Integers {
+			e.rank[0] = 0
+		}
+		groups[op] = append(groups[op], e)
+	}
+	var out []entry
+	for _, g := range groups {
+		sort.Slice(g, func(i, j int) bool { return slices.Compare(g[i].rank[:], g[j].rank[:]) < 0 })
+		for i, e := range g {
+			out = append(out, entry{e.name, [3]uint32{uint32(i), e.rank[0], e.rank[1]}})
+		}
+	}
+	sort.Slice(out, func(i, j int) bool { return slices.Compare(out[i].rank[:], out[j].rank[:]) < 0 })
+	names := make([]string, len(out))
+	for i, e := range out {
+		names[i] = e.name
+	}
+	return names
+}
+
+// graphCases are the parts of the suite with more than one operation or more than one run.
+var graphCases = []string{"block", "network", "replay", "concurrent", "recompile", "cancel", "outputs", "inputs", "contract"}
+
+func oneOf(names []string) func(string) bool {
+	return func(op string) bool { return slices.Contains(names, op) }
+}
+
+// shaderStages are those of a mutant that changes these variants.
+func (s suite) shaderStages(variants []string) []stage {
+	var ops, kernels []string
+	for _, v := range variants {
+		if strings.HasPrefix(v, "conv2d_") {
+			kernels = append(kernels, v)
+		}
+		for _, op := range opsOf[v] {
+			if !slices.Contains(ops, op) {
+				ops = append(ops, op)
+			}
+		}
+	}
+	forced := []options{{}}
+	if len(kernels) > 0 {
+		forced = nil
+		for _, k := range kernels {
+			forced = append(forced, options{Kernels: []string{k}})
+		}
+	}
+	what := strings.Join(ops, ", ")
+	var out []stage
+	add := func(driver, name string, cases []string) {
+		for _, o := range forced {
+			out = append(out, stage{Name: stageName(driver, name, o), Driver: driver, Options: o, Cases: cases})
+		}
+	}
+	quick := s.pick(conformance.Quick, oneOf(ops))
+	add(lavapipe, what+" of quick", quick)
+	add(lavapipe, "blocks, networks and runs of quick", s.pick(conformance.Quick, oneOf(graphCases)))
+	add(swiftShader, what+" of quick", quick)
+	full := s.pick(conformance.Full, oneOf(append([]string{"block"}, ops...)))
+	add(lavapipe, what+" and blocks of full", slices.DeleteFunc(full, func(c string) bool { return slices.Contains(quick, c) }))
+	return out
+}
+
+// goStages are those of a mutant of Go code: the quick profile as the planner decides for the driver, then where it decides
+// otherwise. The numbers of the kernels are not in question, so one driver is enough.
+func (s suite) goStages(file string) []stage {
+	quick := s.pick(conformance.Quick, func(string) bool { return true })
+	out := []stage{{Name: stageName(lavapipe, "quick", options{}), Driver: lavapipe, Cases: quick}}
+	for _, o := range []options{{Kernels: []string{"conv2d_shared64_f32"}, MaxChunk: 2, ForceStaging: true}} {
+		out = append(out, stage{Name: stageName(lavapipe, "quick", o), Driver: lavapipe, Options: o, Cases: quick})
+	}
+	tests := []string{"./backend/vulkan/internal/plan"}
+	if strings.HasPrefix(file, "backend/internal/arena/") {
+		tests = append([]string{"./backend/internal/arena"}, tests...)
+	}
+	if !strings.HasPrefix(file, "backend/vulkan/binding") {
+		out = append(out, stage{Name: "unit tests", GoTests: tests})
+	}
+	return out
+}
+
+func stageName(driver, what string, o options) string {
+	name := driver + ": " + what
+	if len(o.Kernels) > 0 {
+		name += " with " + o.Kernels[0]
+	}
+	if o.MaxChunk > 0 {
+		name += fmt.Sprintf(", in parts of %d pictures", o.MaxChunk)
+	}
+	if o.ForceStaging {
+		name += ", through staging memory"
+	}
+	return name
+}
