@@ -91,7 +91,7 @@ func (g *glsl) token(i int) {
 		colon := endOf(g.ts, i+1, ":")
 		end := endOf(g.ts, colon+1, ",")
 		if colon+1 < end {
-			g.replace("negate", i+1, end, " "+g.text(colon+1, end)+" : "+g.text(i+1, colon))
+			g.replace("negate", i+1, end, g.text(colon+1, end)+" : "+g.text(i+1, colon))
 		}
 	}
 }

@@ -21,7 +21,7 @@ import (
 type flags struct {
 	root, out, report, pattern, shard, reasons string
 	n, jobs                                    int
-	list, trustKills                           bool
+	list, trustKills, quick                    bool
 	lavapipe, swiftShader                      string
 }
 
@@ -32,10 +32,11 @@ func main() {
 	flag.StringVar(&f.report, "report", "", "write the Markdown report to this `file`")
 	flag.StringVar(&f.pattern, "run", "", "only mutants whose ID matches this `expression`")
 	flag.StringVar(&f.shard, "shard", "", "`i/n`: only every n-th mutant, from the i-th on")
-	flag.IntVar(&f.n, "n", 0, "only this many, spread over all")
+	flag.IntVar(&f.n, "n", 0, "only this many of each file, and what was written by hand; 0 is all")
 	flag.IntVar(&f.jobs, "jobs", 2, "how many at once")
 	flag.BoolVar(&f.list, "list", false, "list the mutants, run none")
 	flag.BoolVar(&f.trustKills, "trust-kills", false, "take kills over from results of another version")
+	flag.BoolVar(&f.quick, "quick", false, "only the first stages: what survives may yet be killed")
 	flag.StringVar(&f.reasons, "reasons", "tools/mutate/reasons.txt", "`file` with the reasons of survivors")
 	flag.StringVar(&f.lavapipe, "lavapipe", manifest("/usr/share/vulkan/icd.d/lvp_icd*.json"), "`file`: the driver's manifest")
 	flag.StringVar(&f.swiftShader, "swiftshader", manifest("/usr/lib/chromium/vk_swiftshader_icd.json"), "`file`: the driver's manifest")
@@ -128,7 +129,7 @@ func newRunner(ctx context.Context, root string, f flags, reasons map[string]rea
 	}
 	cleanup := func() { _ = os.RemoveAll(tmp) }
 	r := &runner{
-		builder: &builder{root: root, tmp: tmp}, suite: suite{conformance.Cases()}, reasons: reasons, log: log,
+		builder: &builder{root: root, tmp: tmp}, suite: suite{conformance.Cases()}, reasons: reasons, quick: f.quick, log: log,
 		drivers: map[string]string{lavapipe: f.lavapipe, swiftShader: f.swiftShader},
 		devices: map[string]string{}, passes: map[string]bool{}, running: map[string]chan struct{}{}, finished: map[string]result{},
 	}
@@ -286,10 +287,10 @@ func openStore(path string) (*store, error) {
 }
 
 // find returns the result of a mutant when it still holds. Kills are taken over from another version on demand, survival is not;
-// a mutant that had been listed as equivalent is run again when it is no more.
+// nor is what survived only the quick stages.
 func (s *store) find(r *runner, m mutant, trustKills bool) (result, bool) {
 	res, ok := s.byID[m.ID]
-	if !ok || res.Short && r.reasons[m.ID].text == "" && res.Outcome == survived {
+	if !ok || res.Short && r.reasons[m.ID].text == "" && !r.quick && (res.Outcome == survived || res.Outcome == unitTests) {
 		return result{}, false
 	}
 	res.Line, res.Why = m.Line, m.Why

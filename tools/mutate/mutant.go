@@ -81,16 +81,20 @@ func diff(before, after string) string {
 	return out.String()
 }
 
-// sample takes n mutants of all, spread by a hash of their IDs: the same ones each time. 0 is all.
+// sample takes n mutants of each file, spread by a hash of their IDs: the same ones each time, and those of a smaller n among
+// them. What was written by hand is always taken. 0 is all.
 func sample(all []mutant, n int) []mutant {
-	if n <= 0 || n >= len(all) {
+	if n <= 0 {
 		return all
 	}
 	byHash := append([]mutant(nil), all...)
 	sort.Slice(byHash, func(i, j int) bool { return shortHash(byHash[i].ID) < shortHash(byHash[j].ID) })
-	chosen := map[string]bool{}
-	for _, m := range byHash[:n] {
-		chosen[m.ID] = true
+	taken, chosen := map[string]int{}, map[string]bool{}
+	for _, m := range byHash {
+		if m.Why == "" {
+			taken[m.File]++
+		}
+		chosen[m.ID] = m.Why != "" || taken[m.File] <= n
 	}
 	var out []mutant
 	for _, m := range all {

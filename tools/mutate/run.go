@@ -49,7 +49,7 @@ type result struct {
 	Case        string  `json:"case,omitempty"`
 	Detail      string  `json:"detail,omitempty"`
 	Fingerprint string  `json:"fingerprint,omitempty"`
-	Short       bool    `json:"short,omitempty"` // listed as equivalent, so only the first stages were run
+	Short       bool    `json:"short,omitempty"` // listed with a reason, or a quick run: only the first stages were run
 	Seconds     float64 `json:"seconds"`
 }
 
@@ -62,6 +62,7 @@ type runner struct {
 	plain    string // the hash of the worker without an overlay
 	version  string // of everything but the mutant
 	reasons  map[string]reason
+	quick    bool // only the first stages, to look before a long run
 	log      io.Writer
 
 	mu       sync.Mutex
@@ -81,7 +82,7 @@ func (r *runner) noteDevice(driver, device string) {
 func (r *runner) run(ctx context.Context, m mutant) (result, error) {
 	begin := time.Now()
 	_, listed := r.reasons[m.ID]
-	res := result{Key: r.key(m), ID: m.ID, File: m.File, Operator: m.Operator, Line: m.Line, Diff: m.Diff, Why: m.Why, Short: listed}
+	res := result{Key: r.key(m), ID: m.ID, File: m.File, Operator: m.Operator, Line: m.Line, Diff: m.Diff, Why: m.Why, Short: listed || r.quick}
 	dir := filepath.Join(r.builder.tmp, shortHash(m.ID))
 	defer os.RemoveAll(dir) //nolint:errcheck // a temporary folder
 	b, stages, err := r.prepare(ctx, m, dir)
@@ -95,7 +96,7 @@ func (r *runner) run(ctx context.Context, m mutant) (result, error) {
 	default:
 		res.Fingerprint = b.fingerprint
 		var d death
-		if d, res.Stage, err = r.alone(ctx, b, stages, listed); err != nil {
+		if d, res.Stage, err = r.alone(ctx, b, stages, res.Short); err != nil {
 			return res, err
 		}
 		res.Outcome, res.Case, res.Detail = d.outcome, d.where, firstLine(d.detail)
@@ -129,7 +130,7 @@ func (r *runner) prepare(ctx context.Context, m mutant, dir string) (*built, []s
 }
 
 // alone passes a mutant through the stages, unless one that comes to the same has been: then its end is this one's.
-func (r *runner) alone(ctx context.Context, b *built, stages []stage, listed bool) (death, string, error) {
+func (r *runner) alone(ctx context.Context, b *built, stages []stage, short bool) (death, string, error) {
 	r.mu.Lock()
 	for r.running[b.fingerprint] != nil {
 		wait := r.running[b.fingerprint]
@@ -137,28 +138,28 @@ func (r *runner) alone(ctx context.Context, b *built, stages []stage, listed boo
 		<-wait
 		r.mu.Lock()
 	}
-	if same, ok := r.finished[b.fingerprint]; ok && (listed || !same.Short || same.Outcome != survived) {
+	if same, ok := r.finished[b.fingerprint]; ok && (short || !same.Short || same.Outcome != survived) {
 		r.mu.Unlock()
 		return death{same.Outcome, same.Case, same.Detail}, same.Stage, nil
 	}
 	done := make(chan struct{})
 	r.running[b.fingerprint] = done
 	r.mu.Unlock()
-	d, name, err := r.stages(ctx, b, stages, listed)
+	d, name, err := r.stages(ctx, b, stages, short)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.running, b.fingerprint)
 	close(done)
 	if err == nil {
-		r.finished[b.fingerprint] = result{Outcome: d.outcome, Case: d.where, Detail: d.detail, Stage: name, Short: listed}
+		r.finished[b.fingerprint] = result{Outcome: d.outcome, Case: d.where, Detail: d.detail, Stage: name, Short: short}
 	}
 	return d, name, err
 }
 
-// stages runs them until one kills the mutant. One that is listed as equivalent passes only the quick ones on the first driver.
-func (r *runner) stages(ctx context.Context, b *built, stages []stage, listed bool) (death, string, error) {
+// stages runs them until one kills the mutant. With short, only the first are run.
+func (r *runner) stages(ctx context.Context, b *built, stages []stage, short bool) (death, string, error) {
 	for _, s := range stages {
-		if listed && (s.Driver != lavapipe || !strings.Contains(s.Name, "quick")) {
+		if short && !s.First {
 			continue
 		}
 		for len(s.Cases)+len(s.GoTests) > 0 {

@@ -29,6 +29,7 @@ type stage struct {
 	Driver  string
 	Options options
 	Cases   []string
+	First   bool // for mutants that are expected to survive, and for a first look, these stages are enough
 	// GoTests, instead of cases, are packages whose unit tests are run: what they kill, the suite did not.
 	GoTests []string
 }
@@ -39,6 +40,9 @@ var opsOf = map[string][]string{
 	"relu_f32": {"relu"}, "add_f32": {"add"}, "batch_norm_f32": {"batch_norm"}, "max_pool_f32": {"max_pool"}, "avg_pool_f32": {"avg_pool"},
 	"global_avg_pool_f32": {"global_avg_pool"}, "linear_f32": {"linear"}, "softmax_f32": {"softmax"}, "shortcut_pad_f32": {"channel_pad", "subsample"},
 }
+
+// firstCases is how many cases of quick see a mutant first: of those that die, nearly all die of these.
+const firstCases = 60
 
 // suite chooses cases.
 type suite struct{ all []conformance.Case }
@@ -108,17 +112,19 @@ func (s suite) shaderStages(variants []string) []stage {
 	}
 	what := strings.Join(ops, ", ")
 	var out []stage
-	add := func(driver, name string, cases []string) {
+	add := func(first bool, driver, name string, cases []string) {
 		for _, o := range forced {
-			out = append(out, stage{Name: stageName(driver, name, o), Driver: driver, Options: o, Cases: cases})
+			out = append(out, stage{First: first, Name: stageName(driver, name, o), Driver: driver, Options: o, Cases: cases})
 		}
 	}
 	quick := s.pick(conformance.Quick, oneOf(ops))
-	add(lavapipe, what+" of quick", quick)
-	add(lavapipe, "blocks, networks and runs of quick", s.pick(conformance.Quick, oneOf(graphCases)))
-	add(swiftShader, what+" of quick", quick)
+	few := min(firstCases, len(quick))
+	add(true, lavapipe, what+" of quick", quick[:few])
+	add(false, lavapipe, what+" of quick", quick[few:])
+	add(false, lavapipe, "blocks, networks and runs of quick", s.pick(conformance.Quick, oneOf(graphCases)))
+	add(false, swiftShader, what+" of quick", quick)
 	full := s.pick(conformance.Full, oneOf(append([]string{"block"}, ops...)))
-	add(lavapipe, what+" and blocks of full", slices.DeleteFunc(full, func(c string) bool { return slices.Contains(quick, c) }))
+	add(false, lavapipe, what+" and blocks of full", slices.DeleteFunc(full, func(c string) bool { return slices.Contains(quick, c) }))
 	return out
 }
 
@@ -126,7 +132,9 @@ func (s suite) shaderStages(variants []string) []stage {
 // otherwise. The numbers of the kernels are not in question, so one driver is enough.
 func (s suite) goStages(file string) []stage {
 	quick := s.pick(conformance.Quick, func(string) bool { return true })
-	out := []stage{{Name: stageName(lavapipe, "quick", options{}), Driver: lavapipe, Cases: quick}}
+	few := min(2*firstCases, len(quick))
+	name := stageName(lavapipe, "quick", options{})
+	out := []stage{{First: true, Name: name, Driver: lavapipe, Cases: quick[:few]}, {Name: name, Driver: lavapipe, Cases: quick[few:]}}
 	for _, o := range []options{{Kernels: []string{"conv2d_shared64_f32"}, MaxChunk: 2, ForceStaging: true}} {
 		out = append(out, stage{Name: stageName(lavapipe, "quick", o), Driver: lavapipe, Options: o, Cases: quick})
 	}
