@@ -99,6 +99,7 @@ var allCases = sync.OnceValue(func() []Case {
 	t.linear()
 	t.conv()
 	t.blocks()
+	t.mutation()
 	t.runs()
 	t.networks()
 	return t.cases

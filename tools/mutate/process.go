@@ -33,8 +33,9 @@ type line struct {
 
 // Time limits. The slowest case of the original takes two seconds on a busy machine.
 const (
-	caseSeconds = 20               // a case's context ends then
-	silence     = 60 * time.Second // a worker that says nothing for so long is killed
+	caseSeconds = 60                // a case's context ends then
+	patience    = 90                // the same for a case that is run once more alone, since the machine may have been busy
+	silence     = 150 * time.Second // a worker that says nothing for so long is killed
 )
 
 // death is how a stage ended for a mutant.
@@ -49,12 +50,15 @@ func (r *runner) runStage(ctx context.Context, b *built, s stage) (death, error)
 	if len(s.GoTests) > 0 {
 		return r.runGoTests(ctx, b, s)
 	}
-	input, err := json.Marshal(job{Options: s.Options, Validation: true, Seconds: caseSeconds, Cases: s.Cases})
+	input, err := json.Marshal(job{Options: s.Options, Validation: true, Seconds: s.seconds(), Cases: s.Cases})
 	if err != nil {
 		return death{}, err
 	}
 	cmd := exec.CommandContext(ctx, b.worker)
 	cmd.Env = append(os.Environ(), "VK_DRIVER_FILES="+r.drivers[s.Driver], "VK_ICD_FILENAMES="+r.drivers[s.Driver], spvEnv+"="+b.spv)
+	if s.InBounds {
+		cmd.Env = append(cmd.Env, "VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT")
+	}
 	cmd.Stdin = bytes.NewReader(input)
 	stderr := &lastBytes{most: 4000}
 	cmd.Stderr = stderr
@@ -85,6 +89,14 @@ func (r *runner) runStage(ctx context.Context, b *built, s stage) (death, error)
 		return death{crash, begun, fmt.Sprintf("%v: %s", err, crashLine(stderr.String()))}, nil
 	}
 	return death{outcome: survived}, nil
+}
+
+// seconds is the time limit of a case.
+func (s stage) seconds() int {
+	if s.Alone {
+		return patience
+	}
+	return caseSeconds
 }
 
 // listen reads what the worker says: how it died, the case that had begun, and whether it came to its last line.

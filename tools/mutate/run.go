@@ -170,11 +170,11 @@ func (r *runner) stages(ctx context.Context, b *built, stages []stage, short boo
 			if d.outcome == survived {
 				break
 			}
-			fair, err := r.originalPasses(ctx, s, d)
+			believed, err := r.believable(ctx, b, s, d)
 			if err != nil {
 				return d, s.Name, err
 			}
-			if fair {
+			if believed {
 				return d, s.Name, nil
 			}
 			s.Cases = slices.DeleteFunc(slices.Clone(s.Cases), func(c string) bool { return c == d.where })
@@ -183,27 +183,37 @@ func (r *runner) stages(ctx context.Context, b *built, stages []stage, short boo
 	return death{outcome: survived}, "", nil
 }
 
-// originalPasses reports whether the original passes the case that killed a mutant, alone and in the same place: a case that it
-// does not pass says nothing.
-func (r *runner) originalPasses(ctx context.Context, s stage, d death) (bool, error) {
+// believable reports whether a death says something: the original passes the case, alone and in the same place, and a mutant that
+// hung hangs again when it has more time.
+func (r *runner) believable(ctx context.Context, b *built, s stage, d death) (bool, error) {
 	if len(s.GoTests) > 0 || d.where == "" || d.where == "close" {
 		return true, nil
 	}
-	key := fmt.Sprint(s.Driver, s.Options, d.where)
+	s.Cases, s.Alone = []string{d.where}, true
+	passes, err := r.originalPasses(ctx, s)
+	if err != nil || !passes || d.outcome != hang {
+		return passes, err
+	}
+	again, err := r.runStage(ctx, b, s)
+	return again.outcome != survived, err
+}
+
+// originalPasses reports whether the original passes the one case of a stage.
+func (r *runner) originalPasses(ctx context.Context, s stage) (bool, error) {
+	key := fmt.Sprint(s.Driver, s.Options, s.Cases)
 	r.mu.Lock()
 	passes, known := r.passes[key]
 	r.mu.Unlock()
 	if known {
 		return passes, nil
 	}
-	s.Cases = []string{d.where}
 	own, err := r.runStage(ctx, r.original, s)
 	if err != nil {
 		return false, err
 	}
 	passes = own.outcome == survived
 	if !passes {
-		fmt.Fprintf(r.log, "the original does not pass %s on %s: %s %s\n", d.where, s.Name, own.outcome, firstLine(own.detail))
+		fmt.Fprintf(r.log, "the original does not pass %s on %s: %s %s\n", s.Cases[0], s.Name, own.outcome, firstLine(own.detail))
 	}
 	r.mu.Lock()
 	r.passes[key] = passes

@@ -30,6 +30,10 @@ type stage struct {
 	Options options
 	Cases   []string
 	First   bool // for mutants that are expected to survive, and for a first look, these stages are enough
+	// InBounds turns on GPU-assisted validation, which has kernels check every access: drivers that run on the CPU leave out
+	// what lies outside of a binding, where a GPU may damage other memory. Kernels take many times as long to compile with it.
+	InBounds bool
+	Alone    bool // one case, with more time
 	// GoTests, instead of cases, are packages whose unit tests are run: what they kill, the suite did not.
 	GoTests []string
 }
@@ -44,15 +48,20 @@ var opsOf = map[string][]string{
 // firstCases is how many cases of quick see a mutant first: of those that die, nearly all die of these.
 const firstCases = 60
 
+// inBoundsCases is how many cases check every access: a kernel that leaves its tensors does so in most.
+const inBoundsCases = 8
+
 // suite chooses cases.
 type suite struct{ all []conformance.Case }
 
 // pick lists the cases of a profile that keep wants, in an order in which a fault shows soon: by turns one of each
-// operation, whole numbers, whose bound is zero, before others, and geometry mixed by a hash.
+// operation, whole numbers, whose bound is zero, and others in turns, and geometry mixed by a hash.
 func (s suite) pick(p conformance.Profile, keep func(op string) bool) []string {
 	type entry struct {
-		name string
-		rank [3]uint32
+		name     string
+		integers bool
+		hash     uint32
+		turn     int
 	}
 	groups := map[string][]entry{}
 	for _, c := range s.all {
@@ -62,20 +71,30 @@ func (s suite) pick(p conformance.Profile, keep func(op string) bool) []string {
 		}
 		h := fnv.New32a()
 		h.Write([]byte(c.Name)) //nolint:errcheck // a hash takes everything
-		e := entry{c.Name, [3]uint32{1, h.Sum32()}}
-		if c.Values == conformance.Integers {
-			e.rank[0] = 0
-		}
-		groups[op] = append(groups[op], e)
+		groups[op] = append(groups[op], entry{name: c.Name, integers: c.Values == conformance.Integers, hash: h.Sum32()})
 	}
 	var out []entry
-	for _, g := range groups {
-		sort.Slice(g, func(i, j int) bool { return slices.Compare(g[i].rank[:], g[j].rank[:]) < 0 })
-		for i, e := range g {
-			out = append(out, entry{e.name, [3]uint32{uint32(i), e.rank[0], e.rank[1]}})
+	for op, g := range groups {
+		sort.Slice(g, func(i, j int) bool { return g[i].hash < g[j].hash })
+		turns := map[bool]int{}
+		for _, e := range g {
+			e.turn = 2 * turns[e.integers]
+			if !e.integers {
+				e.turn++
+			}
+			turns[e.integers]++
+			if op == "network" { // their float64 runs take seconds
+				e.turn += 1 << 20
+			}
+			out = append(out, e)
 		}
 	}
-	sort.Slice(out, func(i, j int) bool { return slices.Compare(out[i].rank[:], out[j].rank[:]) < 0 })
+	sort.Slice(out, func(i, j int) bool {
+		if out[i].turn != out[j].turn {
+			return out[i].turn < out[j].turn
+		}
+		return out[i].hash < out[j].hash
+	})
 	names := make([]string, len(out))
 	for i, e := range out {
 		names[i] = e.name
@@ -118,8 +137,21 @@ func (s suite) shaderStages(variants []string) []stage {
 		}
 	}
 	quick := s.pick(conformance.Quick, oneOf(ops))
-	few := min(firstCases, len(quick))
+	few := len(quick)
+	if len(kernels) > 0 { // the others compile in no time
+		few = min(firstCases, len(quick))
+	}
 	add(true, lavapipe, what+" of quick", quick[:few])
+	for _, o := range forced {
+		checked := quick[:min(few, inBoundsCases)]
+		if len(o.Kernels) > 0 { // one of them stands for all, since they share their loads and stores
+			if o.Kernels[0] != "conv2d_regtile16_f32" {
+				continue
+			}
+			checked = checked[:3]
+		}
+		out = append(out, stage{First: true, InBounds: true, Name: stageName(lavapipe, what+", each access checked", o), Driver: lavapipe, Options: o, Cases: checked})
+	}
 	add(false, lavapipe, what+" of quick", quick[few:])
 	add(false, lavapipe, "blocks, networks and runs of quick", s.pick(conformance.Quick, oneOf(graphCases)))
 	add(false, swiftShader, what+" of quick", quick)

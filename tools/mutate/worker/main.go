@@ -96,6 +96,7 @@ func run() error {
 
 type worker struct {
 	job     job
+	sayMu   sync.Mutex
 	out     *json.Encoder
 	backend backend.Backend
 	device  backend.Device
@@ -105,6 +106,8 @@ type worker struct {
 }
 
 func (w *worker) say(l line) {
+	w.sayMu.Lock()
+	defer w.sayMu.Unlock()
 	if err := w.out.Encode(l); err != nil {
 		os.Exit(1) // nobody listens any more
 	}
@@ -135,6 +138,11 @@ func (w *worker) runCase(c conformance.Case) (bool, error) {
 	defer cancel()
 	w.say(line{Begin: c.Name})
 	begin := time.Now()
+	stuck := time.AfterFunc(time.Duration(w.job.Seconds+5)*time.Second, func() {
+		w.say(line{Case: c.Name, Status: "hung", Error: "no return after its context ended"})
+		os.Exit(0)
+	})
+	defer stuck.Stop()
 	dev, err := w.open(ctx, c.ClosesDevice)
 	if err != nil {
 		return false, fmt.Errorf("open device: %w", err)

@@ -1,0 +1,78 @@
+package conformance
+
+import (
+	"context"
+	"encoding/binary"
+	"math"
+
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// mutation adds the cases that tools/mutate asked for: each sees mistakes in kernels that no other case sees.
+func (t *table) mutation() {
+	t.crafted("softmax/n129-c129/peaks", "each place of a row is its maximum once, and exp overflows unless that is subtracted",
+		parse("input %x : float32[129,129]", "%y = softmax(%x)", "output %y"), nil, func(in [][]float32) {
+			clear(in[0])
+			for i := range 129 {
+				in[0][i*129+i] = 300
+			}
+		})
+	t.crafted("softmax/n65541-c2/many-rows", "more rows than workgroups along one side of a dispatch",
+		parse("input %x : float32[65541,2]", "%y = softmax(%x)", "output %y"), nil, nil)
+	x := graph.F32(3, 5, 541, 541)
+	t.op(Quick, "more elements than 64 for each workgroup along one side of a dispatch", Integers, graph.ReLU{}, name4(x.Shape), x)
+	t.crafted("max_pool/n1-c2-h7-w6/nan-payloads", "a NaN is a NaN whatever its sign and its other bits",
+		parse("input %x : float32[1,2,7,6]", "%y = max_pool(%x) kernel=3,2 stride=3,2", "output %y"), nil, func(in [][]float32) {
+			for i, bits := range []uint32{0x7f800001, 0xff800001, 0x7fffffff, 0xffc00000, 0x7fc00001, 0xffbfffff} {
+				in[0][i*13] = math.Float32frombits(bits)
+			}
+		})
+	// 45 taps are no multiple of what kernels take at once: those that they make up the rest with must not be others' numbers,
+	// which times zero are NaN when they are infinite. Inputs above zero keep the sum of the infinite filters from being NaN.
+	t.crafted("conv2d/n1-c5-h7-w6-k70-g1/r3-s3/infinite-filters", "filters that are infinite leave the others alone",
+		parse("input %x : float32[1,5,7,6]", "param @w : float32[70,5,3,3]", "param @b : float32[70]", "%y = conv2d(%x, @w, @b) bias=true", "output %y"),
+		func(g *graph.Graph) {
+			for _, p := range g.Params {
+				fan := p.Type.Shape.Elems() / 70
+				for i := 64 * fan; i < 70*fan; i++ {
+					binary.LittleEndian.PutUint32(p.Data.Data[4*i:], math.Float32bits(float32(math.Inf(1))))
+				}
+			}
+		}, func(in [][]float32) {
+			for i, v := range in[0] {
+				in[0][i] = 1 + float32(math.Abs(float64(v)))
+			}
+		})
+	t.crafted("conv2d/n1-c10-h7-w6-k6-g2/r3-s3/infinite-group", "a group whose input is infinite leaves the other alone",
+		parse("input %x : float32[1,10,7,6]", "param @w : float32[6,5,3,3]", "%y = conv2d(%x, @w) groups=2", "output %y"), nil,
+		func(in [][]float32) {
+			for i := len(in[0]) / 2; i < len(in[0]); i++ {
+				in[0][i] = float32(math.Inf(1))
+			}
+		})
+}
+
+// crafted adds a quick case whose parameters and inputs are changed by hand before they are used.
+func (t *table) crafted(name, reason string, build func() (*graph.Graph, error), params func(*graph.Graph), inputs func([][]float32)) {
+	t.add(Case{
+		Name: name, Reason: reason, Class: ClassA, build: build,
+		bind: func(c *Case) (*graph.Graph, error) {
+			g, err := bindSeeded(c)
+			if err == nil && params != nil {
+				params(g)
+			}
+			return g, err
+		},
+		check: func(ctx context.Context, b *bench) error {
+			g, err := b.c.Graph()
+			if err != nil {
+				return err
+			}
+			in := b.c.Inputs(g)
+			if inputs != nil {
+				inputs(in)
+			}
+			return b.judgeNodes(ctx, g, in)
+		},
+	})
+}
