@@ -46,7 +46,7 @@ var opsOf = map[string][]string{
 }
 
 // firstCases is how many cases of quick see a mutant first: of those that die, nearly all die of these.
-const firstCases = 60
+const firstCases = 24
 
 // inBoundsCases is how many cases check every access: a kernel that leaves its tensors does so in most.
 const inBoundsCases = 8
@@ -148,7 +148,7 @@ func (s suite) shaderStages(variants []string) []stage {
 			if o.Kernels[0] != "conv2d_regtile16_f32" {
 				continue
 			}
-			checked = checked[:3]
+			checked = checked[:1]
 		}
 		out = append(out, stage{First: true, InBounds: true, Name: stageName(lavapipe, what+", each access checked", o), Driver: lavapipe, Options: o, Cases: checked})
 	}
@@ -164,7 +164,7 @@ func (s suite) shaderStages(variants []string) []stage {
 // otherwise. The numbers of the kernels are not in question, so one driver is enough.
 func (s suite) goStages(file string) []stage {
 	quick := s.pick(conformance.Quick, func(string) bool { return true })
-	few := min(2*firstCases, len(quick))
+	few := min(3*firstCases, len(quick))
 	name := stageName(lavapipe, "quick", options{})
 	out := []stage{{First: true, Name: name, Driver: lavapipe, Cases: quick[:few]}, {Name: name, Driver: lavapipe, Cases: quick[few:]}}
 	for _, o := range []options{{Kernels: []string{"conv2d_shared64_f32"}, MaxChunk: 2, ForceStaging: true}} {
