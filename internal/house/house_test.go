@@ -45,6 +45,8 @@ var allowed = map[string][]string{
 	"internal/model/modeltest":       {"graph", "graph/resnet"},
 	"internal/report":                {"backend", "conformance", "graph", "graph/resnet", "internal/model", "internal/model/pipeline", "internal/imaging"},
 	"tools/...":                      {"internal/imaging"},
+	"tools/mutate":                   {"conformance", "shaders"},
+	"tools/mutate/worker":            {"backend", "backend/vulkan", "conformance"},
 	"internal/cmd/genshaders":        {"shaders"},
 	"internal/cmd/genkernels":        {},
 	"cmd/resnet-run":                 {"graph", "graph/...", "backend", "backend/...", "conformance", "internal/..."},
