@@ -10,6 +10,7 @@ import (
 
 // mutation adds the cases that tools/mutate asked for: each sees mistakes in kernels that no other case sees.
 func (t *table) mutation() {
+	t.mutationGraphs()
 	t.crafted("softmax/n129-c129/peaks", "each place of a row is its maximum once, and exp overflows unless that is subtracted",
 		parse("input %x : float32[129,129]", "%y = softmax(%x)", "output %y"), nil, func(in [][]float32) {
 			clear(in[0])
@@ -50,6 +51,32 @@ func (t *table) mutation() {
 				in[0][i] = float32(math.Inf(1))
 			}
 		})
+}
+
+// mutationGraphs have values that share memory without one of them being made from the other, so that nothing but a barrier of
+// their own keeps the kernels in order: a driver that runs them one after the other shows nothing, synchronization validation does.
+func (t *table) mutationGraphs() {
+	for _, c := range []struct {
+		name, reason string
+		lines        []string
+	}{
+		{"unread", "a value that nothing reads: its memory is written again, with no read between", []string{
+			"%dead = relu(%x)", "%a = add(%x, %x)", "%s = relu(%a)",
+		}},
+		{"second-operand-reused", "memory that was last read as a second operand is written by a kernel that depends on nothing before it", []string{
+			"%a = relu(%x)", "%z = add(%x, %x)", "%r = add(%a, %z)", "%c = relu(%x)", "%t = add(%a, %c)", "%s = add(%r, %t)",
+		}},
+	} {
+		lines := append([]string{"input %x : float32[2,3,5,4]"}, c.lines...)
+		t.add(Case{Name: "outputs/" + c.name, Reason: c.reason, Class: Agreement, Values: Integers, build: parse(append(lines, "output %s")...),
+			check: func(ctx context.Context, b *bench) error {
+				g, err := b.c.Graph()
+				if err != nil {
+					return err
+				}
+				return b.judgeWhole(ctx, g, g, b.c.Inputs(g))
+			}})
+	}
 }
 
 // crafted adds a quick case whose parameters and inputs are changed by hand before they are used.
