@@ -61,13 +61,13 @@ func (t *table) mutationGraphs() {
 		lines        []string
 	}{
 		{"unread", "a value that nothing reads: its memory is written again, with no read between", []string{
-			"%dead = relu(%x)", "%a = add(%x, %x)", "%s = relu(%a)",
+			"param @w : float32[16,16,5,5]", "%dead = conv2d(%x, @w) padding=2,2,2,2", "%a = add(%x, %x)", "%s = relu(%a)",
 		}},
 		{"second-operand-reused", "memory that was last read as a second operand is written by a kernel that depends on nothing before it", []string{
 			"%a = relu(%x)", "%z = add(%x, %x)", "%r = add(%a, %z)", "%c = relu(%x)", "%t = add(%a, %c)", "%s = add(%r, %t)",
 		}},
 	} {
-		lines := append([]string{"input %x : float32[2,3,5,4]"}, c.lines...)
+		lines := append([]string{"input %x : float32[2,16,23,21]"}, c.lines...)
 		t.add(Case{Name: "outputs/" + c.name, Reason: c.reason, Class: Agreement, Values: Integers, build: parse(append(lines, "output %s")...),
 			check: func(ctx context.Context, b *bench) error {
 				g, err := b.c.Graph()

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -21,7 +22,7 @@ import (
 type flags struct {
 	root, out, report, pattern, shard, reasons string
 	n, jobs                                    int
-	list, trustKills, quick                    bool
+	list, trustKills, quick, cached            bool
 	lavapipe, swiftShader                      string
 }
 
@@ -37,6 +38,7 @@ func main() {
 	flag.BoolVar(&f.list, "list", false, "list the mutants, run none")
 	flag.BoolVar(&f.trustKills, "trust-kills", false, "take kills over from results of another version")
 	flag.BoolVar(&f.quick, "quick", false, "only the first stages: what survives may yet be killed")
+	flag.BoolVar(&f.cached, "cached", false, "run none: report those that have a result")
 	flag.StringVar(&f.reasons, "reasons", "tools/mutate/reasons.txt", "`file` with the reasons of survivors")
 	flag.StringVar(&f.lavapipe, "lavapipe", manifest("/usr/share/vulkan/icd.d/lvp_icd*.json"), "`file`: the driver's manifest")
 	flag.StringVar(&f.swiftShader, "swiftshader", manifest("/usr/lib/chromium/vk_swiftshader_icd.json"), "`file`: the driver's manifest")
@@ -90,7 +92,7 @@ func run(ctx context.Context, f flags, stdout, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(finish(r, results, f, stdout), stale(reasons, all, results))
+	return errors.Join(finish(r, results, len(all), f, stdout), stale(reasons, all, results))
 }
 
 func choose(all []mutant, f flags) ([]mutant, error) {
@@ -194,6 +196,9 @@ func (r *runner) runAll(ctx context.Context, chosen []mutant, f flags, log io.Wr
 		}
 		todo = append(todo, i)
 	}
+	if f.cached {
+		return slices.DeleteFunc(results, func(r result) bool { return r.ID == "" }), nil
+	}
 	fmt.Fprintf(log, "%d mutants, %d of them with a result already\n", len(chosen), len(chosen)-len(todo))
 	var wg sync.WaitGroup
 	next := make(chan int)
@@ -233,12 +238,15 @@ func (r *runner) runAll(ctx context.Context, chosen []mutant, f flags, log io.Wr
 }
 
 // finish writes the report and the results.
-func finish(r *runner, results []result, f flags, stdout io.Writer) error {
+func finish(r *runner, results []result, possible int, f flags, stdout io.Writer) error {
 	command := "make mutation"
-	if f.pattern != "" || f.shard != "" || f.n != 0 {
-		command = fmt.Sprintf("go run ./tools/mutate -run '%s' -shard '%s' -n %d", f.pattern, f.shard, f.n)
-	}
-	rep := newReport(results, r.reasons, r.devices, command)
+	flag.Visit(func(given *flag.Flag) {
+		if given.Name != "out" && given.Name != "report" {
+			command += fmt.Sprintf(" -%s=%s", given.Name, given.Value)
+		}
+	})
+	command = strings.Replace(command, "make mutation -", "go run ./tools/mutate -", 1)
+	rep := newReport(results, r.reasons, r.devices, command, possible)
 	text, err := json.MarshalIndent(results, "", " ")
 	if err != nil {
 		return err

@@ -59,16 +59,17 @@ const (
 
 // report is results and what they come to.
 type report struct {
-	results []result
-	class   map[string]outcome // by ID
-	reasons map[string]reason
-	devices map[string]string
-	command string
+	results  []result
+	class    map[string]outcome // by ID
+	reasons  map[string]reason
+	devices  map[string]string
+	command  string
+	possible int // mutants that can be made
 }
 
 // newReport classes the results: of mutants that compile to the same, the first counts.
-func newReport(results []result, reasons map[string]reason, devices map[string]string, command string) *report {
-	r := &report{results, map[string]outcome{}, reasons, devices, command}
+func newReport(results []result, reasons map[string]reason, devices map[string]string, command string, possible int) *report {
+	r := &report{results, map[string]outcome{}, reasons, devices, command, possible}
 	seen := map[string]bool{}
 	for _, res := range results {
 		class := res.Outcome
@@ -134,11 +135,11 @@ the suite would not have found. Made by
 
     %s
 
-on %s. How it works: [tools/mutate](../../tools/mutate/doc.go). Reasons: [reasons.txt](../../tools/mutate/reasons.txt).
+on %s: %d mutants of the %d that can be made have a result. How it works: [tools/mutate](../../tools/mutate/doc.go). Reasons: [reasons.txt](../../tools/mutate/reasons.txt).
 
 | | mutants that count | killed by the suite | score | by unit tests only | survived |
 |---|--:|--:|--:|--:|--:|
-`, r.command, r.deviceList())
+`, r.command, r.deviceList(), len(r.results), r.possible)
 	for _, row := range []struct {
 		name string
 		*tally
@@ -199,6 +200,9 @@ func (r *report) list(b *strings.Builder, title, intro string, keep func(result)
 			fmt.Fprintf(b, ": %s", res.Why)
 		}
 		fmt.Fprintf(b, "\n\n```diff\n%s```\n\n", res.Diff)
+		if res.Short && r.class[res.ID] == survived && r.reasons[res.ID].text == "" {
+			fmt.Fprintf(b, "Only the first stages were run: the rest of the suite may yet kill it.\n\n")
+		}
 		if reason, ok := r.reasons[res.ID]; ok {
 			fmt.Fprintf(b, "%s\n\n", reason.text)
 		} else if res.Outcome == unitTests {

@@ -23,13 +23,13 @@ func someResults() []result {
 
 func TestReport(t *testing.T) {
 	reasons := map[string]reason{"pool.comp/swap/7": {equivalent: true, text: "because"}}
-	r := newReport(someResults(), reasons, map[string]string{lavapipe: "llvmpipe"}, "make mutation")
+	r := newReport(someResults(), reasons, map[string]string{lavapipe: "llvmpipe"}, "make mutation", 99)
 	var b strings.Builder
 	if err := r.markdown(&b); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"make mutation", "on llvmpipe.",
+		"make mutation", "on llvmpipe: 8 mutants of the 99 that can be made",
 		"| shaders | 3 | 2 | **66.7 %** | 0 | 1 |", "| planning and recording | 1 | 0 | **0.0 %** | 1 | 0 |",
 		"| pool.comp | 7 | 1 | 1 | 1 | 1 | 3 | 1 | 0 | 0 | 0 | 1 | 0 | 1 | 66.7 % |", "| all | 8 | 1 | 1 | 1 | 1 | 4 | 1 | 0 | 0 | 0 | 1 | 1 | 1 | 50.0 % |",
 		"shaders/glsl/pool.comp, line 9, `pool.comp/swap/6`\n\n```diff\n- H\n+ W\n```", "because", "--- FAIL: TestX in ./x",
