@@ -20,10 +20,10 @@ import (
 )
 
 type flags struct {
-	root, out, report, pattern, shard, reasons string
-	n, jobs                                    int
-	list, trustKills, quick, cached            bool
-	lavapipe, swiftShader                      string
+	root, out, report, pattern, shard, reasons, cases string
+	n, jobs                                           int
+	list, trustKills, quick, cached                   bool
+	lavapipe, swiftShader                             string
 }
 
 func main() {
@@ -38,6 +38,7 @@ func main() {
 	flag.BoolVar(&f.list, "list", false, "list the mutants, run none")
 	flag.BoolVar(&f.trustKills, "trust-kills", false, "take kills over from results of another version")
 	flag.BoolVar(&f.quick, "quick", false, "only the first stages: what survives may yet be killed")
+	flag.StringVar(&f.cases, "cases", "", "with -quick: only cases whose name matches this `expression`")
 	flag.BoolVar(&f.cached, "cached", false, "run none: report those that have a result")
 	flag.StringVar(&f.reasons, "reasons", "tools/mutate/reasons.txt", "`file` with the reasons of survivors")
 	flag.StringVar(&f.lavapipe, "lavapipe", manifest("/usr/share/vulkan/icd.d/lvp_icd*.json"), "`file`: the driver's manifest")
@@ -125,13 +126,20 @@ func newRunner(ctx context.Context, root string, f flags, reasons map[string]rea
 			return nil, nil, fmt.Errorf("-%s: the driver's manifest: %w (scripts/setup test installs it)", name, err)
 		}
 	}
+	cases, err := conformance.Select(conformance.Cases(), conformance.Full, f.cases)
+	if err == nil && f.cases != "" && !f.quick {
+		err = errors.New("want -quick with it: what survives a part of the suite has no verdict")
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("-cases: %w", err)
+	}
 	tmp, err := os.MkdirTemp("", "mutate")
 	if err != nil {
 		return nil, nil, err
 	}
 	cleanup := func() { _ = os.RemoveAll(tmp) }
 	r := &runner{
-		builder: &builder{root: root, tmp: tmp}, suite: suite{conformance.Cases()}, reasons: reasons, quick: f.quick, log: log,
+		builder: &builder{root: root, tmp: tmp}, suite: suite{cases}, reasons: reasons, quick: f.quick, log: log,
 		drivers: map[string]string{lavapipe: f.lavapipe, swiftShader: f.swiftShader},
 		devices: map[string]string{}, passes: map[string]bool{}, running: map[string]chan struct{}{}, finished: map[string]result{},
 	}
@@ -165,7 +173,7 @@ func (r *runner) buildOriginals(ctx context.Context) error {
 		return err
 	}
 	for driver := range r.drivers {
-		s := stage{Name: driver, Driver: driver, Cases: r.suite.pick(conformance.Quick, oneOf([]string{"relu"}))[:1]}
+		s := stage{Name: driver, Driver: driver, Cases: suite{conformance.Cases()}.pick(conformance.Quick, oneOf([]string{"relu"}))[:1]}
 		d, err := r.runStage(ctx, r.original, s)
 		if err != nil {
 			return err
