@@ -166,7 +166,7 @@ func (s suite) shaderStages(variants []string) []stage {
 }
 
 // batch matches cases whose batch has several parts when they are of 2 pictures.
-var batch = regexp.MustCompile(`(/|-)n(3|7|8|32)(-|$)`)
+var batch = regexp.MustCompile(`(/|-)n(3|5|7|8|32)(-|/|$)`)
 
 // goStages are those of a mutant of Go code: the quick profile as the planner decides for the driver, then where it decides
 // otherwise. The numbers of the kernels are not in question, so one driver is enough.
@@ -192,7 +192,7 @@ func (s suite) goStages(file string) []stage {
 		tests = append([]string{"./backend/internal/arena"}, tests...)
 	}
 	if !strings.HasPrefix(file, "backend/vulkan/binding") {
-		out = append(out, stage{Name: "unit tests", GoTests: tests})
+		out = append(out, stage{First: true, Name: "unit tests", GoTests: tests})
 	}
 	return out
 }
