@@ -39,7 +39,7 @@ func main() {
 	flag.BoolVar(&f.trustKills, "trust-kills", false, "take kills over from results of another version")
 	flag.BoolVar(&f.quick, "quick", false, "only the first stages: what survives may yet be killed")
 	flag.StringVar(&f.cases, "cases", "", "with -quick: only cases whose name matches this `expression`")
-	flag.BoolVar(&f.cached, "cached", false, "run none: report those that have a result")
+	flag.BoolVar(&f.cached, "cached", false, "run none: report every result that there is, of whatever version")
 	flag.StringVar(&f.reasons, "reasons", "tools/mutate/reasons.txt", "`file` with the reasons of survivors")
 	flag.StringVar(&f.lavapipe, "lavapipe", manifest("/usr/share/vulkan/icd.d/lvp_icd*.json"), "`file`: the driver's manifest")
 	flag.StringVar(&f.swiftShader, "swiftshader", manifest("/usr/lib/chromium/vk_swiftshader_icd.json"), "`file`: the driver's manifest")
@@ -195,7 +195,7 @@ func (r *runner) runAll(ctx context.Context, chosen []mutant, f flags, log io.Wr
 	results := make([]result, len(chosen))
 	var todo []int
 	for i, m := range chosen {
-		if res, ok := store.find(r, m, f.trustKills); ok {
+		if res, ok := store.find(r, m, f.trustKills, f.cached); ok {
 			results[i] = res
 			if res.Fingerprint != "" {
 				r.finished[res.Fingerprint] = res
@@ -302,10 +302,13 @@ func openStore(path string) (*store, error) {
 	return s, lines.Err()
 }
 
-// find returns the result of a mutant when it still holds. Kills are taken over from another version on demand, survival is not;
+// find returns the result of a mutant when it still holds, or with any whatever result there is of it. Kills are taken over from another version on demand, survival is not;
 // nor is what survived only the quick stages.
-func (s *store) find(r *runner, m mutant, trustKills bool) (result, bool) {
+func (s *store) find(r *runner, m mutant, trustKills, any bool) (result, bool) {
 	res, ok := s.byID[m.ID]
+	if any && ok && res.Diff == m.Diff {
+		return res, true
+	}
 	if !ok || res.Short && r.reasons[m.ID].text == "" && !r.quick && (res.Outcome == survived || res.Outcome == unitTests) {
 		return result{}, false
 	}

@@ -137,9 +137,9 @@ the suite would not have found. Made by
 
 on %s: %d mutants of the %d that can be made have a result. How it works: [tools/mutate](../../tools/mutate/doc.go). Reasons: [reasons.txt](../../tools/mutate/reasons.txt).
 
-| | mutants that count | killed by the suite | score | by unit tests only | survived |
+%s| | mutants that count | killed by the suite | score | by unit tests only | survived |
 |---|--:|--:|--:|--:|--:|
-`, r.command, r.deviceList(), len(r.results), r.possible)
+`, r.command, r.deviceList(), len(r.results), r.possible, r.gathered())
 	for _, row := range []struct {
 		name string
 		*tally
@@ -163,6 +163,27 @@ Unit tests are those of the planner and of the arena, for devices that nobody ha
 	r.list(&b, "Equivalent by a reason", "", func(res result) bool { return r.class[res.ID] == equivalent })
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// gathered tells of results that are not of one whole run.
+func (r *report) gathered() string {
+	first := 0
+	for _, res := range r.results {
+		if res.Short && r.class[res.ID] == survived && r.reasons[res.ID].text == "" {
+			first++
+		}
+	}
+	text := ""
+	if strings.Contains(r.command, "-cached") {
+		text = "The results were gathered over several runs of parts, while cases were being added for what survived: a kill is by a case that is still there.\n"
+	}
+	if first > 0 {
+		text += fmt.Sprintf("%d of the survivors passed only the first stages, and the rest of the suite may yet kill them; they count as survivors.\n", first)
+	}
+	if text != "" {
+		text += "\n"
+	}
+	return text
 }
 
 func (r *report) deviceList() string {

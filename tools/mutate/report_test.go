@@ -116,13 +116,25 @@ func TestStoreGoesOn(t *testing.T) {
 		{"a mutant that has changed", r, mutant{ID: "a", File: "f", source: "z", Diff: "e"}, true, false},
 		{"half a line", r, mutant{ID: "c"}, true, false},
 	} {
-		res, ok := s.find(c.r, c.m, c.trust)
+		res, ok := s.find(c.r, c.m, c.trust, false)
 		if ok != c.want {
 			t.Errorf("%s: found %v, want %v", c.name, ok, c.want)
 		}
 		if c.name == "a kill" && res.Outcome != numbers {
 			t.Errorf("a later result does not stand for an earlier one: got %q", res.Outcome)
 		}
+	}
+}
+
+// TestCachedTakesAnyResult holds that a report of what there is needs no result of this version.
+func TestCachedTakesAnyResult(t *testing.T) {
+	s := &store{byID: map[string]result{"a": {ID: "a", Diff: "d", Key: "old", Outcome: survived, Short: true}}}
+	r := &runner{version: "2"}
+	if _, ok := s.find(r, mutant{ID: "a", Diff: "d"}, true, true); !ok {
+		t.Error("a result of another version is not found")
+	}
+	if _, ok := s.find(r, mutant{ID: "a", Diff: "e"}, true, true); ok {
+		t.Error("a result of another change is found")
 	}
 }
 
