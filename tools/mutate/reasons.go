@@ -13,11 +13,13 @@ type reason struct {
 	// equivalent: no input that a caller may give can tell it from the original, so that it does not count. Else it
 	// counts as a survivor, and the text explains it.
 	equivalent bool
-	text       string
-	line       int
+	// allowed: an input can, but the contract lets it be: it does not count either, and is said apart.
+	allowed bool
+	text    string
+	line    int
 }
 
-// readReasons reads a file of lines "ID kind reason", where kind is "equivalent" or "explained". Empty lines and those that
+// readReasons reads a file of lines "ID kind reason", where kind is "equivalent", "allowed" or "explained". Empty lines and those that
 // begin with # are left out.
 //
 // Errors: a line of another form, a kind that does not exist, an ID that stands twice.
@@ -36,14 +38,14 @@ func readReasons(path string) (map[string]reason, error) {
 		kind, text, _ := strings.Cut(strings.TrimSpace(rest), " ")
 		text = strings.TrimSpace(text)
 		switch {
-		case kind != "equivalent" && kind != "explained":
-			return nil, fmt.Errorf("%s:%d: want \"equivalent\" or \"explained\" after the ID, got %.40q", path, i+1, kind)
+		case kind != "equivalent" && kind != "allowed" && kind != "explained":
+			return nil, fmt.Errorf("%s:%d: want \"equivalent\", \"allowed\" or \"explained\" after the ID, got %.40q", path, i+1, kind)
 		case text == "":
 			return nil, fmt.Errorf("%s:%d: want a reason, got none", path, i+1)
 		case out[id].text != "":
 			return nil, fmt.Errorf("%s:%d: %s stands in line %d already", path, i+1, id, out[id].line)
 		}
-		out[id] = reason{kind == "equivalent", text, i + 1}
+		out[id] = reason{kind != "explained", kind == "allowed", text, i + 1}
 	}
 	return out, nil
 }

@@ -146,6 +146,7 @@ on %s: %d mutants of the %d that can be made have a result. How it works: [tools
 	}{{"shaders", shaders}, {"planning and recording", code}} {
 		fmt.Fprintf(&b, "| %s | %d | %d | **%s** | %d | %d |\n", row.name, row.counted(), row.killed(), percent(row.killed(), row.counted()), row.by[unitTests], row.by[survived])
 	}
+	b.WriteString(r.allowed())
 	b.WriteString(`
 Not counted: what does not compile; what compiles to the same as the original (SPIR-V after ` + "`spirv-opt -O`" + `, the linked program for Go) or
 as another mutant; and what is equivalent by a reason that stands in the file.
@@ -163,6 +164,21 @@ Unit tests are those of the planner and of the arena, for devices that nobody ha
 	r.list(&b, "Equivalent by a reason", "", func(res result) bool { return r.class[res.ID] == equivalent })
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// allowed tells of mutants whose numbers differ, within what the contract lets be.
+func (r *report) allowed() string {
+	n, total := 0, r.total(isShader)
+	for _, res := range r.results {
+		if r.class[res.ID] == equivalent && r.reasons[res.ID].allowed && isShader(res.File) {
+			n++
+		}
+	}
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf("\nThe equivalent ones have %d among them whose numbers differ, but not beyond what class A allows any backend, another order of summation for one. Counted as survivors, they would make the score of the shaders %s.\n",
+		n, percent(total.killed(), total.counted()+n))
 }
 
 // gathered tells of results that are not of one whole run.

@@ -22,7 +22,7 @@ func someResults() []result {
 }
 
 func TestReport(t *testing.T) {
-	reasons := map[string]reason{"pool.comp/swap/7": {equivalent: true, text: "because"}}
+	reasons := map[string]reason{"pool.comp/swap/7": {equivalent: true, allowed: true, text: "because"}}
 	r := newReport(someResults(), reasons, map[string]string{lavapipe: "llvmpipe"}, "make mutation", 99)
 	var b strings.Builder
 	if err := r.markdown(&b); err != nil {
@@ -32,7 +32,7 @@ func TestReport(t *testing.T) {
 		"make mutation", "on llvmpipe: 8 mutants of the 99 that can be made",
 		"| shaders | 3 | 2 | **66.7 %** | 0 | 1 |", "| planning and recording | 1 | 0 | **0.0 %** | 1 | 0 |",
 		"| pool.comp | 7 | 1 | 1 | 1 | 1 | 3 | 1 | 0 | 0 | 0 | 1 | 0 | 1 | 66.7 % |", "| all | 8 | 1 | 1 | 1 | 1 | 4 | 1 | 0 | 0 | 0 | 1 | 1 | 1 | 50.0 % |",
-		"shaders/glsl/pool.comp, line 9, `pool.comp/swap/6`\n\n```diff\n- H\n+ W\n```", "because", "--- FAIL: TestX in ./x",
+		"shaders/glsl/pool.comp, line 9, `pool.comp/swap/6`\n\n```diff\n- H\n+ W\n```", "because", "would make the score of the shaders 50.0 %", "--- FAIL: TestX in ./x",
 	} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("want %q in\n%s", want, b.String())
@@ -49,7 +49,7 @@ func TestReasons(t *testing.T) {
 		return readReasons(path)
 	}
 	for _, c := range []struct{ text, want string }{
-		{"a/b/c perhaps no", `:1: want "equivalent" or "explained"`},
+		{"a/b/c perhaps no", `:1: want "equivalent", "allowed" or "explained"`},
 		{"# x\n\na/b/c equivalent", ":3: want a reason"},
 		{"a equivalent x\na explained y", ":2: a stands in line 1"},
 	} {
