@@ -29,6 +29,8 @@ func (t *table) mutation() {
 				in[0][i*13] = math.Float32frombits(bits)
 			}
 		})
+	t.crafted("avg_pool/n1-c2-h1-w1/wide-padding", "a window of 2^32 elements, all but one of them padding: their number is beyond 32 bits",
+		parse("input %x : float32[1,2,1,1]", "%y = avg_pool(%x) kernel=65536,65536 stride=131072,131072 padding=65535,65535,65535,65535 count_include_pad=true", "output %y"), nil, nil)
 	// 45 taps are no multiple of what kernels take at once: those that they make up the rest with must not be others' numbers,
 	// which times zero are NaN when they are infinite. Inputs above zero keep the sum of the infinite filters from being NaN.
 	t.crafted("conv2d/n1-c5-h7-w6-k70-g1/r3-s3/infinite-filters", "filters that are infinite leave the others alone",
