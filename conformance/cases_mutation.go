@@ -29,6 +29,7 @@ func (t *table) mutation() {
 				in[0][i*13] = math.Float32frombits(bits)
 			}
 		})
+	t.convCase(Quick, "one product and nothing to add: the bound is half a unit of the last place", Ordinary, convolution{n: 2, c: 1, h: 9, w: 7, k: 5, win: square(1, 1, 0)})
 	t.crafted("avg_pool/n1-c2-h1-w1/wide-padding", "a window of 2^32 elements, all but one of them padding: their number is beyond 32 bits",
 		parse("input %x : float32[1,2,1,1]", "%y = avg_pool(%x) kernel=65536,65536 stride=131072,131072 padding=65535,65535,65535,65535 count_include_pad=true", "output %y"), nil, nil)
 	// 45 taps are no multiple of what kernels take at once: those that they make up the rest with must not be others' numbers,
