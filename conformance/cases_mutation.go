@@ -39,7 +39,7 @@ func (t *table) mutation() {
 		func(g *graph.Graph) {
 			for _, p := range g.Params {
 				fan := p.Type.Shape.Elems() / 70
-				for i := 64 * fan; i < 70*fan; i++ {
+				for i := 60 * fan; i < 70*fan; i++ {
 					binary.LittleEndian.PutUint32(p.Data.Data[4*i:], math.Float32bits(float32(math.Inf(1))))
 				}
 			}
