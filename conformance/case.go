@@ -110,6 +110,7 @@ var allCases = sync.OnceValue(func() []Case {
 	t.linear()
 	t.conv()
 	t.blocks()
+	t.mutation()
 	t.runs()
 	t.aliases()
 	t.networks()

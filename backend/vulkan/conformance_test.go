@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -70,5 +71,54 @@ func TestConformance(t *testing.T) {
 			}
 			messages = nil
 		})
+	}
+}
+
+// TestKernelsStayInBounds runs a case or two of each op with GPU-assisted validation, under which kernels check every access. Without
+// it a driver that runs on the CPU leaves out what lies outside of a binding, and a kernel that writes there passes the suite.
+func TestKernelsStayInBounds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kernels take long to compile with every access checked")
+	}
+	if !vktest.UseTestDrivers() {
+		vktest.Unavailable(t, "no Vulkan test driver is installed")
+		return
+	}
+	t.Setenv("VK_LAYER_ENABLES", "VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT")
+	var mu sync.Mutex
+	var messages []string
+	b := New(Options{NoCache: true, Validation: true, OnMessage: func(m string) {
+		mu.Lock()
+		defer mu.Unlock()
+		messages = append(messages, m)
+	}})
+	list, err := b.Devices(context.Background())
+	if errors.Is(err, backend.ErrNoDevice) {
+		vktest.Unavailable(t, err.Error())
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(list, func(d backend.DeviceInfo) bool { return strings.HasPrefix(d.Name, "llvmpipe") })
+	if i < 0 {
+		t.Skip("lavapipe is the driver on which the layer's instrumentation is known to work")
+	}
+	open := func(t *testing.T) backend.Device {
+		d, err := b.Open(context.Background(), list[i].ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d
+	}
+	s := conformance.Run(t, open, conformance.Options{Filter: `^(batch_norm|relu|add|global_avg_pool|channel_pad|subsample)/n2-c65-h3-w3.*/integers$|` +
+		`^(max|avg)_pool/n1-c7-h1-w1/r1-s1|^linear/n3-c17-k17/|^softmax/n65541-|^conv2d/n3-c7-h14-w19-k21-g1/r1-s1`})
+	if alone := strings.Contains(flag.Lookup("test.run").Value.String(), "/"); s.Run < 10 && !alone {
+		t.Errorf("got %v, want at least 10 run", s)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, m := range messages {
+		t.Errorf("validation: %s", m)
 	}
 }

@@ -54,6 +54,8 @@ var allowed = map[string][]string{
 	"internal/report":                {"backend", "backend/schedule", "conformance", "internal/bench", "internal/compare", "internal/profile", "graph", "graph/resnet", "internal/model", "internal/model/pipeline", "internal/imaging"},
 	"tools/...":                      {"internal/imaging"},
 	"tools/peers/...":                {"graph", "graph/...", "backend", "backend/cpu"},
+	"tools/mutate":                   {"conformance", "shaders"},
+	"tools/mutate/worker":            {"backend", "backend/vulkan", "conformance"},
 	"internal/cmd/genshaders":        {"shaders"},
 	"internal/cmd/genkernels":        {},
 	"internal/cmd/genproto":          {},

@@ -1,0 +1,30 @@
+package plan
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// TestUnreadValueHasItsBarrier: a value that nothing reads shares its memory with the next one, and no read stands between
+// the two writes. No driver at hand shows what happens without a barrier there, nor does the validation layer.
+func TestUnreadValueHasItsBarrier(t *testing.T) {
+	g, err := graph.Parse(strings.NewReader("graph g\ninput %x : float32[2,3,5,4]\n%dead = relu(%x)\n%a = add(%x, %x)\n%s = relu(%a)\noutput %s\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Build(Floor(), Options{}, g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Steps) != 3 || p.Steps[0].write() != p.Steps[1].write() {
+		t.Fatalf("want the first two values at the same place, got\n%s", p.Dump())
+	}
+	if _, ok := p.Commands[1].(Barrier); !ok {
+		t.Errorf("want a barrier after the first dispatch, got\n%s", p.Dump())
+	}
+	if last, ok := p.Commands[len(p.Commands)-1].(Barrier); !ok || !last.Host {
+		t.Errorf("want a barrier for the host at the end, got\n%s", p.Dump())
+	}
+}

@@ -1,0 +1,115 @@
+package conformance
+
+import (
+	"context"
+	"encoding/binary"
+	"math"
+
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// mutation adds the cases that tools/mutate asked for: each sees mistakes in kernels that no other case sees.
+func (t *table) mutation() {
+	t.mutationGraphs()
+	t.crafted("outputs/early-n5", "an output that is made early and not read again, and an input that is read late", earlyOutput, nil, nil)
+	t.crafted("softmax/n129-c129/peaks", "each place of a row is its maximum once, and exp overflows unless that is subtracted",
+		parse("input %x : float32[129,129]", "%y = softmax(%x)", "output %y"), nil, func(in [][]float32) {
+			clear(in[0])
+			for i := range 129 {
+				in[0][i*129+i] = 300
+			}
+		})
+	t.crafted("softmax/n65541-c2/many-rows", "more rows than workgroups along one side of a dispatch",
+		parse("input %x : float32[65541,2]", "%y = softmax(%x)", "output %y"), nil, nil)
+	x := graph.F32(3, 5, 541, 541)
+	t.op(Quick, "more elements than 64 for each workgroup along one side of a dispatch", Integers, graph.ReLU{}, name4(x.Shape), x)
+	t.crafted("max_pool/n1-c2-h7-w6/nan-payloads", "a NaN is a NaN whatever its sign and its other bits",
+		parse("input %x : float32[1,2,7,6]", "%y = max_pool(%x) kernel=3,2 stride=3,2", "output %y"), nil, func(in [][]float32) {
+			for i, bits := range []uint32{0x7f800001, 0xff800001, 0x7fffffff, 0xffc00000, 0x7fc00001, 0xffbfffff} {
+				in[0][i*13] = math.Float32frombits(bits)
+			}
+		})
+	t.convCase(Quick, "one product and nothing to add: the bound is half a unit of the last place", Ordinary, convolution{n: 2, c: 1, h: 9, w: 7, k: 5, win: square(1, 1, 0)})
+	t.crafted("avg_pool/n1-c2-h1-w1/wide-padding", "a window of 2^32 elements, all but one of them padding: their number is beyond 32 bits",
+		parse("input %x : float32[1,2,1,1]", "%y = avg_pool(%x) kernel=65536,65536 stride=131072,131072 padding=65535,65535,65535,65535 count_include_pad=true", "output %y"), nil, nil)
+	// 45 taps are no multiple of what kernels take at once: those that they make up the rest with must not be others' numbers,
+	// which times zero are NaN when they are infinite. Inputs above zero keep the sum of the infinite filters from being NaN.
+	t.crafted("conv2d/n1-c5-h7-w6-k70-g1/r3-s3/infinite-filters", "filters that are infinite leave the others alone",
+		parse("input %x : float32[1,5,7,6]", "param @w : float32[70,5,3,3]", "param @b : float32[70]", "%y = conv2d(%x, @w, @b) bias=true", "output %y"),
+		func(g *graph.Graph) {
+			for _, p := range g.Params {
+				fan := p.Type.Shape.Elems() / 70
+				for i := 60 * fan; i < 70*fan; i++ {
+					binary.LittleEndian.PutUint32(p.Data.Data[4*i:], math.Float32bits(float32(math.Inf(1))))
+				}
+			}
+		}, func(in [][]float32) {
+			for i, v := range in[0] {
+				in[0][i] = 1 + float32(math.Abs(float64(v)))
+			}
+		})
+	t.crafted("conv2d/n1-c10-h7-w6-k6-g2/r3-s3/infinite-group", "a group whose input is infinite leaves the other alone",
+		parse("input %x : float32[1,10,7,6]", "param @w : float32[6,5,3,3]", "%y = conv2d(%x, @w) groups=2", "output %y"), nil,
+		func(in [][]float32) {
+			for i := len(in[0]) / 2; i < len(in[0]); i++ {
+				in[0][i] = float32(math.Inf(1))
+			}
+		})
+}
+
+// mutationGraphs have values that share memory without one of them being made from the other, so that nothing but a barrier of
+// their own keeps the kernels in order: a driver that runs them one after the other shows nothing, synchronization validation does.
+func (t *table) mutationGraphs() {
+	for _, c := range []struct {
+		name, reason string
+		lines        []string
+	}{
+		{"unread", "a value that nothing reads: its memory is written again, with no read between", []string{
+			"param @w : float32[16,16,5,5]", "%dead = conv2d(%x, @w) padding=2,2,2,2", "%a = add(%x, %x)", "%s = relu(%a)",
+		}},
+		{"second-operand-reused", "memory that was last read as a second operand is written by a kernel that depends on nothing before it", []string{
+			"%a = relu(%x)", "%z = add(%x, %x)", "%r = add(%a, %z)", "%c = relu(%x)", "%t = add(%a, %c)", "%s = add(%r, %t)",
+		}},
+	} {
+		lines := append([]string{"input %x : float32[2,16,23,21]"}, c.lines...)
+		t.add(Case{Name: "outputs/" + c.name, Reason: c.reason, Class: Agreement, Values: Integers, build: parse(append(lines, "output %s")...),
+			check: func(ctx context.Context, b *bench) error {
+				g, err := b.c.Graph()
+				if err != nil {
+					return err
+				}
+				return b.judgeWhole(ctx, g, g, b.c.Inputs(g))
+			}})
+	}
+}
+
+// earlyOutput is a batch that a backend may split: outputs and inputs must keep their memory as long as they are wanted.
+var earlyOutput = parse("input %x : float32[5,3,7,4]", "%a = relu(%x)", "%b = add(%a, %x)", "%c = relu(%b)", "%s = add(%c, %x)", "output %a", "output %s")
+
+// crafted adds a quick case whose parameters and inputs are changed by hand before they are used.
+func (t *table) crafted(name, reason string, build func() (*graph.Graph, error), params func(*graph.Graph), inputs func([][]float32)) {
+	t.add(Case{
+		Name: name, Reason: reason, Class: ClassA, build: build,
+		bind: func(c *Case) (*graph.Graph, error) {
+			g, err := bindSeeded(c)
+			if err == nil && params != nil {
+				params(g)
+			}
+			return g, err
+		},
+		check: func(ctx context.Context, b *bench) error {
+			g, err := b.c.Graph()
+			if err != nil {
+				return err
+			}
+			in := b.c.Inputs(g)
+			if inputs != nil {
+				inputs(in)
+			}
+			if len(g.Outputs) < len(g.Nodes) {
+				return b.judgeWhole(ctx, g, g, in)
+			}
+			return b.judgeNodes(ctx, g, in)
+		},
+	})
+}

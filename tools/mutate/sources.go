@@ -1,0 +1,100 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"sort"
+	"strings"
+)
+
+// goFile is a file of Go code with the functions that are mutated: those that decide what a run computes. What only
+// refuses or words an error is left out.
+type goFile struct {
+	path      string
+	functions []string
+}
+
+const planDir = "backend/vulkan/internal/plan/"
+
+var goFiles = []goFile{
+	{"backend/internal/arena/arena.go", []string{"Assign", "LargestLiveSet", "Align"}},
+	{planDir + "memory.go", []string{"ref", "roots", "place", "lifetimes"}},
+	{planDir + "pack.go", []string{"packConv", "packLinear", "packBatchNorm"}},
+	{planDir + "command.go", []string{"overlaps", "reads", "write", "track", "conflict"}},
+	{planDir + "conv.go", []string{"lowerConv", "regtileSize"}},
+	{planDir + "kernel.go", []string{
+		"sizeBytes", "lower", "withBatch", "lowerOp", "flat", "lowerPool", "lowerShortcut", "lowerBatchNorm", "lowerLinear", "workgroupSize", "spread",
+		"ceilDiv", "flag",
+	}},
+	{planDir + "plan.go", []string{"Build", "batchOf", "buildChunked", "emptyGraph", "lowerAll", "addWeights", "passes", "slice", "appendCopy", "sameplaces"}},
+	{"backend/vulkan/binding.go", []string{"bind", "matches", "record", "writeSets"}},
+}
+
+const glslDir = "shaders/glsl/"
+
+// include is the line by which one source takes in another.
+var include = regexp.MustCompile(`(?m)^#include "([^"]+)"`)
+
+// generate makes every mutant, by file; the order is the same each time.
+func generate(root string) ([]mutant, error) {
+	entries, err := os.ReadDir(filepath.Join(root, glslDir))
+	if err != nil {
+		return nil, err
+	}
+	var all []mutant
+	for _, e := range entries {
+		src, err := os.ReadFile(filepath.Join(root, glslDir, e.Name()))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, glslMutants(glslDir+e.Name(), string(src))...)
+	}
+	for _, f := range goFiles {
+		src, err := os.ReadFile(filepath.Join(root, f.path))
+		if err != nil {
+			return nil, err
+		}
+		list, err := goMutants(f.path, string(src), f.functions)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, list...)
+	}
+	byHand, err := handwritten(root)
+	if err != nil {
+		return nil, err
+	}
+	return append(all, byHand...), nil
+}
+
+// handwritten applies the list of mistakes that operators cannot make.
+func handwritten(root string) ([]mutant, error) {
+	files := map[string][]mistake{}
+	var names []string
+	for _, m := range mistakes {
+		if files[m.file] == nil {
+			names = append(names, m.file)
+		}
+		files[m.file] = append(files[m.file], m)
+	}
+	sort.Strings(names)
+	var out []mutant
+	for _, name := range names {
+		src, err := os.ReadFile(filepath.Join(root, name))
+		if err != nil {
+			return nil, err
+		}
+		var edits []edit
+		for _, m := range files[name] {
+			if n := strings.Count(string(src), m.old); n != 1 {
+				return nil, fmt.Errorf("mistake %q: want its text once in %s, got it %d times: %q", m.why, name, n, m.old)
+			}
+			at := strings.Index(string(src), m.old)
+			edits = append(edits, edit{"byhand", at, at + len(m.old), m.new})
+		}
+		out = append(out, makeMutants(name, string(src), edits, func(i int) string { return files[name][i].why })...)
+	}
+	return out, nil
+}

@@ -1,0 +1,212 @@
+package main
+
+import (
+	"fmt"
+	"hash/fnv"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/resnet-run/resnet-run/conformance"
+)
+
+// options are those of the worker, with the same names in JSON.
+type options struct {
+	Kernels      []string `json:"kernels,omitempty"`
+	MaxChunk     int      `json:"max_chunk,omitempty"`
+	ForceStaging bool     `json:"force_staging,omitempty"`
+}
+
+// The drivers, by the names that stages have for them.
+const (
+	lavapipe    = "lavapipe"
+	swiftShader = "SwiftShader"
+)
+
+// stage is a part of the suite on a driver. A mutant passes them in order until one kills it.
+type stage struct {
+	Name    string
+	Driver  string
+	Options options
+	Cases   []string
+	First   bool // for mutants that are expected to survive, and for a first look, these stages are enough
+	// InBounds turns on GPU-assisted validation, which has kernels check every access: drivers that run on the CPU leave out
+	// what lies outside of a binding, where a GPU may damage other memory. Kernels take many times as long to compile with it.
+	InBounds bool
+	Alone    bool // one case, with more time
+	// GoTests, instead of cases, are packages whose unit tests are run: what they kill, the suite did not.
+	GoTests []string
+}
+
+// opsOf are the operations that each variant computes.
+var opsOf = map[string][]string{
+	"conv2d_regtile16_f32": {"conv2d"}, "conv2d_regtile4_f32": {"conv2d"}, "conv2d_shared64_f32": {"conv2d"},
+	"relu_f32": {"relu"}, "add_f32": {"add"}, "batch_norm_f32": {"batch_norm"}, "max_pool_f32": {"max_pool"}, "avg_pool_f32": {"avg_pool"},
+	"global_avg_pool_f32": {"global_avg_pool"}, "linear_f32": {"linear"}, "softmax_f32": {"softmax"}, "shortcut_pad_f32": {"channel_pad", "subsample"},
+}
+
+// firstCases is how many cases of quick see a mutant first: of those that die, nearly all die of these.
+const firstCases = 24
+
+// inBoundsCases is how many cases check every access: a kernel that leaves its tensors does so in most.
+const inBoundsCases = 8
+
+const manyRows = "softmax/n65541-c2/many-rows"
+
+// suite chooses cases.
+type suite struct{ all []conformance.Case }
+
+// pick lists the cases of a profile that keep wants, in an order in which a fault shows soon: by turns one of each
+// operation, whole numbers, whose bound is zero, and others in turns, and geometry mixed by a hash.
+func (s suite) pick(p conformance.Profile, keep func(op string) bool) []string {
+	type entry struct {
+		name     string
+		integers bool
+		hash     uint32
+		turn     int
+	}
+	groups := map[string][]entry{}
+	for _, c := range s.all {
+		op, _, _ := strings.Cut(c.Name, "/")
+		if c.Profile > p || !keep(op) {
+			continue
+		}
+		h := fnv.New32a()
+		h.Write([]byte(c.Name)) //nolint:errcheck // a hash takes everything
+		groups[op] = append(groups[op], entry{name: c.Name, integers: c.Values == conformance.Integers, hash: h.Sum32()})
+	}
+	var out []entry
+	for op, g := range groups {
+		sort.Slice(g, func(i, j int) bool { return g[i].hash < g[j].hash })
+		turns := map[bool]int{}
+		for _, e := range g {
+			e.turn = 2 * turns[e.integers]
+			if !e.integers {
+				e.turn++
+			}
+			turns[e.integers]++
+			if op == "network" { // their float64 runs take seconds
+				e.turn += 1 << 20
+			}
+			out = append(out, e)
+		}
+	}
+	sort.Slice(out, func(i, j int) bool {
+		if out[i].turn != out[j].turn {
+			return out[i].turn < out[j].turn
+		}
+		return out[i].hash < out[j].hash
+	})
+	names := make([]string, len(out))
+	for i, e := range out {
+		names[i] = e.name
+	}
+	return names
+}
+
+// graphCases are the parts of the suite with more than one operation or more than one run.
+var graphCases = []string{"block", "network", "replay", "concurrent", "recompile", "cancel", "outputs", "inputs", "contract"}
+
+func oneOf(names []string) func(string) bool {
+	return func(op string) bool { return slices.Contains(names, op) }
+}
+
+// shaderStages are those of a mutant that changes these variants.
+func (s suite) shaderStages(variants []string) []stage {
+	var ops, kernels []string
+	for _, v := range variants {
+		if strings.HasPrefix(v, "conv2d_") {
+			kernels = append(kernels, v)
+		}
+		for _, op := range opsOf[v] {
+			if !slices.Contains(ops, op) {
+				ops = append(ops, op)
+			}
+		}
+	}
+	forced := []options{{}}
+	if len(kernels) > 0 {
+		forced = nil
+		for _, k := range kernels {
+			forced = append(forced, options{Kernels: []string{k}})
+		}
+	}
+	what := strings.Join(ops, ", ")
+	var out []stage
+	add := func(first bool, driver, name string, cases []string) {
+		for _, o := range forced {
+			out = append(out, stage{First: first, Name: stageName(driver, name, o), Driver: driver, Options: o, Cases: cases})
+		}
+	}
+	quick := s.pick(conformance.Quick, oneOf(ops))
+	few := len(quick)
+	if len(kernels) > 0 { // the others compile in no time
+		few = min(firstCases, len(quick))
+	}
+	add(true, lavapipe, what+" of quick", quick[:few])
+	for _, o := range forced {
+		checked := quick[:min(few, inBoundsCases)]
+		if len(o.Kernels) > 0 { // one of them stands for all, since they share their loads and stores
+			if o.Kernels[0] != "conv2d_regtile16_f32" {
+				continue
+			}
+			checked = checked[:min(1, len(checked))]
+		} else if slices.Contains(quick, manyRows) { // the only one whose dispatch has workgroups with nothing to do
+			checked = append(slices.Clone(checked), manyRows)
+		}
+		out = append(out, stage{First: true, InBounds: true, Name: stageName(lavapipe, what+", each access checked", o), Driver: lavapipe, Options: o, Cases: checked})
+	}
+	add(false, lavapipe, what+" of quick", quick[few:])
+	add(false, lavapipe, "blocks, networks and runs of quick", s.pick(conformance.Quick, oneOf(graphCases)))
+	add(false, swiftShader, what+" of quick", quick)
+	full := s.pick(conformance.Full, oneOf(append([]string{"block"}, ops...)))
+	add(false, lavapipe, what+" and blocks of full", slices.DeleteFunc(full, func(c string) bool { return slices.Contains(quick, c) }))
+	return out
+}
+
+// batch matches cases whose batch has several parts when they are of 2 pictures.
+var batch = regexp.MustCompile(`(/|-)n(3|5|7|8|32)(-|/|$)`)
+
+// goStages are those of a mutant of Go code: the quick profile as the planner decides for the driver, then where it decides
+// otherwise. The numbers of the kernels are not in question, so one driver is enough.
+func (s suite) goStages(file string) []stage {
+	quick := s.pick(conformance.Quick, func(string) bool { return true })
+	few := min(3*firstCases, len(quick))
+	name := stageName(lavapipe, "quick", options{})
+	out := []stage{{First: true, Name: name, Driver: lavapipe, Cases: quick[:few]}}
+	o := options{Kernels: []string{"conv2d_shared64_f32"}, MaxChunk: 2, ForceStaging: true}
+	var batches []string
+	for _, c := range quick {
+		if batch.MatchString(c) {
+			batches = append(batches, c)
+		}
+	}
+	out = append(out,
+		stage{First: true, Name: stageName(lavapipe, "batches of quick", o), Driver: lavapipe, Options: o, Cases: batches[:min(2*firstCases, len(batches))]},
+		stage{Name: name, Driver: lavapipe, Cases: quick[few:]},
+		stage{Name: stageName(lavapipe, "quick", o), Driver: lavapipe, Options: o, Cases: quick},
+	)
+	tests := []string{"./backend/vulkan/internal/plan"}
+	if strings.HasPrefix(file, "backend/internal/arena/") {
+		tests = append([]string{"./backend/internal/arena"}, tests...)
+	}
+	if !strings.HasPrefix(file, "backend/vulkan/binding") {
+		out = append(out, stage{First: true, Name: "unit tests", GoTests: tests})
+	}
+	return out
+}
+
+func stageName(driver, what string, o options) string {
+	name := driver + ": " + what
+	if len(o.Kernels) > 0 {
+		name += " with " + o.Kernels[0]
+	}
+	if o.MaxChunk > 0 {
+		name += fmt.Sprintf(", in parts of %d pictures", o.MaxChunk)
+	}
+	if o.ForceStaging {
+		name += ", through staging memory"
+	}
+	return name
+}
