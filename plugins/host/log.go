@@ -23,7 +23,6 @@ const (
 	maxLineBytes = 64 << 10
 	maxAttrs     = 32
 	maxAttrBytes = 1024
-	lastWords    = 8 // lines that are kept to explain an end
 )
 
 var levels = []struct {
@@ -36,8 +35,9 @@ type pluginLog struct {
 	to      *slog.Logger
 	inPanic bool // the lines of a stack follow
 
-	mu   sync.Mutex
-	last []string
+	mu       sync.Mutex
+	last     string // line that says something
+	panicked string // the first line of a stack
 }
 
 // copy logs lines until the end of r. A line that is too long is cut.
@@ -63,11 +63,11 @@ func (l *pluginLog) line(text string) {
 	if !ok {
 		r = l.parseText(text)
 	}
-	l.mu.Lock()
-	if l.last = append(l.last, r.Message); len(l.last) > lastWords {
-		l.last = l.last[1:]
+	if !ok || r.Level >= slog.LevelWarn { // what a plugin chats about explains nothing
+		l.mu.Lock()
+		l.last = r.Message
+		l.mu.Unlock()
 	}
-	l.mu.Unlock()
 	if ctx := context.Background(); l.to.Enabled(ctx, r.Level) {
 		_ = l.to.Handler().Handle(ctx, r) // a log that cannot be written cannot be reported either
 	}
@@ -123,6 +123,9 @@ func (l *pluginLog) parseText(text string) slog.Record {
 	level := slog.LevelDebug
 	if strings.HasPrefix(text, "panic: ") || strings.HasPrefix(text, "fatal error: ") {
 		l.inPanic = true
+		l.mu.Lock()
+		l.panicked = text
+		l.mu.Unlock()
 	}
 	if l.inPanic {
 		level = slog.LevelError
@@ -139,15 +142,10 @@ func (l *pluginLog) parseText(text string) slog.Record {
 func (l *pluginLog) words() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for _, line := range l.last { // a panic's first line tells more than the end of its stack
-		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
-			return printable(cut(line, 300))
-		}
+	if l.panicked != "" { // tells more than the end of its stack
+		return printable(cut(l.panicked, 300))
 	}
-	if len(l.last) == 0 {
-		return ""
-	}
-	return printable(cut(l.last[len(l.last)-1], 300))
+	return printable(cut(l.last, 300))
 }
 
 // printable replaces what could garble a terminal.

@@ -2,7 +2,6 @@ package host
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -43,8 +42,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// brief are limits for tests in which a plugin is to be found out soon.
-var brief = Limits{Start: 30 * time.Second, Patience: time.Second, Health: 50 * time.Millisecond, Pause: time.Millisecond}
+// brief are limits for tests in which a plugin is to be found out soon, by what it does and not by its health.
+var brief = Limits{Start: 2 * time.Minute, Patience: time.Second, Health: time.Hour, Pause: time.Millisecond}
 
 // patient are limits for tests in which nothing is to be found out, however slow the machine is.
 var patient = Limits{Start: 2 * time.Minute, Patience: 2 * time.Minute, Health: 50 * time.Millisecond, Pause: time.Millisecond}
@@ -259,5 +258,3 @@ func (l *logBook) has(parts ...string) bool {
 	}
 	return false
 }
-
-var _ context.Context // used by the programs

@@ -31,6 +31,7 @@ type process struct {
 	o       Options
 	log     *slog.Logger
 	child   *child
+	inTime  func() bool // the process has started: end the watch over that
 	conn    *grpc.ClientConn
 	client  pb.BackendClient
 	regions *regions
@@ -76,21 +77,16 @@ func launch(ctx context.Context, p Plugin, pin Pin, o Options) (*process, error)
 
 // start starts the process and connects to it.
 func (p *process) start(ctx context.Context, files *verified, pin Pin) error {
-	config, err := p.config(files, pin)
+	config, err := p.config(ctx, files, pin)
 	if err != nil {
 		return explain(p.plugin.Name, err)
 	}
 	client := goplugin.NewClient(config)
-	stop := context.AfterFunc(ctx, func() {
-		if p.child != nil {
-			p.child.kill()
-		}
-	})
 	addr, err := client.Start()
-	stop()
 	if p.child == nil { // it came to no process
 		return explain(p.plugin.Name, fmt.Errorf("start: %w", err))
 	}
+	p.inTime()
 	if err == nil {
 		if err = files.recheck(); err == nil {
 			err = p.connect(addr, config.TLSConfig)
@@ -113,7 +109,7 @@ func (p *process) start(ctx context.Context, files *verified, pin Pin) error {
 }
 
 // config says to go-plugin what to start and how. Certificates are ours: see newCertificate.
-func (p *process) config(files *verified, pin Pin) (*goplugin.ClientConfig, error) {
+func (p *process) config(ctx context.Context, files *verified, pin Pin) (*goplugin.ClientConfig, error) {
 	cert, pem, err := newCertificate()
 	if err != nil {
 		return nil, err
@@ -146,6 +142,7 @@ func (p *process) config(files *verified, pin Pin) (*goplugin.ClientConfig, erro
 			cmd.Env = append(environment(os.Environ(), p.plugin.Manifest.Environment), spec.Env...)
 			cmd.Env = append(cmd.Env, "PLUGIN_CLIENT_CERT="+pem)
 			p.child = newChild(cmd, &pluginLog{to: p.log}, dir, unlock)
+			p.inTime = context.AfterFunc(ctx, p.child.kill)
 			return p.child, nil
 		},
 	}, nil

@@ -39,6 +39,7 @@ type child struct {
 
 	mu      sync.Mutex
 	pid     int
+	doomed  bool   // kill was called
 	reaped  bool   // the number may be another process's
 	exit    string // how it ended
 	problem error  // with the handshake
@@ -74,7 +75,9 @@ func (c *child) Start(context.Context) error {
 			return
 		}
 		c.mu.Lock()
-		c.pid = c.cmd.Process.Pid
+		if c.pid = c.cmd.Process.Pid; c.doomed {
+			killGroup(c.pid)
+		}
 		c.mu.Unlock()
 		started <- nil
 		var output sync.WaitGroup
@@ -132,17 +135,18 @@ func (c *child) readOutput(stdout io.Reader) {
 	} else if errors.Is(err, io.EOF) && len(line) == 0 {
 		err = errNoHandshake
 	} else {
-		err = fmt.Errorf("%w: %s", errBadHandshake, quote(line))
+		err = fmt.Errorf("%w: %q", errBadHandshake, quote(line))
 	}
 	if err != nil {
 		c.mu.Lock()
 		c.problem = err
 		c.mu.Unlock()
 		c.kill()
-		_ = c.ready.CloseWithError(io.EOF)
-	} else {
-		_, _ = c.ready.Write(line) // fails when go-plugin has given up
+		_ = c.ready.Close()
+		_, _ = io.Copy(io.Discard, in)
+		return
 	}
+	_, _ = c.ready.Write(line) // fails when go-plugin has given up
 	c.log.copy(in)
 }
 
@@ -197,9 +201,11 @@ func (c *child) Kill(context.Context) error {
 	return nil
 }
 
+// kill ends the process, now or as soon as it is there.
 func (c *child) kill() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.doomed = true
 	if !c.reaped {
 		killGroup(c.pid)
 	}
