@@ -60,18 +60,39 @@ var faults = []fault{
 	{"lost device", "is-lost", patient, runIt, `fan: device lost`, backend.ErrDeviceLost},
 }
 
+// waiting are the faults that take their time to be found: they are tested side by side.
+func (f *fault) waiting() bool {
+	return f.limits != patient || f.mode == "leaves-session"
+}
+
 func TestFaults(t *testing.T) {
 	for _, f := range faults {
-		t.Run(f.name, func(t *testing.T) {
-			b, w := start(t, f.mode, f.limits)
-			err := f.do(t, b)
-			if err == nil || !errors.Is(err, f.kind) {
-				t.Fatalf("got error %v, want one that is %v, log:\n%s", err, f.kind, w.log)
-			}
-			if got := maskFault(err.Error()); !strings.HasSuffix(got, f.want) {
-				t.Errorf("got\n%s\nwant\n%s", got, f.want)
-			}
-		})
+		if !f.waiting() {
+			t.Run(f.name, func(t *testing.T) { f.test(t, start) })
+		}
+	}
+}
+
+func TestFaultsThatTakeTime(t *testing.T) {
+	checkLeaks(t)
+	for _, f := range faults {
+		if f.waiting() {
+			t.Run(f.name, func(t *testing.T) {
+				t.Parallel()
+				f.test(t, startBeside)
+			})
+		}
+	}
+}
+
+func (f *fault) test(t *testing.T, start func(testing.TB, string, Limits) (*Backend, *place)) {
+	b, w := start(t, f.mode, f.limits)
+	err := f.do(t, b)
+	if err == nil || !errors.Is(err, f.kind) {
+		t.Fatalf("got error %v, want one that is %v, log:\n%s", err, f.kind, w.log)
+	}
+	if got := maskFault(err.Error()); !strings.HasSuffix(got, f.want) {
+		t.Errorf("got\n%s\nwant\n%s", got, f.want)
 	}
 }
 

@@ -133,7 +133,30 @@ func (w *place) trust(t testing.TB, p Plugin) {
 // start is a backend in a mode, trusted. At the end of the test nothing may be left of it.
 func start(t testing.TB, mode string, l Limits) (*Backend, *place) {
 	t.Helper()
+	checkLeaks(t)
+	return startBeside(t, mode, l)
+}
+
+// checkLeaks checks at the end of the test that no goroutine and no open file has come to those that were there.
+func checkLeaks(t testing.TB) {
+	t.Helper()
 	goroutines, files := runtime.NumGoroutine(), openFiles(t)
+	t.Cleanup(func() {
+		eventually(t, func() string {
+			if n := runtime.NumGoroutine(); n > goroutines {
+				return fmt.Sprintf("%d goroutines, %d before:\n%s", n, goroutines, stacks())
+			}
+			if n := openFiles(t); n > files {
+				return fmt.Sprintf("%d open files, %d before", n, files)
+			}
+			return ""
+		})
+	})
+}
+
+// startBeside is start where other tests run at the same time, so that goroutines and files cannot be counted.
+func startBeside(t testing.TB, mode string, l Limits) (*Backend, *place) {
+	t.Helper()
 	w := newPlace(t)
 	name := "bad"
 	if programs[mode] != nil {
@@ -149,15 +172,6 @@ func start(t testing.TB, mode string, l Limits) (*Backend, *place) {
 		if b.now != nil {
 			gone(t, b.now)
 		}
-		eventually(t, func() string {
-			if n := runtime.NumGoroutine(); n > goroutines {
-				return fmt.Sprintf("%d goroutines, %d before:\n%s", n, goroutines, stacks())
-			}
-			if n := openFiles(t); n > files {
-				return fmt.Sprintf("%d open files, %d before", n, files)
-			}
-			return ""
-		})
 	})
 	return b, w
 }
