@@ -273,7 +273,7 @@ func (p *process) cleanUp() {
 	p.probes.Wait()
 	p.regions.close()
 	if !asked {
-		p.log.Error("plugin exited", "reason", p.reason())
+		p.log.Info("plugin exited", "reason", p.reason()) // whoever uses it is told by an error
 	}
 	close(p.ended)
 }

@@ -28,9 +28,9 @@ func (w *place) tool(t *testing.T) (Plugin, string) {
 }
 
 const (
-	untrustedMessage = `plugin "cpu": not trusted (no device). It runs with your rights; to see what it is: resnet-run plugins describe cpu; to trust it: resnet-run plugins trust cpu`
-	changedMessage   = `plugin "cpu": changed since it was trusted (no device): /PATH/tool: want SHA-256 SHA256, got SHA256. If you meant this change: resnet-run plugins trust cpu`
-	checksumMessage  = `trust plugin "cpu": wrong checksum (no device): /PATH/tool: want SHA-256 SHA256 as in the manifest, got SHA256`
+	untrustedMessage = `plugin "cpu": not trusted. It runs with your rights; to see what it is: resnet-run plugins describe cpu; to trust it: resnet-run plugins trust cpu`
+	changedMessage   = `plugin "cpu": changed since it was trusted: /PATH/tool: want SHA-256 SHA256, got SHA256. If you meant this change: resnet-run plugins trust cpu`
+	checksumMessage  = `trust plugin "cpu": wrong checksum: /PATH/tool: want SHA-256 SHA256 as in the manifest, got SHA256`
 )
 
 // TestTrust: a plugin runs when it is trusted, and only as it was then.

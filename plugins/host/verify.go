@@ -20,12 +20,20 @@ import (
 // Why a plugin is not started. All of them are [backend.ErrNoDevice] too: another backend may do the work.
 var (
 	// ErrNotTrusted: the user has not said that the plugin may run.
-	ErrNotTrusted = fmt.Errorf("not trusted (%w)", backend.ErrNoDevice)
+	ErrNotTrusted error = refusal("not trusted")
 	// ErrChanged: the plugin is not what the user has trusted.
-	ErrChanged = fmt.Errorf("changed since it was trusted (%w)", backend.ErrNoDevice)
+	ErrChanged error = refusal("changed since it was trusted")
 	// ErrChecksum: a file is not what the manifest says.
-	ErrChecksum = fmt.Errorf("wrong checksum (%w)", backend.ErrNoDevice)
+	ErrChecksum error = refusal("wrong checksum")
 )
+
+// refusal is an error that is backend.ErrNoDevice without saying so.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
+// Unwrap returns backend.ErrNoDevice.
+func (r refusal) Unwrap() error { return backend.ErrNoDevice }
 
 // pinned is a file that is executed or read by what is executed, open since it was hashed.
 type pinned struct {
