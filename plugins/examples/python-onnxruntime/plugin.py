@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import pathlib
-import site
 import sys
 import tempfile
 
@@ -21,14 +20,13 @@ def stop(text):
 
 if os.environ.get("RESNET_RUN_PLUGIN") != "5d0f2c6e1b7a4893a1c4e07d36f28b95":
     stop(f"""this is a plugin of resnet-run, which starts it: it is not to be started by hand.
-To use it: ./setup, then 'resnet-run plugins trust {NAME}' and 'resnet-run classify --backend {NAME} photo.jpg'.""")
+To use it: setup, as README.md says, then 'resnet-run plugins trust {NAME}' and 'resnet-run classify --backend {NAME} photo.jpg'.""")
 if "1" not in os.environ.get("PLUGIN_PROTOCOL_VERSIONS", "1").split(","):
     stop(f"it speaks version 1 of the plugin protocol, the host only {os.environ['PLUGIN_PROTOCOL_VERSIONS']}")
 packages = HERE / ".venv" / "lib" / f"python{sys.version_info.major}.{sys.version_info.minor}" / "site-packages"
 if not packages.is_dir() or not (HERE / "generated").is_dir():
-    stop(f"{packages} or {HERE / 'generated'} is not there: run {HERE / 'setup'} with this Python, {sys.executable}")
-site.addsitedir(str(packages))
-sys.path[:0] = [str(HERE), str(HERE / "generated")]
+    stop(f"{packages} or {HERE / 'generated'} is not there: run setup again")
+sys.path[:0] = [str(HERE), str(HERE / "generated"), str(packages)]  # before what else this Python has
 
 from concurrent import futures  # noqa: E402: only now can they be found
 

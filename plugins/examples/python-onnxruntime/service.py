@@ -3,12 +3,11 @@ import functools
 import inspect
 import itertools
 import logging
-import math
-import os
 import platform
 import sys
 import threading
 
+import grpc
 import numpy as np
 import onnxruntime as ort
 
@@ -51,7 +50,9 @@ class Executable:
             options.log_severity_level = 3
             try:
                 self.session = ort.InferenceSession(translate.model(graph, known, data), options, providers=["CPUExecutionProvider"])
-            except (RuntimeError, ort.capi.onnxruntime_pybind11_state.OrtException if hasattr(ort.capi.onnxruntime_pybind11_state, "OrtException") else RuntimeError) as err:
+            except Failure:
+                raise
+            except Exception as err:  # ONNX Runtime has a dozen kinds
                 raise Failure(None, f"compile: ONNX Runtime: {err}") from err
 
     def run(self, context, inputs, outputs):
@@ -64,7 +65,7 @@ class Executable:
         names = [o.name for o in self.session.get_outputs()]
         try:
             results = self.session.run(names, feeds, options)
-        except Exception as err:  # ONNX Runtime has a dozen kinds
+        except Exception as err:  # as above
             if not context.is_active():
                 raise Failure(pb.ERROR_KIND_CANCELLED, "run: cancelled") from err
             raise Failure(None, f"run: ONNX Runtime: {err}") from err
@@ -75,7 +76,9 @@ class Executable:
 def answers(call):
     """Makes what a call raises the answer of the protocol."""
     def failed(err, context):
-        if not isinstance(err, Failure):
+        if isinstance(err, grpc.RpcError):  # of the stream: the host has ended the call
+            err = Failure(pb.ERROR_KIND_CANCELLED, f"{call.__name__}: the call has ended")
+        elif not isinstance(err, Failure):
             logging.exception("bug in the plugin")
             err = Failure(None, f"{call.__name__}: {type(err).__name__}: {err}")
         err.abort(context)

@@ -1,7 +1,6 @@
 """From the protocol's graphs to ONNX models. The formulas of the operations stand in backend.proto.
 
-Some operations of ONNX differ from the protocol's where numbers are not ordinary, as ONNX Runtime computes them; those
-are put together from others. The conformance suite tells which.
+Where ONNX Runtime computes an operation otherwise than the protocol wants it, it is put together from others.
 """
 import math
 
@@ -9,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from errors import Failure, invalid, misfit, unsupported
+from errors import invalid, misfit, unsupported
 from resnet.backend.v1 import backend_pb2 as pb
 
 OPSET, IR = 20, 10
@@ -80,24 +79,19 @@ def beyond(o, x, y):
             one(x[3], o.kernel.columns, o.stride.columns, o.padding.left, o.padding.right, y[3]))
 
 
-def relu(b, o, x, types):
-    # Not Relu, which makes NaN 0.
-    return b.add("Where", b.add("Less", x[0], b.constant(np.float32(0))), b.constant(np.float32(0)), x[0])
-
-
 def conv2d(b, o, x, types):
     rest = x[2:]
     bias = [rest.pop(0)] if o.bias else []
     y = b.add("Conv", *x[:2], *bias, strides=pair(o.stride), dilations=pair(o.dilation), pads=pads(o.padding), group=o.groups)
     if o.add:
         y = b.add("Add", y, rest.pop(0))
-    return relu(b, o, [y], types) if o.activation == pb.ACTIVATION_RELU else y
+    return b.add("Relu", y) if o.activation == pb.ACTIVATION_RELU else y
 
 
 def max_pool(b, o, x, types):
     shape, result = types[0].shape, types[-1].shape
     window = dict(kernel_shape=pair(o.kernel), strides=pair(o.stride), pads=pads(o.padding, beyond(o, shape, result)))
-    # MaxPool overlooks NaN, and takes the least finite number for the padding.
+    # ONNX Runtime's MaxPool overlooks NaN, and makes -infinity the least finite number where there is padding.
     nan = b.add("IsNaN", x[0])
     marks = b.add("MaxPool", b.add("Cast", nan, to=TensorProto.FLOAT), **window)
     least = b.add("MaxPool", b.add("Cast", b.add("Not", b.add("IsInf", x[0], detect_positive=0)), to=TensorProto.FLOAT), **window)
@@ -130,7 +124,9 @@ def channel_pad(b, o, x, types):
 
 
 def subsample(b, o, x, types):
-    number = lambda *n: b.constant(np.array(n, np.int64))
+    def number(*n):
+        return b.constant(np.array(n, np.int64))
+
     return b.add("Slice", x[0], number(0, 0), number(1 << 62, 1 << 62), number(2, 3), number(*pair(o.stride)))
 
 
@@ -139,7 +135,7 @@ LOWER = {
     "conv2d": conv2d,
     "linear": lambda b, o, x, types: b.add("Gemm", *x, transB=1),
     "batch_norm": lambda b, o, x, types: b.add("BatchNormalization", *x, epsilon=o.epsilon),
-    "relu": relu,
+    "relu": lambda b, o, x, types: b.add("Relu", x[0]),
     "add": lambda b, o, x, types: b.add("Add", *x),
     "softmax": lambda b, o, x, types: b.add("Softmax", x[0], axis=-1),
     "max_pool": max_pool,
