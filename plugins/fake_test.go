@@ -25,7 +25,7 @@ func connect(t *testing.T, b backend.Backend) (pb.BackendClient, *service) {
 	t.Helper()
 	s := newService(b, "v1.2.3")
 	listener := bufconn.Listen(1 << 20)
-	server := grpc.NewServer(options()...)
+	server := grpc.NewServer(s.options()...)
 	pb.RegisterBackendServer(server, s)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()

@@ -47,6 +47,7 @@ import (
 // The pace of the end.
 const (
 	sessionWait = time.Minute     // for a host to begin its session
+	answerWait  = time.Second     // for calls under way, when the host asks for the end
 	closeWait   = 5 * time.Second // for the backend to close what is open
 )
 
@@ -92,14 +93,14 @@ func serve(s *service, stderr io.Writer) bool {
 	go func() {
 		s.await(sessionWait)
 		if g := server.Load(); g != nil {
-			g.Stop()
+			stop(g, s.asked)
 		}
 	}()
 	goplugin.Serve(&goplugin.ServeConfig{
 		HandshakeConfig:  goplugin.HandshakeConfig{MagicCookieKey: wire.CookieKey, MagicCookieValue: wire.CookieValue},
 		VersionedPlugins: map[int]goplugin.PluginSet{wire.ProtocolVersion: {wire.PluginName: &registration{service: s}}},
 		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			g := grpc.NewServer(append(opts, options()...)...)
+			g := grpc.NewServer(append(opts, s.options()...)...)
 			server.Store(g)
 			return g
 		},
@@ -108,17 +109,34 @@ func serve(s *service, stderr io.Writer) bool {
 	return server.Load() != nil
 }
 
-// await returns when the session has ended, or when none has begun in time.
+// stop stops the server: when the host has asked for it, after the calls that are under way, that one among them.
+func stop(g *grpc.Server, asked <-chan struct{}) {
+	select {
+	case <-asked:
+		late := time.AfterFunc(answerWait, g.Stop)
+		defer late.Stop()
+		g.GracefulStop()
+	default:
+		g.Stop()
+	}
+}
+
+// await returns when the session has ended, when the host asks for the end, or when no session has begun in time.
 func (s *service) await(limit time.Duration) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
 	select {
 	case <-s.ended:
 		return
+	case <-s.asked:
+		return
 	case <-timer.C:
 	}
 	if s.inSession.Load() {
-		<-s.ended
+		select {
+		case <-s.ended:
+		case <-s.asked:
+		}
 		return
 	}
 	slog.Warn("no host has begun a session: ending", "limit", limit)

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 
 	"github.com/resnet-run/resnet-run/backend"
@@ -15,9 +16,10 @@ import (
 	pb "github.com/resnet-run/resnet-run/plugins/proto/resnet/backend/v1"
 	"github.com/resnet-run/resnet-run/plugins/wire"
 	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/emptypb"
 )
 
-// service is a backend behind the protocol. Its methods return errors of package backend; [options] translates them.
+// service is a backend behind the protocol. Its methods return errors of package backend, which options translates.
 type service struct {
 	pb.UnimplementedBackendServer
 	b       backend.Backend
@@ -27,17 +29,26 @@ type service struct {
 	inSession atomic.Bool
 	onSession func()        // called when the host has come
 	ended     chan struct{} // closed when the host is gone
+	asked     chan struct{} // closed when the host has asked the plugin to end
+	askOnce   sync.Once
 }
 
 func newService(b backend.Backend, version string) *service {
-	return &service{b: b, version: version, onSession: func() {}, ended: make(chan struct{})}
+	return &service{b: b, version: version, onSession: func() {}, ended: make(chan struct{}), asked: make(chan struct{})}
 }
 
+// shutdown is a call of go-plugin's own. Its server breaks the connection before the answer is out; see options.
+const shutdown = "/plugin.GRPCController/Shutdown"
+
 // options are those of the server that the service is registered with.
-func options() []grpc.ServerOption {
+func (s *service) options() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(wire.MaxMessageBytes),
 		grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (resp any, err error) {
+			if info.FullMethod == shutdown {
+				s.askOnce.Do(func() { close(s.asked) })
+				return &emptypb.Empty{}, nil
+			}
 			err = guard(info.FullMethod, func() error {
 				resp, err = handle(ctx, req)
 				return err
@@ -77,8 +88,12 @@ func (s *service) Session(_ *pb.SessionRequest, stream grpc.ServerStreamingServe
 	if err := stream.Send(&pb.SessionEvent{}); err != nil {
 		return err
 	}
-	<-stream.Context().Done()
-	return stream.Context().Err()
+	select {
+	case <-stream.Context().Done():
+		return stream.Context().Err()
+	case <-s.asked:
+		return nil
+	}
 }
 
 func (s *service) ListDevices(ctx context.Context, _ *pb.ListDevicesRequest) (*pb.ListDevicesResponse, error) {

@@ -21,6 +21,8 @@ var kernels = map[string]func(n *graph.Node, t tensors, y []float32){
 	"global_avg_pool": globalAvgPool,
 	"max_pool":        maxPool,
 	"conv2d":          conv2d,
+	"channel_pad":     channelPad,
+	"subsample":       subsample,
 }
 
 func relu(n *graph.Node, t tensors, y []float32) {
@@ -127,5 +129,23 @@ func conv2d(n *graph.Node, t tensors, y []float32) {
 			sum = max(sum, 0)
 		}
 		y[i] = float32(sum)
+	}
+}
+
+func channelPad(n *graph.Node, t tensors, y []float32) {
+	o := n.Op.(graph.ChannelPad)
+	_, channels, h, w := n.Inputs[0].Type.Shape.NCHW()
+	size, all := channels*h*w, (o.Before+channels+o.After)*h*w
+	for x := t[n.Inputs[0]]; len(y) > 0; x, y = x[size:], y[all:] {
+		copy(y[o.Before*h*w:], x[:size]) // the rest of y is 0
+	}
+}
+
+func subsample(n *graph.Node, t tensors, y []float32) {
+	o := n.Op.(graph.Subsample)
+	_, _, h, w := n.Inputs[0].Type.Shape.NCHW()
+	_, _, p, q := n.Output.Type.Shape.NCHW()
+	for i := range y {
+		y[i] = t[n.Inputs[0]][i/(p*q)*h*w+i/q%p*o.Stride[0]*w+i%q*o.Stride[1]]
 	}
 }
