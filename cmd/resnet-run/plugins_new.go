@@ -77,6 +77,9 @@ func writeSkeleton(dir, name, sdk string) error {
 	return nil
 }
 
+// requirements are the require directives of a go.mod file.
+var requirements = regexp.MustCompile(`(?ms)^require \($.*?^\)$|^require [^(\n]+$`)
+
 // release is a version that the module can be fetched by.
 var release = regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`)
 
@@ -100,6 +103,9 @@ func addModule(files map[string][]byte, name, sdk string) error {
 		}
 		files["go.sum"] = sums
 		mod += fmt.Sprintf("\nrequire %s v0.0.0\n\nreplace %[1]s => %s\n", modulePath, strconv.Quote(filepath.ToSlash(sdk)))
+		for _, block := range requirements.FindAll(theirs, -1) { // with all of them nothing need be looked up to build
+			mod += "\n" + string(block) + "\n"
+		}
 	case release.MatchString(version): // else 'go mod tidy' takes the latest
 		mod += fmt.Sprintf("\nrequire %s %s\n", modulePath, version)
 	}

@@ -41,7 +41,7 @@ func TestGoNaiveConforms(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "manifest.json"), manifest, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	filter, least := "^(contract|outputs|inputs|concurrent)/|^conv2d/n1-.*/integers$", 80
+	filter, least := "^(contract|outputs|inputs)/|^conv2d/n1-.*/integers$", 80
 	if testing.Short() {
 		filter, least = "^(contract|outputs)/", 25
 	}
@@ -71,7 +71,8 @@ func TestPythonONNXRuntimeConforms(t *testing.T) {
 	conform(t, dir, conformance.Options{}, 1900)
 }
 
-// conform seals, trusts and starts the plugin in dir, runs the suite on it, and wants so many cases to have passed.
+// conform seals, trusts and starts the plugin in dir, runs the suite on it, and wants so many cases to have passed. Then
+// it runs some cases without shared memory.
 func conform(t *testing.T, dir string, o conformance.Options, least int) {
 	t.Helper()
 	if err := host.Seal(dir); err != nil {
@@ -85,8 +86,19 @@ func conform(t *testing.T, dir string, o conformance.Options, least int) {
 	if _, err := host.Trust(lock, found[0]); err != nil {
 		t.Fatal(err)
 	}
+	if os.Getenv(full) != "" {
+		o.Profile, o.Filter = conformance.Full, ""
+	}
+	o.Strict = true
+	t.Run("shared memory", func(t *testing.T) { runSuite(t, found[0], host.Options{LockPath: lock}, o, least) })
+	o.Filter = "^contract/(buffer|compile)/"
+	t.Run("chunks", func(t *testing.T) { runSuite(t, found[0], host.Options{LockPath: lock, NoSharedMemory: true}, o, 8) })
+}
+
+func runSuite(t *testing.T, p host.Plugin, ho host.Options, o conformance.Options, least int) {
 	var log bytes.Buffer
-	b := host.New(found[0], host.Options{LockPath: lock, TempDir: shortTemp(t), Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelInfo}))})
+	ho.TempDir, ho.Logger = shortTemp(t), slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelInfo}))
+	b := host.New(p, ho)
 	t.Cleanup(func() {
 		if err := b.Close(); err != nil {
 			t.Error(err)
@@ -99,10 +111,6 @@ func conform(t *testing.T, dir string, o conformance.Options, least int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if os.Getenv(full) != "" {
-		o.Profile, o.Filter = conformance.Full, ""
-	}
-	o.Strict = true
 	sum := conformance.Run(t, func(t *testing.T) backend.Device {
 		device, err := b.Open(t.Context(), list[0].ID)
 		if err != nil {

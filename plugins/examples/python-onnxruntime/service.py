@@ -59,7 +59,8 @@ class Executable:
         if self.session is None:
             return  # no output has an element
         options = ort.RunOptions()
-        context.add_callback(lambda: setattr(options, "terminate", True))  # the end of the call, by whatever reason
+        if not context.add_callback(lambda: setattr(options, "terminate", True)):  # called at the end of the call, for whatever reason
+            raise Failure(pb.ERROR_KIND_CANCELLED, "run: cancelled")
         wanted = {i.name for i in self.session.get_inputs()}
         feeds = {"value:" + v.name: b.floats() for v, b in zip(self.inputs, inputs) if "value:" + v.name in wanted}
         names = [o.name for o in self.session.get_outputs()]
@@ -179,14 +180,14 @@ class Service(backend_pb2_grpc.BackendServicer):
                 with self.range(start.shared, buffer) as memory:
                     buffer.bytes[:] = np.frombuffer(memory, np.uint8)
                 return pb.WriteBufferResponse()
-            end = 0
+            data = bytearray()
             for part in requests:
-                if part.WhichOneof("part") != "chunk" or not 1 <= len(part.chunk) <= min(CHUNK, len(buffer.bytes) - end):
+                if part.WhichOneof("part") != "chunk" or not 1 <= len(part.chunk) <= min(CHUNK, len(buffer.bytes) - len(data)):
                     raise invalid(f"write buffer: want chunks of 1 to {CHUNK} bytes and {len(buffer.bytes)} in all")
-                buffer.bytes[end : end + len(part.chunk)] = np.frombuffer(part.chunk, np.uint8)
-                end += len(part.chunk)
-            if end != len(buffer.bytes):
-                raise misfit("data", f"{len(buffer.bytes)} bytes", end)
+                data += part.chunk
+            if len(data) != len(buffer.bytes):
+                raise misfit("data", f"{len(buffer.bytes)} bytes", len(data))
+            buffer.bytes[:] = np.frombuffer(data, np.uint8)  # all of it, or none
         return pb.WriteBufferResponse()
 
     @answers
