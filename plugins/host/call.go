@@ -10,9 +10,11 @@ import (
 	"github.com/resnet-run/resnet-run/backend"
 	pb "github.com/resnet-run/resnet-run/plugins/proto/resnet/backend/v1"
 	"github.com/resnet-run/resnet-run/plugins/wire"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
 )
 
 // codec is that of gRPC, but tells of messages that are none.
@@ -37,6 +39,7 @@ func (p *process) result(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
+	settle(ctx, err)
 	if p.isEnding() {
 		return p.gone()
 	}
@@ -89,7 +92,18 @@ func (p *process) newID() uint64 { return p.ids.Add(1) }
 
 // answered reports whether err came from the plugin, or nil did: then nothing of the call is left in it.
 func (p *process) answered(ctx context.Context, err error) bool {
+	settle(ctx, err)
 	return err == nil || ctx.Err() == nil && !p.isEnding()
+}
+
+// settle waits for a deadline that is just passing: the plugin's side of gRPC keeps it too, and its clock may be the first.
+func settle(ctx context.Context, err error) {
+	if code := status.Code(err); code != codes.Canceled && code != codes.DeadlineExceeded {
+		return
+	}
+	if d, ok := ctx.Deadline(); ok && time.Until(d) < time.Second {
+		<-ctx.Done()
+	}
 }
 
 // due makes a call whose answer is due: a plugin that owes it longer than the host has patience is ended.
@@ -97,6 +111,7 @@ func (p *process) due(what string, call func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), p.o.Limits.Patience)
 	defer cancel()
 	err := call(ctx)
+	settle(ctx, err)
 	if err != nil && ctx.Err() != nil && !p.isEnding() {
 		p.end(fmt.Errorf("it did not answer within %v: %s", p.o.Limits.Patience, what))
 	}

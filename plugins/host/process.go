@@ -177,6 +177,7 @@ func (p *process) connect(addr net.Addr, config *tls.Config) error {
 func (p *process) greet(ctx context.Context) error {
 	d, err := p.client.Describe(ctx, &pb.DescribeRequest{HostName: "resnet-run", HostVersion: p.o.Version, Capabilities: &pb.HostCapabilities{SharedMemory: !p.o.NoSharedMemory}})
 	if err != nil {
+		settle(ctx, err)
 		return fmt.Errorf("describe: %w", wire.DecodeError(err))
 	}
 	if d.GetName() != p.plugin.Name {
