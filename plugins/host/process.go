@@ -27,16 +27,17 @@ import (
 
 // process is a running plugin that has said who it is.
 type process struct {
-	plugin  Plugin
-	o       Options
-	log     *slog.Logger
-	child   *child
-	inTime  func() bool // the process has started: end the watch over that
-	conn    *grpc.ClientConn
-	client  pb.BackendClient
-	regions *regions
-	version string // as the plugin says
-	began   time.Time
+	plugin     Plugin
+	o          Options
+	log        *slog.Logger
+	child      *child
+	inTime     func() bool // the process has started: end the watch over that
+	conn       *grpc.ClientConn
+	client     pb.BackendClient
+	regions    *regions
+	version    string // as the plugin says
+	endSession context.CancelFunc
+	began      time.Time
 
 	ids    atomic.Uint64
 	probes sync.WaitGroup // calls in the background
@@ -188,7 +189,9 @@ func (p *process) greet(ctx context.Context) error {
 	}
 	p.version = d.GetVersion()
 	p.regions.offered = !p.o.NoSharedMemory && d.GetCapabilities().GetSharedMemory()
-	session, err := p.client.Session(context.Background(), &pb.SessionRequest{})
+	open, end := context.WithCancel(context.Background())
+	p.endSession = end
+	session, err := p.client.Session(open, &pb.SessionRequest{})
 	if err != nil {
 		return fmt.Errorf("session: %w", wire.DecodeError(err))
 	}
@@ -245,12 +248,12 @@ func (p *process) quit() {
 	if first {
 		ctx, cancel := context.WithTimeout(context.Background(), grace)
 		defer cancel()
-		err := p.conn.Invoke(ctx, "/plugin.GRPCController/Shutdown", &emptypb.Empty{}, &emptypb.Empty{})
-		if err == nil {
-			select {
-			case <-p.child.ended:
-			case <-ctx.Done():
-			}
+		// An error is no matter: the server may stop before it has answered, or know no Shutdown, and then ends with the session.
+		_ = p.conn.Invoke(ctx, "/plugin.GRPCController/Shutdown", &emptypb.Empty{}, &emptypb.Empty{})
+		p.endSession()
+		select {
+		case <-p.child.ended:
+		case <-ctx.Done():
 		}
 	}
 	p.child.kill()
