@@ -1,3 +1,5 @@
+//go:build unix
+
 package host
 
 import (
@@ -44,6 +46,16 @@ func bad(mode string) {
 		time.Sleep(time.Hour)
 	case "no-certificate":
 		fmt.Println("1|1|unix|/tmp/none|grpc|")
+		time.Sleep(time.Hour)
+	case "bad-certificate":
+		fmt.Println("1|1|unix|/tmp/none|grpc|" + strings.Repeat("A", 60))
+		time.Sleep(time.Hour)
+	case "nobody-listens":
+		cert, _, err := newCertificate()
+		if err != nil {
+			panic(err)
+		}
+		fmt.Printf("1|1|unix|%s/none|grpc|%s\n", os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), base64.RawStdEncoding.EncodeToString(cert.Certificate[0]))
 		time.Sleep(time.Hour)
 	case "abroad":
 		fmt.Println("1|1|tcp|192.0.2.1:80|grpc|" + strings.Repeat("A", 60))

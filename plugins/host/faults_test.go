@@ -1,3 +1,5 @@
+//go:build unix
+
 package host
 
 import (
@@ -55,6 +57,8 @@ var faults = []fault{
 	{"no handshake", "sleeps", Limits{Start: time.Second}, listIt, `plugin "bad": plugin exited: it did not get ready within 1s`, backend.ErrPluginExited},
 	{"a line without end", "long-line", patient, listIt, `plugin "bad": plugin exited: it is no plugin: its first line is no handshake: "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx..."`, backend.ErrPluginExited},
 	{"no mutual TLS", "no-certificate", patient, listIt, `plugin "bad": plugin exited: handshake: want a certificate for mutual TLS, got none`, backend.ErrPluginExited},
+	{"a certificate that is none", "bad-certificate", patient, listIt, `plugin "bad": plugin exited: error parsing server cert: x509: malformed certificate`, backend.ErrPluginExited},
+	{"nobody at the address", "nobody-listens", patient, listIt, `plugin "bad": plugin exited: it was ended by the host: describe: connection error: desc = "transport: Error while dialing: dial unix /PATH/none: connect: no such file or directory"`, backend.ErrPluginExited},
 	{"address of another machine", "abroad", patient, listIt, `plugin "bad": plugin exited: handshake: want a unix socket or a TCP address of this machine, got tcp "192.0.2.1:80"`, backend.ErrPluginExited},
 	{"no device", "no-device", patient, listIt, `no device: no accelerator in any slot: plug one in`, backend.ErrNoDevice},
 	{"lost device", "is-lost", patient, runIt, `fan: device lost`, backend.ErrDeviceLost},
@@ -124,7 +128,7 @@ var variable = []struct {
 	{regexp.MustCompile(`it used \d+ MiB`), "it used N MiB"},
 	{regexp.MustCompile(`cannot be decoded: .*`), "cannot be decoded: REASON"},
 	{regexp.MustCompile(`[0-9a-f]{64}`), "SHA256"},
-	{regexp.MustCompile(`/[^ :"]+/(manifest\.json|tool|[a-z]+\.test)`), "/PATH/$1"},
+	{regexp.MustCompile(`/[^ :"]+/(manifest\.json|tool|none|[a-z]+\.test)`), "/PATH/$1"},
 }
 
 func maskFault(s string) string {

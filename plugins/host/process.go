@@ -105,6 +105,8 @@ func (p *process) start(ctx context.Context, files *verified, pin Pin) error {
 		return explain(p.plugin.Name, err)
 	case ctx.Err() != nil:
 		return fmt.Errorf("plugin %q: %w: %w%s", p.plugin.Name, backend.ErrPluginExited, context.Cause(ctx), p.child.wordsAfter())
+	case p.child.wasKilled():
+		return fmt.Errorf("plugin %q: %w: %w%s", p.plugin.Name, backend.ErrPluginExited, err, p.child.wordsAfter())
 	}
 	return fmt.Errorf("plugin %q: %w: %s", p.plugin.Name, backend.ErrPluginExited, p.child.howItEnded())
 }
