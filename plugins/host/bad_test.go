@@ -102,6 +102,8 @@ func (b *misbehaving) Name() string { return "bad" }
 
 func (b *misbehaving) Devices(ctx context.Context) ([]backend.DeviceInfo, error) {
 	switch b.mode {
+	case "hangs-in-list":
+		select {}
 	case "no-device":
 		return nil, fmt.Errorf("%w: no accelerator in any slot: plug one in", backend.ErrNoDevice)
 	case "talks":
@@ -174,12 +176,13 @@ func (e *misexecutable) Run(ctx context.Context, in, out []backend.Buffer) error
 	case "eats":
 		var all [][]byte
 		for {
-			b := make([]byte, 16<<20)
+			time.Sleep(10 * time.Millisecond) // the watch shall come first, not the limit of the system
+			b := make([]byte, 4<<20)
 			for i := range b {
 				b[i] = 1
 			}
 			all = append(all, b)
-			if len(all) > 1024 {
+			if len(all) > 4096 {
 				return errors.New("nobody stopped me")
 			}
 		}

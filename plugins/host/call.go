@@ -106,16 +106,17 @@ func settle(ctx context.Context, err error) {
 	}
 }
 
-// due makes a call whose answer is due: a plugin that owes it longer than the host has patience is ended.
-func (p *process) due(what string, call func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), p.o.Limits.Patience)
+// due makes a call whose answer is due: a plugin that owes it longer than the host has patience is ended. The caller may
+// give up before.
+func (p *process) due(caller context.Context, what string, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(caller, p.o.Limits.Patience)
 	defer cancel()
 	err := call(ctx)
 	settle(ctx, err)
-	if err != nil && ctx.Err() != nil && !p.isEnding() {
+	if err != nil && ctx.Err() != nil && caller.Err() == nil && !p.isEnding() {
 		p.end(fmt.Errorf("it did not answer within %v: %s", p.o.Limits.Patience, what))
 	}
-	return p.result(context.Background(), err)
+	return p.result(caller, err)
 }
 
 // later makes such a call in the background: that is how a plugin is found to hang after a call that the caller has
@@ -132,7 +133,7 @@ func (p *process) later(what string, call func(context.Context) error, done func
 	go func() {
 		defer p.probes.Done()
 		defer done()
-		_ = p.due(what, call)
+		_ = p.due(context.Background(), what, call)
 	}()
 }
 

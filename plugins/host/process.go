@@ -259,7 +259,11 @@ func (p *process) quit() {
 		}
 	}
 	p.child.kill()
-	<-p.ended
+	select {
+	case <-p.ended:
+	case <-time.After(2 * grace): // the kernel does not let go of it; it dies with us
+		p.log.Warn("the plugin does not end", "pid", p.child.processID())
+	}
 }
 
 func (p *process) isEnding() bool {
