@@ -49,9 +49,13 @@ func (b *Backend) Devices(ctx context.Context) ([]backend.DeviceInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	r, err := p.client.ListDevices(ctx, &pb.ListDevicesRequest{})
+	var r *pb.ListDevicesResponse
+	err = p.due(ctx, "ListDevices", func(ctx context.Context) (err error) {
+		r, err = p.client.ListDevices(ctx, &pb.ListDevicesRequest{})
+		return err
+	})
 	if err != nil {
-		return nil, p.result(ctx, err)
+		return nil, err
 	}
 	list, err := decodeDevices(b.plugin.Name, r.GetDevices())
 	if err != nil {
@@ -134,7 +138,11 @@ func (b *Backend) process(ctx context.Context) (*process, error) {
 		if b.now.alive() == nil {
 			return b.now, nil
 		}
-		<-b.now.ended
+		select {
+		case <-b.now.ended:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 		b.mourn(b.now.began, b.now.gone())
 		b.now = nil
 	}

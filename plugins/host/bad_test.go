@@ -1,3 +1,5 @@
+//go:build unix
+
 package host
 
 import (
@@ -45,6 +47,16 @@ func bad(mode string) {
 	case "no-certificate":
 		fmt.Println("1|1|unix|/tmp/none|grpc|")
 		time.Sleep(time.Hour)
+	case "bad-certificate":
+		fmt.Println("1|1|unix|/tmp/none|grpc|" + strings.Repeat("A", 60))
+		time.Sleep(time.Hour)
+	case "nobody-listens":
+		cert, _, err := newCertificate()
+		if err != nil {
+			panic(err)
+		}
+		fmt.Printf("1|1|unix|%s/none|grpc|%s\n", os.Getenv("PLUGIN_UNIX_SOCKET_DIR"), base64.RawStdEncoding.EncodeToString(cert.Certificate[0]))
+		time.Sleep(time.Hour)
 	case "abroad":
 		fmt.Println("1|1|tcp|192.0.2.1:80|grpc|" + strings.Repeat("A", 60))
 		time.Sleep(time.Hour)
@@ -90,6 +102,8 @@ func (b *misbehaving) Name() string { return "bad" }
 
 func (b *misbehaving) Devices(ctx context.Context) ([]backend.DeviceInfo, error) {
 	switch b.mode {
+	case "hangs-in-list":
+		select {}
 	case "no-device":
 		return nil, fmt.Errorf("%w: no accelerator in any slot: plug one in", backend.ErrNoDevice)
 	case "talks":
@@ -162,12 +176,13 @@ func (e *misexecutable) Run(ctx context.Context, in, out []backend.Buffer) error
 	case "eats":
 		var all [][]byte
 		for {
-			b := make([]byte, 16<<20)
+			time.Sleep(10 * time.Millisecond) // the watch shall come first, not the limit of the system
+			b := make([]byte, 4<<20)
 			for i := range b {
 				b[i] = 1
 			}
 			all = append(all, b)
-			if len(all) > 1024 {
+			if len(all) > 4096 {
 				return errors.New("nobody stopped me")
 			}
 		}

@@ -10,9 +10,11 @@ import (
 	"github.com/resnet-run/resnet-run/backend"
 	pb "github.com/resnet-run/resnet-run/plugins/proto/resnet/backend/v1"
 	"github.com/resnet-run/resnet-run/plugins/wire"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/mem"
+	"google.golang.org/grpc/status"
 )
 
 // codec is that of gRPC, but tells of messages that are none.
@@ -37,6 +39,7 @@ func (p *process) result(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
+	settle(ctx, err)
 	if p.isEnding() {
 		return p.gone()
 	}
@@ -89,18 +92,31 @@ func (p *process) newID() uint64 { return p.ids.Add(1) }
 
 // answered reports whether err came from the plugin, or nil did: then nothing of the call is left in it.
 func (p *process) answered(ctx context.Context, err error) bool {
+	settle(ctx, err)
 	return err == nil || ctx.Err() == nil && !p.isEnding()
 }
 
-// due makes a call whose answer is due: a plugin that owes it longer than the host has patience is ended.
-func (p *process) due(what string, call func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), p.o.Limits.Patience)
+// settle waits for a deadline that is just passing: the plugin's side of gRPC keeps it too, and its clock may be the first.
+func settle(ctx context.Context, err error) {
+	if code := status.Code(err); code != codes.Canceled && code != codes.DeadlineExceeded {
+		return
+	}
+	if d, ok := ctx.Deadline(); ok && time.Until(d) < time.Second {
+		<-ctx.Done()
+	}
+}
+
+// due makes a call whose answer is due: a plugin that owes it longer than the host has patience is ended. The caller may
+// give up before.
+func (p *process) due(caller context.Context, what string, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(caller, p.o.Limits.Patience)
 	defer cancel()
 	err := call(ctx)
-	if err != nil && ctx.Err() != nil && !p.isEnding() {
+	settle(ctx, err)
+	if err != nil && ctx.Err() != nil && caller.Err() == nil && !p.isEnding() {
 		p.end(fmt.Errorf("it did not answer within %v: %s", p.o.Limits.Patience, what))
 	}
-	return p.result(context.Background(), err)
+	return p.result(caller, err)
 }
 
 // later makes such a call in the background: that is how a plugin is found to hang after a call that the caller has
@@ -117,7 +133,7 @@ func (p *process) later(what string, call func(context.Context) error, done func
 	go func() {
 		defer p.probes.Done()
 		defer done()
-		_ = p.due(what, call)
+		_ = p.due(context.Background(), what, call)
 	}()
 }
 

@@ -46,7 +46,7 @@ func (d *device) Supports(n *graph.Node) error {
 	}
 	defer d.leave()
 	var r *pb.SupportsResponse
-	err = d.p.due("Supports", func(ctx context.Context) (err error) {
+	err = d.p.due(context.Background(), "Supports", func(ctx context.Context) (err error) {
 		r, err = d.p.client.Supports(ctx, &pb.SupportsRequest{Device: d.id, Nodes: []*pb.NodeQuery{q}})
 		return err
 	})
@@ -188,5 +188,5 @@ func (p *process) closeOnce(o *object, what string) error {
 	if !o.shut() || p.alive() != nil {
 		return nil
 	}
-	return p.due(what, p.closeObject(o.id))
+	return p.due(context.Background(), what, p.closeObject(o.id))
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package host
 
 import (
@@ -34,11 +36,12 @@ var faults = []fault{
 	{"killed in mid-run", "waits", patient, killInRun, `plugin "bad": plugin exited: it was ended by signal 9 (killed)`, backend.ErrPluginExited},
 	{"panic", "panics", patient, runIt, `plugin "bad": plugin exited: it ended with status 2; its last words: "panic: assertion failed: the accelerator is on fire"`, backend.ErrPluginExited},
 	{"exit in a run", "exits", patient, runIt, `plugin "bad": plugin exited: it ended with status 7`, backend.ErrPluginExited},
-	{"hang in a run", "hangs", brief, runWithDeadline, `plugin "bad": plugin exited: it was ended by the host: it did not answer within 1s: the end of a Run that was given up`, backend.ErrPluginExited},
+	{"hang in a run", "hangs", brief, runWithDeadline, `plugin "bad": plugin exited: it was ended by the host: it did not answer within 2s: the end of a Run that was given up`, backend.ErrPluginExited},
 	{"stopped process", "stops", Limits{Patience: 4 * time.Second, Health: 50 * time.Millisecond}, runIt, `plugin "bad": plugin exited: it was ended by the host: it did not answer within 4s: health check`, backend.ErrPluginExited},
-	{"hang in another call", "hangs-in-supports", brief, supportsIt, `plugin "bad": plugin exited: it was ended by the host: it did not answer within 1s: Supports`, backend.ErrPluginExited},
-	{"hang in compile", "hangs-in-compile", brief, compileWithDeadline, `plugin "bad": plugin exited: it was ended by the host: it did not answer within 1s: the end of Compile that was given up`, backend.ErrPluginExited},
-	{"memory", "eats", Limits{Memory: 512 << 20}, runIt, `plugin "bad": plugin exited: it was ended by the host: it used N MiB of memory, more than the 512 MiB that RESNET_RUN_PLUGIN_MEMORY allows`, backend.ErrPluginExited},
+	{"hang in another call", "hangs-in-supports", brief, supportsIt, `plugin "bad": plugin exited: it was ended by the host: it did not answer within 2s: Supports`, backend.ErrPluginExited},
+	{"hang in the list of devices", "hangs-in-list", brief, listIt, `plugin "bad": plugin exited: it was ended by the host: it did not answer within 2s: ListDevices`, backend.ErrPluginExited},
+	{"hang in compile", "hangs-in-compile", brief, compileWithDeadline, `plugin "bad": plugin exited: it was ended by the host: it did not answer within 2s: the end of Compile that was given up`, backend.ErrPluginExited},
+	{"memory", "eats", Limits{Memory: 256 << 20}, runIt, `plugin "bad": plugin exited: it was ended by the host: it used N MiB of memory, more than the 256 MiB that RESNET_RUN_PLUGIN_MEMORY allows`, backend.ErrPluginExited},
 	{"garbage instead of TLS", "garbage", patient, listIt, `plugin "bad": plugin exited: it was ended by the host: describe: connection error: desc = "transport: authentication handshake failed: tls: first record does not look like a TLS handshake"`, backend.ErrPluginExited},
 	{"garbage in a message", "garbage-message", patient, listIt, `plugin "bad": plugin exited: it was ended by the host: it broke the protocol: it sent *backendv1.ListDevicesResponse that cannot be decoded: REASON`, backend.ErrPluginExited},
 	{"message that is too large", "huge-message", patient, listIt, `plugin "bad": plugin exited: it was ended by the host: it broke the protocol: it sent a message of more than 4194304 bytes`, backend.ErrPluginExited},
@@ -55,6 +58,8 @@ var faults = []fault{
 	{"no handshake", "sleeps", Limits{Start: time.Second}, listIt, `plugin "bad": plugin exited: it did not get ready within 1s`, backend.ErrPluginExited},
 	{"a line without end", "long-line", patient, listIt, `plugin "bad": plugin exited: it is no plugin: its first line is no handshake: "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx..."`, backend.ErrPluginExited},
 	{"no mutual TLS", "no-certificate", patient, listIt, `plugin "bad": plugin exited: handshake: want a certificate for mutual TLS, got none`, backend.ErrPluginExited},
+	{"a certificate that is none", "bad-certificate", patient, listIt, `plugin "bad": plugin exited: error parsing server cert: x509: malformed certificate`, backend.ErrPluginExited},
+	{"nobody at the address", "nobody-listens", patient, listIt, `plugin "bad": plugin exited: it was ended by the host: describe: connection error: desc = "transport: Error while dialing: dial unix /PATH/none: connect: no such file or directory"`, backend.ErrPluginExited},
 	{"address of another machine", "abroad", patient, listIt, `plugin "bad": plugin exited: handshake: want a unix socket or a TCP address of this machine, got tcp "192.0.2.1:80"`, backend.ErrPluginExited},
 	{"no device", "no-device", patient, listIt, `no device: no accelerator in any slot: plug one in`, backend.ErrNoDevice},
 	{"lost device", "is-lost", patient, runIt, `fan: device lost`, backend.ErrDeviceLost},
@@ -124,7 +129,7 @@ var variable = []struct {
 	{regexp.MustCompile(`it used \d+ MiB`), "it used N MiB"},
 	{regexp.MustCompile(`cannot be decoded: .*`), "cannot be decoded: REASON"},
 	{regexp.MustCompile(`[0-9a-f]{64}`), "SHA256"},
-	{regexp.MustCompile(`/[^ :"]+/(manifest\.json|tool|[a-z]+\.test)`), "/PATH/$1"},
+	{regexp.MustCompile(`/[^ :"]+/(manifest\.json|tool|none|[a-z]+\.test)`), "/PATH/$1"},
 }
 
 func maskFault(s string) string {

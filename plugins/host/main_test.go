@@ -1,3 +1,5 @@
+//go:build unix
+
 package host
 
 import (
@@ -43,7 +45,7 @@ func TestMain(m *testing.M) {
 }
 
 // brief are limits for tests in which a plugin is to be found out soon, by what it does and not by its health.
-var brief = Limits{Start: 2 * time.Minute, Patience: time.Second, Health: time.Hour, Pause: time.Millisecond}
+var brief = Limits{Start: 2 * time.Minute, Patience: 2 * time.Second, Health: time.Hour, Pause: time.Millisecond}
 
 // patient are limits for tests in which nothing is to be found out, however slow the machine is.
 var patient = Limits{Start: 2 * time.Minute, Patience: 2 * time.Minute, Health: 50 * time.Millisecond, Pause: time.Millisecond}

@@ -27,16 +27,17 @@ import (
 
 // process is a running plugin that has said who it is.
 type process struct {
-	plugin  Plugin
-	o       Options
-	log     *slog.Logger
-	child   *child
-	inTime  func() bool // the process has started: end the watch over that
-	conn    *grpc.ClientConn
-	client  pb.BackendClient
-	regions *regions
-	version string // as the plugin says
-	began   time.Time
+	plugin     Plugin
+	o          Options
+	log        *slog.Logger
+	child      *child
+	inTime     func() bool // the process has started: end the watch over that
+	conn       *grpc.ClientConn
+	client     pb.BackendClient
+	regions    *regions
+	version    string // as the plugin says
+	endSession context.CancelFunc
+	began      time.Time
 
 	ids    atomic.Uint64
 	probes sync.WaitGroup // calls in the background
@@ -104,6 +105,8 @@ func (p *process) start(ctx context.Context, files *verified, pin Pin) error {
 		return explain(p.plugin.Name, err)
 	case ctx.Err() != nil:
 		return fmt.Errorf("plugin %q: %w: %w%s", p.plugin.Name, backend.ErrPluginExited, context.Cause(ctx), p.child.wordsAfter())
+	case p.child.wasKilled():
+		return fmt.Errorf("plugin %q: %w: %w%s", p.plugin.Name, backend.ErrPluginExited, err, p.child.wordsAfter())
 	}
 	return fmt.Errorf("plugin %q: %w: %s", p.plugin.Name, backend.ErrPluginExited, p.child.howItEnded())
 }
@@ -177,6 +180,7 @@ func (p *process) connect(addr net.Addr, config *tls.Config) error {
 func (p *process) greet(ctx context.Context) error {
 	d, err := p.client.Describe(ctx, &pb.DescribeRequest{HostName: "resnet-run", HostVersion: p.o.Version, Capabilities: &pb.HostCapabilities{SharedMemory: !p.o.NoSharedMemory}})
 	if err != nil {
+		settle(ctx, err)
 		return fmt.Errorf("describe: %w", wire.DecodeError(err))
 	}
 	if d.GetName() != p.plugin.Name {
@@ -187,7 +191,9 @@ func (p *process) greet(ctx context.Context) error {
 	}
 	p.version = d.GetVersion()
 	p.regions.offered = !p.o.NoSharedMemory && d.GetCapabilities().GetSharedMemory()
-	session, err := p.client.Session(context.Background(), &pb.SessionRequest{})
+	open, end := context.WithCancel(context.Background())
+	p.endSession = end
+	session, err := p.client.Session(open, &pb.SessionRequest{})
 	if err != nil {
 		return fmt.Errorf("session: %w", wire.DecodeError(err))
 	}
@@ -244,16 +250,20 @@ func (p *process) quit() {
 	if first {
 		ctx, cancel := context.WithTimeout(context.Background(), grace)
 		defer cancel()
-		err := p.conn.Invoke(ctx, "/plugin.GRPCController/Shutdown", &emptypb.Empty{}, &emptypb.Empty{})
-		if err == nil {
-			select {
-			case <-p.child.ended:
-			case <-ctx.Done():
-			}
+		// An error is no matter: the server may stop before it has answered, or know no Shutdown, and then ends with the session.
+		_ = p.conn.Invoke(ctx, "/plugin.GRPCController/Shutdown", &emptypb.Empty{}, &emptypb.Empty{})
+		p.endSession()
+		select {
+		case <-p.child.ended:
+		case <-ctx.Done():
 		}
 	}
 	p.child.kill()
-	<-p.ended
+	select {
+	case <-p.ended:
+	case <-time.After(2 * grace): // the kernel does not let go of it; it dies with us
+		p.log.Warn("the plugin does not end", "pid", p.child.processID())
+	}
 }
 
 func (p *process) isEnding() bool {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/resnet-run/resnet-run/plugins/internal/shm"
 	pb "github.com/resnet-run/resnet-run/plugins/proto/resnet/backend/v1"
-	"github.com/resnet-run/resnet-run/plugins/wire"
 )
 
 // The limits of a process's shared memory.
@@ -152,14 +151,17 @@ func (rs *regions) offer(ctx context.Context, way maker, size int) (*region, err
 		return nil, err
 	}
 	r := &region{rs.p.newID(), memory}
-	answer, err := rs.p.client.OpenRegion(ctx, &pb.OpenRegionRequest{Region: r.id, Path: memory.Path(), Size: uint64(size), Nonce: memory.Nonce()})
+	var answer *pb.OpenRegionResponse
+	err = rs.p.due(ctx, "OpenRegion", func(ctx context.Context) (err error) {
+		answer, err = rs.p.client.OpenRegion(ctx, &pb.OpenRegionRequest{Region: r.id, Path: memory.Path(), Size: uint64(size), Nonce: memory.Nonce()})
+		return err
+	})
 	unlinked := memory.Unlink()
 	switch {
 	case err != nil && !rs.p.answered(ctx, err):
 		rs.closeLater(r)
 		return nil, err
 	case err != nil:
-		err = wire.DecodeError(err)
 	case !answer.GetAccepted():
 		err = fmt.Errorf("the plugin declined: %q", printable(cut(answer.GetReason(), 200)))
 	case !memory.Proved():

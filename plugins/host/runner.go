@@ -40,6 +40,7 @@ type child struct {
 	mu      sync.Mutex
 	pid     int
 	doomed  bool   // kill was called
+	killed  bool   // that was before it ended by itself
 	reaped  bool   // the number may be another process's
 	exit    string // how it ended
 	problem error  // with the handshake
@@ -97,7 +98,7 @@ func (c *child) wait(output *sync.WaitGroup) string {
 		killGroup(pid) // the number is not free before the process is waited for
 	}
 	c.mu.Lock()
-	c.reaped = true
+	c.reaped, c.killed = true, c.doomed
 	c.mu.Unlock()
 	read := make(chan struct{})
 	go func() { output.Wait(); close(read) }()
@@ -229,6 +230,14 @@ func (c *child) PluginToHost(network, address string) (string, string, error) {
 
 func (c *child) HostToPlugin(network, address string) (string, string, error) {
 	return network, address, nil
+}
+
+// wasKilled reports whether the process ended because we killed it, and not for what it had said. It may be asked when
+// ended is closed.
+func (c *child) wasKilled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.killed && c.problem == nil
 }
 
 // howItEnded is for people, with the process's last words. It may be asked when ended is closed.

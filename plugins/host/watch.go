@@ -50,6 +50,7 @@ func (p *process) checkHealth(client health.HealthClient) error {
 	ctx, cancel := context.WithTimeout(context.Background(), p.o.Limits.Patience)
 	defer cancel()
 	r, err := client.Check(ctx, &health.HealthCheckRequest{Service: healthService})
+	settle(ctx, err)
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("it did not answer within %v: health check", p.o.Limits.Patience)
