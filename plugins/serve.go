@@ -54,8 +54,8 @@ const (
 // Serve makes this program a plugin that offers b, and returns when the host is gone and everything is closed. It is
 // to be the last call of main.
 //
-// Started by hand, or by a host that speaks none of its versions, the program says so on standard error and exits with
-// status 1; so it does when the backend does not close within five seconds of the end of its host. While it serves,
+// Started by hand, by a host that speaks none of its versions, or with a backend whose name is none that can be
+// selected, the program says so on standard error and exits with status 1; so it does when the backend does not close within five seconds of the end of its host. While it serves,
 // os.Stdout and os.Stderr both lead to the host's log.
 func Serve(b backend.Backend) {
 	version := buildVersion()
