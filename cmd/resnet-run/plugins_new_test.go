@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -67,11 +68,46 @@ func TestANewPluginBuildsAndPassesItsTests(t *testing.T) {
 	if out := goTool("test", "-v", "-run", "^TestConformance$/^(contract|outputs)/", "."); strings.Count(out, "--- PASS: TestConformance/contract/") < 20 {
 		t.Errorf("want the first tests to have run, got:\n%s", out)
 	}
+	followGuide(t, filepath.Join(sdk, "docs/write-a-backend.md"), dir)
+	if out := goTool("test", "-v", "."); strings.Count(out, "--- PASS: TestConformance/batch_norm/") != 104 {
+		t.Errorf("want 104 cases to pass with the operation that docs/write-a-backend.md adds, got:\n%s", out)
+	}
 	plugin := exec.CommandContext(t.Context(), filepath.Join(dir, "resnet-run-backend-my-chip2"))
 	said, err := plugin.CombinedOutput()
 	if err == nil || !strings.Contains(string(said), `This is the backend "my-chip2"`) {
 		t.Errorf("started by hand: got %v, %q", err, said)
 	}
+}
+
+// followGuide adds the operation of the guide's step 5, and makes the test run its cases.
+func followGuide(t *testing.T, guide, dir string) {
+	t.Helper()
+	text, err := os.ReadFile(guide)
+	if err != nil {
+		t.Fatal(err)
+	}
+	code := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllStringSubmatch(string(text), -1)
+	if len(code) != 2 {
+		t.Fatalf("%s: got %d pieces of code, want a line of the table and a function", guide, len(code))
+	}
+	edit := func(file, pattern, with string) {
+		t.Helper()
+		path := filepath.Join(dir, file)
+		old, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := regexp.MustCompile(pattern).ReplaceAllLiteralString(string(old), with)
+		if next == string(old) {
+			t.Fatalf("%s: nothing is like %s", file, pattern)
+		}
+		if err := os.WriteFile(path, []byte(next), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	edit("kernels.go", `(?m)^\t"conv2d": .*\n`, "\t\"conv2d\": conv2d,\n"+code[0][1])
+	edit("kernels.go", `\z`, "\n"+code[1][1])
+	edit("main_test.go", `Filter: "[^"]*"`, `Filter: "^batch_norm/"`)
 }
 
 func TestNewPluginRefusals(t *testing.T) {
