@@ -21,6 +21,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
 	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, registry: newRegistry(os.Stderr), self: self()}
+	a.addPlugins()
 	os.Exit(a.run(ctx, os.Args[1:]))
 }
 
@@ -39,6 +40,7 @@ type app struct {
 	stdout, stderr io.Writer
 	getenv         func(string) string
 	registry       *backend.Registry
+	plugins        pluginSet
 	verbose        bool
 	// self prepares a command that runs this program again with other arguments; nil where it cannot.
 	self func(ctx context.Context, args ...string) *exec.Cmd
@@ -49,6 +51,9 @@ func (a *app) run(ctx context.Context, args []string) int {
 	root := a.rootCommand()
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
+	if closeErr := a.plugins.close(); err == nil {
+		err = failure(exitRun, closeErr)
+	}
 	if err == nil {
 		return exitOK
 	}
@@ -95,6 +100,7 @@ Environment: RESNET_RUN_BACKEND, RESNET_RUN_DEVICE, RESNET_RUN_MODEL and RESNET_
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.plugins.begin(a.verbose) }
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
@@ -102,7 +108,7 @@ Environment: RESNET_RUN_BACKEND, RESNET_RUN_DEVICE, RESNET_RUN_MODEL and RESNET_
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return failure(exitUsage, err) })
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "say more on standard error")
 	root.AddCommand(a.classifyCommand(), a.devicesCommand(), a.modelsCommand(), a.inspectCommand(), a.evalCommand(), a.conformanceCommand(),
-		a.compareCommand(), a.benchCommand(), a.profileCommand(), a.versionCommand())
+		a.compareCommand(), a.benchCommand(), a.profileCommand(), a.pluginsCommand(), a.versionCommand())
 	return root
 }
 

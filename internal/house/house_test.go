@@ -64,8 +64,9 @@ var allowed = map[string][]string{
 	"plugins":                        {"backend", "graph", "plugins/wire", "plugins/proto/...", "plugins/internal/..."},
 	"plugins/host":                   {"backend", "graph", "plugins/wire", "plugins/proto/...", "plugins/internal/..."},
 	"plugins/internal/...":           {},
+	"plugins/examples":               {},
 	"plugins/examples/...":           {"backend", "graph", "plugins"},
-	"cmd/resnet-run":                 {"graph", "graph/...", "backend", "backend/...", "conformance", "internal/..."},
+	"cmd/resnet-run":                 {"graph", "graph/...", "backend", "backend/...", "conformance", "internal/...", "plugins/..."},
 }
 
 // helpers are for tests alone: they may import testing, and nothing but tests may import them.

@@ -122,10 +122,10 @@ var mistakes = []mistake{
 	{planDir + "plan.go", "the last part of a batch keeps the extents of the others", "if n < p.Chunk {", "if n > p.Chunk {"},
 	{planDir + "plan.go", "weights of all nodes lie at the same place", "p.Weights = append(p.Weights, Weight{w, last, at})", "p.Weights = append(p.Weights, Weight{w, last, 0})"},
 	// Recording.
-	{"backend/vulkan/binding.go", "push constants of the first dispatch for all", "d.CmdPushConstants(b.cmd, k.layout, push)", "if c.Set == 0 {\n\t\t\t\td.CmdPushConstants(b.cmd, k.layout, push)\n\t\t\t}"},
-	{"backend/vulkan/binding.go", "push constants without the last word", "d.CmdPushConstants(b.cmd, k.layout, push)", "d.CmdPushConstants(b.cmd, k.layout, push[:max(4, len(push)-4)])"},
+	{"backend/vulkan/binding.go", "push constants of the first dispatch for all", "d.CmdPushConstants(cmd, k.layout, push)", "if c.Set == 0 {\n\t\t\t\td.CmdPushConstants(cmd, k.layout, push)\n\t\t\t}"},
+	{"backend/vulkan/binding.go", "push constants without the last word", "d.CmdPushConstants(cmd, k.layout, push)", "d.CmdPushConstants(cmd, k.layout, push[:max(4, len(push)-4)])"},
 	{"backend/vulkan/binding.go", "the descriptor set of the dispatch before", "b.sets[c.Set])", "b.sets[max(c.Set-1, 0)])"},
-	{"backend/vulkan/binding.go", "barriers for the execution only", "d.CmdBarrier(b.cmd, work, work, access, access)", "d.CmdBarrier(b.cmd, work, work, 0, 0)"},
+	{"backend/vulkan/binding.go", "barriers for the execution only", "d.CmdBarrier(cmd, work, work, access, access)", "d.CmdBarrier(cmd, work, work, 0, 0)"},
 	{"backend/vulkan/binding.go", "a recorded command buffer is taken for any buffers", "if b.matches(in, out) {", "if len(b.ids) == len(in)+len(out) {"},
 	{"backend/vulkan/binding.go", "descriptors ignore the offset", "Offset: r.Offset, Size: r.Size})\n\t\t}", "Offset: 0, Size: r.Size})\n\t\t}"},
 }
