@@ -36,6 +36,9 @@ func (s *service) Compile(stream grpc.ClientStreamingServer[pb.CompileRequest, p
 		sig := exe.Signature()
 		resp.Inputs, resp.Outputs = wire.EncodePorts(sig.Inputs), wire.EncodePorts(sig.Outputs)
 		_, resp.Profiler = exe.(backend.Profiler)
+		if t, ok := exe.(backend.Transformer); ok {
+			resp.Transforms = wire.EncodeTransforms(t.Transforms())
+		}
 		return exe, nil
 	})
 	if err != nil {

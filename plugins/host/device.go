@@ -96,7 +96,11 @@ func (d *device) compile(ctx context.Context, g *graph.Graph) (backend.Executabl
 		}
 		return nil, d.p.result(ctx, err)
 	}
-	if err := e.checkPorts(r); err != nil {
+	err = e.checkPorts(r)
+	if err == nil {
+		e.transforms, err = wire.DecodeTransforms(r.GetTransforms(), g)
+	}
+	if err != nil {
 		d.p.violated(fmt.Errorf("Compile: %w", err))
 		return nil, d.p.gone()
 	}

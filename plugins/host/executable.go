@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 
 	"github.com/resnet-run/resnet-run/backend"
@@ -19,7 +20,11 @@ type executable struct {
 	dev  *device
 	name string
 	sig  graph.Signature
+
+	transforms map[string]backend.Winograd
 }
+
+var _ backend.Transformer = (*executable)(nil)
 
 // profiler is an executable that can tell its times.
 type profiler struct{ *executable }
@@ -30,6 +35,9 @@ var _ backend.Profiler = (*profiler)(nil)
 func (e *executable) Signature() graph.Signature {
 	return graph.Signature{Inputs: slices.Clone(e.sig.Inputs), Outputs: slices.Clone(e.sig.Outputs)}
 }
+
+// Transforms returns what the plugin said of the graph's convolutions.
+func (e *executable) Transforms() map[string]backend.Winograd { return maps.Clone(e.transforms) }
 
 // Run runs the graph in the plugin.
 func (e *executable) Run(ctx context.Context, in, out []backend.Buffer) error {
