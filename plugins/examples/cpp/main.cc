@@ -127,5 +127,7 @@ int main() {
   server->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
   unlink(path.c_str());
   rmdir(folder.c_str());
+  const std::string given = Environment("PLUGIN_UNIX_SOCKET_DIR");  // made for this process alone
+  if (!given.empty()) rmdir(given.c_str());
   return 0;
 }
