@@ -3,7 +3,7 @@ GO ?= go
 # staticcheck is pinned by the tool line of go.mod.
 PHOTOS ?= photos
 
-.PHONY: run build test check race generate fuzz setup-run setup-test clean
+.PHONY: run build test check race arm64 test-plugins mutation generate fuzz setup-run setup-test clean
 
 ## run: classify the bundled photographs with the bundled model on the best device there is
 run: setup-run build
@@ -24,10 +24,28 @@ check:
 	$(GO) tool staticcheck ./...
 	$(GO) run ./internal/cmd/genshaders -check -dir shaders
 	$(GO) run ./internal/cmd/genkernels -check -dir backend/cpu/internal/kernel
+	$(GO) run ./internal/cmd/genproto -check -dir plugins/proto
 
 ## race: the tests under the race detector, without the slowest
 race: setup-test
 	$(GO) test -race -short ./...
+
+## arm64: the NEON kernels and the cpu backend under emulation
+arm64:
+	@scripts/setup arm64
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && for p in backend/cpu/internal/kernel backend/cpu; do \
+	  echo "arm64: ./$$p"; CGO_ENABLED=0 GOARCH=arm64 $(GO) vet ./$$p && CGO_ENABLED=0 GOARCH=arm64 $(GO) test -c -o $$dir/t.test ./$$p && \
+	  (cd $$p && qemu-aarch64 $$dir/t.test -test.short -test.timeout 20m) || exit 1; done
+
+## test-plugins: the example plugins that need more than Go (Python and C++), through the conformance suite
+test-plugins:
+	@scripts/setup plugins
+	RESNET_RUN_REQUIRE_PLUGINS=1 $(GO) test -count=1 -timeout 40m -run Conforms ./plugins/examples
+
+## mutation: measure how strong the conformance suite is; MUTANTS=60 takes that many of each file instead of all
+MUTANTS ?= 0
+mutation: setup-test
+	nice -n 10 $(GO) run ./tools/mutate -n $(MUTANTS) -report docs/conformance/mutation.md
 
 ## generate: rebuild what is generated (needs glslang-tools and spirv-tools)
 generate:

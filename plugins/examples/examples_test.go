@@ -58,17 +58,31 @@ func exe() string {
 // TestPythonONNXRuntimeConforms runs the quick profile on an engine that is not ours, through the protocol. It fetches
 // Python packages, so it runs where it is asked for.
 func TestPythonONNXRuntimeConforms(t *testing.T) {
-	if os.Getenv(testPlugins) == "" && os.Getenv(requirePlugins) == "" {
-		t.Skipf("NOT RUN: it makes a Python environment with packages from the network; %s=1 asks for it, %s=1 requires it", testPlugins, requirePlugins)
-	}
 	dir := filepath.Join(t.TempDir(), host.Prefix+"python-onnxruntime")
-	if out, err := output(t, 10*time.Minute, "sh", "python-onnxruntime/setup", dir); err != nil {
-		if os.Getenv(requirePlugins) != "" {
-			t.Fatalf("setup: %v\n%s", err, out)
-		}
-		t.Skipf("NOT RUN: setup: %v\n%s", err, out)
-	}
+	prepare(t, "sh", "python-onnxruntime/setup", dir)
 	conform(t, dir, conformance.Options{}, 1900)
+}
+
+// TestCppConforms runs the quick profile on the example that shares no line with the Go packages. It needs a C++ compiler
+// and gRPC for C++.
+func TestCppConforms(t *testing.T) {
+	build := t.TempDir()
+	prepare(t, "make", "-C", "cpp", "BUILD="+build)
+	conform(t, filepath.Join(build, host.Prefix+"cpp"), conformance.Options{}, 1900)
+}
+
+// prepare runs a command that needs what may not be there. It is run where that is asked for, and then it says why not.
+func prepare(t *testing.T, name string, args ...string) {
+	t.Helper()
+	if os.Getenv(testPlugins) == "" && os.Getenv(requirePlugins) == "" {
+		t.Skipf("NOT RUN: it needs more than Go; %s=1 asks for it, %s=1 requires it", testPlugins, requirePlugins)
+	}
+	if out, err := output(t, 20*time.Minute, name, args...); err != nil {
+		if os.Getenv(requirePlugins) != "" {
+			t.Fatalf("%s: %v\n%s", name, err, out)
+		}
+		t.Skipf("NOT RUN: %s: %v\n%s", name, err, out)
+	}
 }
 
 // conform seals, trusts and starts the plugin in dir, runs the suite on it, and wants so many cases to have passed. Then
