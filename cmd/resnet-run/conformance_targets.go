@@ -16,8 +16,12 @@ import (
 // allDevices is the value of --backend that means every device of every backend.
 const allDevices = "all"
 
-// newConformanceTarget reads "backend:device"; what follows the first colon is the device.
+// newConformanceTarget reads "backend:device"; what follows the first colon is the device. Names with commas between them
+// are one device, a schedule over several.
 func newConformanceTarget(target, threads string) *deviceFlags {
+	if strings.Contains(target, ",") {
+		return &deviceFlags{backend: target, threads: threads}
+	}
 	name, device, _ := strings.Cut(target, ":")
 	return &deviceFlags{backend: name, device: device, threads: threads}
 }
@@ -26,9 +30,17 @@ func newConformanceTarget(target, threads string) *deviceFlags {
 // does.
 func (a *app) conformanceTargets(ctx context.Context, f *conformanceFlags) ([]*deviceFlags, []report.Missing, error) {
 	usage := func(format string, args ...any) error { return failure(exitUsage, fmt.Errorf(format, args...)) }
+	var names []string
 	for _, b := range f.backends {
+		list := strings.Split(b, ",")
+		if len(list) > 1 && len(f.backends)+len(f.devices) > 2 {
+			return nil, nil, usage("--backend %s: names with commas between them are one device: want it alone", b)
+		}
+		names = append(names, list...)
+	}
+	for _, b := range names {
 		name, _, _ := strings.Cut(b, ":")
-		if name == auto && len(f.backends)+len(f.devices) > 2 {
+		if name == auto && len(names)+len(f.devices) > 2 {
 			return nil, nil, usage("--backend auto: want it alone, or the names of backends")
 		}
 		if name == auto || name == allDevices {

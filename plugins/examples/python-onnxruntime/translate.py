@@ -27,6 +27,10 @@ def size(t):
     return n
 
 
+# A mean is computed as a convolution with this many ones a channel at most.
+MOST_ONES = 1 << 16
+
+
 def refuse(name, op, inputs, result):
     """Raises Failure for a node that this backend does not run: Supports and Compile alike."""
     kind = op.WhichOneof("kind")
@@ -43,6 +47,8 @@ def refuse(name, op, inputs, result):
         extent = getattr(getattr(op, kind), part, None)
         if extent is not None and not (0 < extent.rows <= 1 << 24 and 0 < extent.columns <= 1 << 24):
             raise misfit(part, "1 to 2^24", f"{extent.rows}x{extent.columns}", name)
+    if kind == "avg_pool" and op.avg_pool.kernel.rows * op.avg_pool.kernel.columns > MOST_ONES:
+        raise unsupported("kernel", f"at most {MOST_ONES} elements", f"{op.avg_pool.kernel.rows}x{op.avg_pool.kernel.columns}")
 
 
 class Builder:
