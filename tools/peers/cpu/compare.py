@@ -123,7 +123,7 @@ def main():
     p.add_argument("cases", nargs="*", default=CASES, help="ARCH:BATCH; default: " + " ".join(CASES))
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--rounds", type=int, default=40)
-    p.add_argument("--round-ms", type=float, default=100, help="how long an engine's turn lasts, about")
+    p.add_argument("--round-ms", type=float, default=700, help="how long an engine's turn lasts, about; threads of some engines spin for a while after it")
     p.add_argument("--peers", nargs="*", default=["onnxruntime", "ncnn"])
     args = p.parse_args()
     model = next((l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.processor())
