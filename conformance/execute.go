@@ -27,7 +27,7 @@ type Options struct {
 	KnownFailures []Exception
 	// Strict makes an unexpected pass and an exception that no case of the suite matches a failure, so that the lists shrink.
 	Strict bool
-	// Timeout is how long a case may take before its context ends; 0 is two minutes. A backend that does not return
+	// Timeout is how long a case may take before its context ends; 0 is five minutes. A backend that does not return
 	// within as long again is given up: the case has failed, and the next one gets a new device.
 	Timeout time.Duration
 	// After is the name of a case: the run begins with the one that follows it among those chosen. With it a run can go
@@ -39,7 +39,7 @@ type Options struct {
 	Begin func(*Case)
 }
 
-const defaultTimeout = 2 * time.Minute
+const defaultTimeout = 5 * time.Minute
 
 // rule is an exception ready to use.
 type rule struct {

@@ -78,7 +78,7 @@ func (a *app) addConformanceFlags(cmd *cobra.Command, f *conformanceFlags) {
 	s.BoolVar(&f.strict, "strict", false, "cases that pass although --known says otherwise are failures")
 	s.StringArrayVar(&f.known, "known", nil, "`CASE=REASON`: a case that is expected to fail; the name or an expression for the whole of it")
 	s.StringArrayVar(&f.limits, "limit", nil, "`CASE=REASON`: a case that is not run, since the device can never pass it")
-	s.DurationVar(&f.timeout, "timeout", 2*time.Minute, "how long a case may take")
+	s.DurationVar(&f.timeout, "timeout", 5*time.Minute, "how long a case may take")
 	s.StringVar(&f.memory, "memory", "auto", "`SIZE` that the process of a case may take, for example 4GiB; 0 = any; auto = three quarters of what is free (Linux only)")
 	s.StringVar(&f.out, "out", "", "write the report in every format to the folder `DIR` too, beginning while the cases run")
 	s.StringVar(&f.resume, "resume", "", "go on where the report in the folder or JSON `FILE` ends: same program, device and choice of cases")

@@ -178,7 +178,7 @@ func TestResumeRefusesWhatIsNotItsOwn(t *testing.T) {
 		{`"platform": "`, `"platform": "solaris/`, "", "platform: want ", exitUsage},
 		{`"case": "relu/n1-c1-h3-w3/ordinary"`, `"case": "relu/other"`, "", `result 0: want that of case "relu/n1-c1-h3-w3/ordinary", got "relu/other"`, exitUsage},
 		{`"filter": "`, `"filter": "^relu.*|`, "", "cases: want ", exitUsage},
-		{`"timeout": "2m0s"`, `"timeout": "soon"`, "", `timeout: want a duration, got "soon"`, exitUsage},
+		{`"timeout": "5m0s"`, `"timeout": "soon"`, "", `timeout: want a duration, got "soon"`, exitUsage},
 		{`"profile": "quick"`, `"profile": "huge"`, "", "--profile: read profile", exitUsage},
 		{`"name": "float64 reference"`, `"name": "another"`, "", `not the device of the results so far: name: want "another", got "float64 reference"`, exitNoDevice},
 		{`"arithmetic": "float64"`, `"arithmetic": "int8"`, "", `properties.arithmetic: want "int8", got "float64"`, exitNoDevice},

@@ -122,7 +122,7 @@ def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("cases", nargs="*", default=CASES, help="ARCH:BATCH; default: " + " ".join(CASES))
     p.add_argument("--threads", type=int, default=2)
-    p.add_argument("--rounds", type=int, default=40)
+    p.add_argument("--rounds", type=int, default=10)
     p.add_argument("--round-ms", type=float, default=700, help="how long an engine's turn lasts, about; threads of some engines spin for a while after it")
     p.add_argument("--peers", nargs="*", default=["onnxruntime", "ncnn"])
     args = p.parse_args()
