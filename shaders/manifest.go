@@ -7,7 +7,8 @@ type Variant struct {
 	Defines []string // NAME or NAME=VALUE, in the order given to the compiler
 	Target  string   // SPIR-V environment, for example "vulkan1.1"
 
-	Bindings  int      // storage buffers, bound at 0..Bindings-1 of set 0
+	Bindings  int      // buffers, bound at 0..Bindings-1 of set 0: storage buffers but for Texels
+	Texels    []int    // bindings that are uniform texel buffers of four float32 a texel
 	PushBytes int      // size of the push constants
 	Spec      []string // names of the specialization constants by id, "" for an id not used; "WG" is the local size
 

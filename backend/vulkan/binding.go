@@ -11,10 +11,11 @@ import (
 
 // binding is the plan recorded for one set of input and output buffers.
 type binding struct {
-	ids  []uint64 // of the buffers, inputs first: ids are never used again, so a closed buffer cannot be mistaken
-	pool vk.DescriptorPool
-	sets []vk.DescriptorSet // by step
-	cmd  vk.CommandBuffer
+	ids   []uint64 // of the buffers, inputs first: ids are never used again, so a closed buffer cannot be mistaken
+	pool  vk.DescriptorPool
+	sets  []vk.DescriptorSet // by step
+	views []vk.BufferView
+	cmd   vk.CommandBuffer
 	// space is the buffer behind a reference of the plan.
 	space func(plan.Ref) vk.Buffer
 }
@@ -73,9 +74,7 @@ func (e *executable) unbind(b *binding) {
 	if b.cmd != 0 {
 		e.dev.dev.FreeCommandBuffer(e.pool, b.cmd)
 	}
-	if b.pool != 0 {
-		e.dev.dev.DestroyDescriptorPool(b.pool)
-	}
+	e.dev.destroySets(b)
 }
 
 // record writes the descriptor sets and the command buffer.
@@ -155,28 +154,48 @@ func (e *executable) hazards() (vk.PipelineStage, vk.Access) {
 // writeSets makes one descriptor set a step.
 func (e *executable) writeSets(b *binding, space func(plan.Ref) vk.Buffer) (err error) {
 	d := e.dev.dev
-	buffers := 0
+	buffers, texels := 0, 0
 	for _, s := range e.plan.Steps {
-		buffers += len(s.Bindings)
+		buffers += len(s.Bindings) - len(s.Variant.Texels)
+		texels += len(s.Variant.Texels)
 	}
 	if len(e.plan.Steps) == 0 {
 		return nil
 	}
-	if b.pool, err = d.CreateDescriptorPool(len(e.plan.Steps), buffers); err != nil {
+	if b.pool, err = d.CreateDescriptorPool(len(e.plan.Steps), buffers, texels); err != nil {
 		return err
 	}
 	var ranges []vk.BufferRange
+	var views []vk.BufferView
 	for i, s := range e.plan.Steps {
 		set, err := d.AllocateDescriptorSet(b.pool, e.kernels[i].set)
 		if err != nil {
 			return err
 		}
-		ranges = ranges[:0]
-		for _, r := range s.Bindings {
+		ranges, views = ranges[:0], views[:0]
+		for j, r := range s.Bindings {
 			ranges = append(ranges, vk.BufferRange{Buffer: space(r), Offset: r.Offset, Size: r.Size})
+			var view vk.BufferView
+			if e.kernels[i].types[j] == vk.DescriptorUniformTexel {
+				if view, err = d.CreateBufferView(ranges[j], vk.FormatRGBA32Float); err != nil {
+					return err
+				}
+				b.views = append(b.views, view)
+			}
+			views = append(views, view)
 		}
-		d.UpdateStorageBuffers(set, ranges)
+		d.UpdateDescriptors(set, e.kernels[i].types, ranges, views)
 		b.sets = append(b.sets, set)
 	}
 	return nil
+}
+
+// destroySets releases a binding's descriptor sets and what they refer to.
+func (d *device) destroySets(b *binding) {
+	if b.pool != 0 {
+		d.dev.DestroyDescriptorPool(b.pool)
+	}
+	for _, v := range b.views {
+		d.dev.DestroyBufferView(v)
+	}
 }

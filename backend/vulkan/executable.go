@@ -285,7 +285,7 @@ func (e *executable) destroy() {
 	e.closed = true
 	d := e.dev.dev
 	for _, b := range e.bindings {
-		d.DestroyDescriptorPool(b.pool)
+		e.dev.destroySets(b)
 	}
 	e.bindings = nil
 	if e.pool != 0 {

@@ -19,22 +19,38 @@ type kernels struct {
 	saved int // bytes of the cache's data when it was last read or written
 
 	modules   map[*shaders.Variant]vk.ShaderModule
-	sets      map[int]vk.DescriptorSetLayout // by number of bindings
-	layouts   map[[2]int]vk.PipelineLayout   // by number of bindings and bytes of push constants
+	sets      map[string]vk.DescriptorSetLayout // by types of the bindings
+	layouts   map[layoutKey]vk.PipelineLayout
 	pipelines map[string]kernel
 }
 
 // kernel is what a dispatch needs of a pipeline.
 type kernel struct {
+	types    []vk.DescriptorType // of the bindings
 	pipeline vk.Pipeline
 	layout   vk.PipelineLayout
 	set      vk.DescriptorSetLayout
 }
 
+// layoutKey is what pipelines that share a layout have in common.
+type layoutKey struct {
+	types     string // of the bindings
+	pushBytes int
+}
+
+// descriptorTypes are the types of a variant's bindings.
+func descriptorTypes(v *shaders.Variant) []vk.DescriptorType {
+	types := vk.StorageBuffers(v.Bindings)
+	for _, b := range v.Texels {
+		types[b] = vk.DescriptorUniformTexel
+	}
+	return types
+}
+
 func newKernels(d *device) (*kernels, error) {
 	k := &kernels{
-		dev: d, modules: map[*shaders.Variant]vk.ShaderModule{}, sets: map[int]vk.DescriptorSetLayout{},
-		layouts: map[[2]int]vk.PipelineLayout{}, pipelines: map[string]kernel{},
+		dev: d, modules: map[*shaders.Variant]vk.ShaderModule{}, sets: map[string]vk.DescriptorSetLayout{},
+		layouts: map[layoutKey]vk.PipelineLayout{}, pipelines: map[string]kernel{},
 	}
 	var data []byte
 	if !d.opts.NoCache {
@@ -80,13 +96,15 @@ func (k *kernels) create(s *plan.Step) (kn kernel, err error) {
 		}
 		k.modules[v] = module
 	}
-	if kn.set, ok = k.sets[v.Bindings]; !ok {
-		if kn.set, err = dev.CreateDescriptorSetLayout(v.Bindings); err != nil {
+	kn.types = descriptorTypes(v)
+	types := fmt.Sprint(kn.types)
+	if kn.set, ok = k.sets[types]; !ok {
+		if kn.set, err = dev.CreateDescriptorSetLayout(kn.types); err != nil {
 			return kn, err
 		}
-		k.sets[v.Bindings] = kn.set
+		k.sets[types] = kn.set
 	}
-	key := [2]int{v.Bindings, v.PushBytes}
+	key := layoutKey{types, v.PushBytes}
 	if kn.layout, ok = k.layouts[key]; !ok {
 		if kn.layout, err = dev.CreatePipelineLayout([]vk.DescriptorSetLayout{kn.set}, v.PushBytes); err != nil {
 			return kn, err

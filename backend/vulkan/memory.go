@@ -52,7 +52,7 @@ func (d *device) allocate(size uint64, kind memoryKind) (*memory, error) {
 	}
 	m := &memory{size: size}
 	var err error
-	if m.buf, err = d.dev.CreateBuffer(size, vk.BufferStorage|vk.BufferTransferSrc|vk.BufferTransferDst); err != nil {
+	if m.buf, err = d.dev.CreateBuffer(size, vk.BufferStorage|vk.BufferUniformTexel|vk.BufferTransferSrc|vk.BufferTransferDst); err != nil {
 		return nil, err
 	}
 	req := d.dev.BufferRequirements(m.buf)

@@ -255,7 +255,7 @@ func (d *device) newRacer(s *plan.Step, buffers ...*memory) (*racer, error) {
 
 func (r *racer) prepare(buffers []*memory) (err error) {
 	dev := r.d.dev
-	if r.sets, err = dev.CreateDescriptorPool(1, len(buffers)); err != nil {
+	if r.sets, err = dev.CreateDescriptorPool(1, len(buffers), 0); err != nil {
 		return err
 	}
 	if r.set, err = dev.AllocateDescriptorSet(r.sets, r.k.set); err != nil {

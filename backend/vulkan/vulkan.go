@@ -181,6 +181,7 @@ func describe(f *facts.Facts) backend.DeviceInfo {
 		Properties: map[string]string{
 			"vendorID": fmt.Sprintf("%#x", f.VendorID), "deviceID": fmt.Sprintf("%#x", f.DeviceID),
 			"driverUUID": f.DriverUUID.String(), "pipelineCacheUUID": f.PipelineCacheUUID.String(),
+			"maxTexelBufferElements":          fmt.Sprint(f.Limits.MaxTexelBufferElements),
 			"subgroupSize":                    fmt.Sprint(f.Subgroup.Size),
 			"maxStorageBufferRange":           fmt.Sprint(f.Limits.MaxStorageBufferRange),
 			"maxMemoryAllocationSize":         fmt.Sprint(f.Limits.MaxMemoryAllocationSize),
@@ -211,6 +212,10 @@ func limits(f *facts.Facts) plan.Limits {
 		MaxStorageBufferRange:           l.MaxStorageBufferRange,
 		MaxMemoryAllocationSize:         l.MaxMemoryAllocationSize,
 		MinStorageBufferOffsetAlignment: max(l.MinStorageBufferOffsetAlignment, 4),
+		MinTexelBufferOffsetAlignment:   l.MinTexelBufferOffsetAlignment,
+		MaxTexelBufferElements:          l.MaxTexelBufferElements,
+		SubgroupSize:                    f.Subgroup.Size,
+		SubgroupQuad:                    f.Subgroup.Compute(facts.SubgroupBasic | facts.SubgroupQuad),
 		MaxPushConstantsSize:            l.MaxPushConstantsSize,
 		MaxComputeWorkGroupCount:        l.MaxComputeWorkgroupCount,
 		MaxComputeWorkGroupSize:         l.MaxComputeWorkgroupSize,

@@ -57,6 +57,8 @@ type Limits struct {
 	MaxMemoryAllocationSize             uint64    `json:"max_memory_allocation_size"`
 	MaxMemoryAllocationCount            uint32    `json:"max_memory_allocation_count"`
 	MinStorageBufferOffsetAlignment     uint64    `json:"min_storage_buffer_offset_alignment"`
+	MinTexelBufferOffsetAlignment       uint64    `json:"min_texel_buffer_offset_alignment"`
+	MaxTexelBufferElements              uint32    `json:"max_texel_buffer_elements"`
 	MinMemoryMapAlignment               uint64    `json:"min_memory_map_alignment"`
 	NonCoherentAtomSize                 uint64    `json:"non_coherent_atom_size"`
 	BufferImageGranularity              uint64    `json:"buffer_image_granularity"`

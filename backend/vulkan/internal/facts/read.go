@@ -99,6 +99,8 @@ func limits(p vk.Properties) Limits {
 		MaxStorageBufferRange:               uint64(p.MaxStorageBufferRange),
 		MaxMemoryAllocationCount:            p.MaxMemoryAllocationCount,
 		MinStorageBufferOffsetAlignment:     p.MinStorageBufferOffsetAlignment,
+		MinTexelBufferOffsetAlignment:       p.MinTexelBufferOffsetAlignment,
+		MaxTexelBufferElements:              p.MaxTexelBufferElements,
 		MinMemoryMapAlignment:               p.MinMemoryMapAlignment,
 		NonCoherentAtomSize:                 p.NonCoherentAtomSize,
 		BufferImageGranularity:              p.BufferImageGranularity,

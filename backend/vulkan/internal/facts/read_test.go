@@ -48,6 +48,8 @@ func checkPromises(t *testing.T, f facts.Facts) {
 		"storage buffer range":             l.MaxStorageBufferRange >= 1<<27,
 		"allocation size":                  l.MaxMemoryAllocationSize >= 1<<30,
 		"allocation count":                 l.MaxMemoryAllocationCount >= 4096,
+		"texel buffer alignment":           isPowerOf2(l.MinTexelBufferOffsetAlignment) && l.MinTexelBufferOffsetAlignment <= 256,
+		"texel buffer elements":            l.MaxTexelBufferElements >= 65536,
 		"storage buffer alignment":         isPowerOf2(l.MinStorageBufferOffsetAlignment) && l.MinStorageBufferOffsetAlignment <= 256,
 		"atom size":                        isPowerOf2(l.NonCoherentAtomSize) && l.NonCoherentAtomSize <= 256,
 		"image granularity":                l.BufferImageGranularity >= 1,

@@ -8,11 +8,15 @@ type Limits struct {
 	MaxStorageBufferRange           uint64 // bytes of one tensor
 	MaxMemoryAllocationSize         uint64
 	MinStorageBufferOffsetAlignment uint64
+	MinTexelBufferOffsetAlignment   uint64
+	MaxTexelBufferElements          uint32 // texels of four float32
 	MaxPushConstantsSize            uint32
 	MaxComputeWorkGroupCount        [3]uint32
 	MaxComputeWorkGroupSize         [3]uint32
 	MaxComputeWorkGroupInvocations  uint32
 	MaxComputeSharedMemorySize      uint32
+	SubgroupSize                    uint32 // 0: not known
+	SubgroupQuad                    bool   // compute shaders have the quad operations
 	// SoftwareDriver: the "device" is a program on the CPU, where shared memory is ordinary memory.
 	SoftwareDriver bool
 }
@@ -23,6 +27,8 @@ func Floor() Limits {
 		MaxStorageBufferRange:           1 << 27,
 		MaxMemoryAllocationSize:         1 << 30,
 		MinStorageBufferOffsetAlignment: 256,
+		MinTexelBufferOffsetAlignment:   256,
+		MaxTexelBufferElements:          65536,
 		MaxPushConstantsSize:            128,
 		MaxComputeWorkGroupCount:        [3]uint32{65535, 65535, 65535},
 		MaxComputeWorkGroupSize:         [3]uint32{128, 128, 64},

@@ -93,7 +93,7 @@ func (b *bench) kernel(maxSets int) kernel {
 	b.t.Helper()
 	var k kernel
 	var err error
-	k.setLayout, err = b.CreateDescriptorSetLayout(3)
+	k.setLayout, err = b.CreateDescriptorSetLayout(vk.StorageBuffers(3))
 	b.must(err)
 	b.t.Cleanup(func() { b.DestroyDescriptorSetLayout(k.setLayout) })
 	k.layout, err = b.CreatePipelineLayout([]vk.DescriptorSetLayout{k.setLayout}, 8)
@@ -105,7 +105,7 @@ func (b *bench) kernel(maxSets int) kernel {
 	k.pipeline, err = b.CreateComputePipeline(0, k.describe(2))
 	b.must(err)
 	b.t.Cleanup(func() { b.DestroyPipeline(k.pipeline) })
-	k.pool, err = b.CreateDescriptorPool(maxSets, 3*maxSets)
+	k.pool, err = b.CreateDescriptorPool(maxSets, 3*maxSets, 0)
 	b.must(err)
 	b.t.Cleanup(func() { b.DestroyDescriptorPool(k.pool) })
 	return k

@@ -33,6 +33,7 @@ rr_RequiredSubgroup VkPipelineShaderStageRequiredSubgroupSizeCreateInfo sType ne
 rr_StageInfo VkPipelineShaderStageCreateInfo sType next=pNext flags stage module entry=pName spec=pSpecializationInfo
 rr_ComputeInfo VkComputePipelineCreateInfo sType next=pNext flags stage layout base=basePipelineHandle baseIndex=basePipelineIndex
 rr_CacheInfo VkPipelineCacheCreateInfo sType next=pNext flags size=initialDataSize data=pInitialData
+rr_BufferViewInfo VkBufferViewCreateInfo sType next=pNext flags buffer format offset range
 rr_PoolSize VkDescriptorPoolSize type count=descriptorCount
 rr_PoolInfo VkDescriptorPoolCreateInfo sType next=pNext flags maxSets sizeCount=poolSizeCount sizes=pPoolSizes
 rr_SetAllocInfo VkDescriptorSetAllocateInfo sType next=pNext pool=descriptorPool count=descriptorSetCount layouts=pSetLayouts
@@ -54,6 +55,7 @@ RR_ST_DEVICE_QUEUE VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO
 RR_ST_DEVICE VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO
 RR_ST_SUBMIT VK_STRUCTURE_TYPE_SUBMIT_INFO
 RR_ST_MAPPED_RANGE VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE
+RR_ST_BUFFER_VIEW VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO
 RR_ST_SHADER VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO
 RR_ST_PIPELINE_CACHE VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO
 RR_ST_STAGE VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO
@@ -70,6 +72,7 @@ RR_ST_REQUIRED_SUBGROUP VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROU
 RR_ST_VALIDATION_FEATURES VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT
 RR_STAGE_COMPUTE VK_SHADER_STAGE_COMPUTE_BIT
 RR_BIND_COMPUTE VK_PIPELINE_BIND_POINT_COMPUTE
+RR_DESCRIPTOR_UNIFORM_TEXEL_BUFFER VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER
 RR_DESCRIPTOR_STORAGE_BUFFER VK_DESCRIPTOR_TYPE_STORAGE_BUFFER
 RR_QUERY_64 VK_QUERY_RESULT_64_BIT
 RR_QUERY_WAIT VK_QUERY_RESULT_WAIT_BIT
@@ -103,6 +106,8 @@ var goConstants = map[string]uint64{
 	"VK_BUFFER_USAGE_TRANSFER_SRC_BIT":                           uint64(BufferTransferSrc),
 	"VK_BUFFER_USAGE_TRANSFER_DST_BIT":                           uint64(BufferTransferDst),
 	"VK_BUFFER_USAGE_UNIFORM_BUFFER_BIT":                         uint64(BufferUniform),
+	"VK_BUFFER_USAGE_UNIFORM_TEXEL_BUFFER_BIT":                   uint64(BufferUniformTexel),
+	"VK_FORMAT_R32G32B32A32_SFLOAT":                              uint64(FormatRGBA32Float),
 	"VK_BUFFER_USAGE_STORAGE_BUFFER_BIT":                         uint64(BufferStorage),
 	"VK_BUFFER_USAGE_INDIRECT_BUFFER_BIT":                        uint64(BufferIndirect),
 	"VK_PIPELINE_STAGE_TOP_OF_PIPE_BIT":                          uint64(StageTopOfPipe),

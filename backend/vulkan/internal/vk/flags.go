@@ -37,11 +37,27 @@ type BufferUsage uint32
 
 // Uses of a buffer.
 const (
-	BufferTransferSrc BufferUsage = 0x1
-	BufferTransferDst BufferUsage = 0x2
-	BufferUniform     BufferUsage = 0x10
-	BufferStorage     BufferUsage = 0x20
-	BufferIndirect    BufferUsage = 0x100
+	BufferTransferSrc  BufferUsage = 0x1
+	BufferTransferDst  BufferUsage = 0x2
+	BufferUniformTexel BufferUsage = 0x4
+	BufferUniform      BufferUsage = 0x10
+	BufferStorage      BufferUsage = 0x20
+	BufferIndirect     BufferUsage = 0x100
+)
+
+// Format is how a texel buffer's bytes are read, VkFormat.
+type Format uint32
+
+// FormatRGBA32Float is four float32. Every device can read a uniform texel buffer of it.
+const FormatRGBA32Float Format = 109
+
+// DescriptorType is what a binding of a descriptor set holds, VkDescriptorType.
+type DescriptorType uint32
+
+// Types of descriptors.
+const (
+	DescriptorUniformTexel DescriptorType = 4 // a buffer read through a format
+	DescriptorStorage      DescriptorType = 7 // a buffer read and written as it is
 )
 
 // PipelineStage is a set of stages of execution, VkPipelineStageFlags.

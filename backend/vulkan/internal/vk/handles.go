@@ -18,6 +18,8 @@ type (
 
 	// Buffer is a range of device memory, once bound.
 	Buffer uint64
+	// BufferView reads a range of a buffer through a format.
+	BufferView uint64
 	// Memory is one allocation of device memory.
 	Memory uint64
 	// ShaderModule holds SPIR-V.

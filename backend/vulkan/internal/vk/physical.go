@@ -36,6 +36,8 @@ type Properties struct {
 	BufferImageGranularity              uint64  // bytes
 	MinMemoryMapAlignment               uint64  // bytes
 	MinStorageBufferOffsetAlignment     uint64  // bytes
+	MinTexelBufferOffsetAlignment       uint64  // bytes
+	MaxTexelBufferElements              uint32  // texels
 	NonCoherentAtomSize                 uint64  // bytes
 	TimestampPeriod                     float32 // nanoseconds a tick
 }
@@ -128,6 +130,8 @@ func (i *Instance) Properties(pd PhysicalDevice) Properties {
 		BufferImageGranularity:              uint64(l.BufferImageGranularity),
 		MinMemoryMapAlignment:               uint64(l.MinMemoryMapAlignment),
 		MinStorageBufferOffsetAlignment:     uint64(l.MinStorageBufferOffsetAlignment),
+		MinTexelBufferOffsetAlignment:       uint64(l.MinTexelBufferOffsetAlignment),
+		MaxTexelBufferElements:              l.MaxTexelBufferElements,
 		NonCoherentAtomSize:                 uint64(l.NonCoherentAtomSize),
 		TimestampPeriod:                     l.TimestampPeriod,
 	}

@@ -26,11 +26,20 @@ func (d *Device) DestroyShaderModule(m ShaderModule) {
 	vulkan.DestroyShaderModule(d.handle, cast[vulkan.ShaderModule](m), nil)
 }
 
-// CreateDescriptorSetLayout makes the layout of a set of n storage buffers, at
-// bindings 0 to n-1, for compute.
-func (d *Device) CreateDescriptorSetLayout(n int) (DescriptorSetLayout, error) {
+// StorageBuffers are the types of a set of n storage buffers.
+func StorageBuffers(n int) []DescriptorType {
+	types := make([]DescriptorType, n)
+	for i := range types {
+		types[i] = DescriptorStorage
+	}
+	return types
+}
+
+// CreateDescriptorSetLayout makes the layout of a set that holds one descriptor of
+// each type, at bindings 0, 1, …, for compute.
+func (d *Device) CreateDescriptorSetLayout(types []DescriptorType) (DescriptorSetLayout, error) {
 	var out C.rr_handle
-	r := C.rr_create_set_layout(d.table, C.uint32_t(n), &out)
+	r := C.rr_create_set_layout(d.table, C.uint32_t(len(types)), (*C.uint32_t)(unsafe.Pointer(unsafe.SliceData(types))), &out)
 	return DescriptorSetLayout(out), check("vkCreateDescriptorSetLayout", Result(r))
 }
 
@@ -129,10 +138,10 @@ func (d *Device) DestroyPipelineCache(c PipelineCache) {
 }
 
 // CreateDescriptorPool makes a pool for up to sets descriptor sets, which hold
-// up to buffers storage buffers in all.
-func (d *Device) CreateDescriptorPool(sets, buffers int) (DescriptorPool, error) {
+// up to buffers storage buffers and texels uniform texel buffers in all.
+func (d *Device) CreateDescriptorPool(sets, buffers, texels int) (DescriptorPool, error) {
 	var out C.rr_handle
-	r := C.rr_create_descriptor_pool(d.table, C.uint32_t(sets), C.uint32_t(buffers), &out)
+	r := C.rr_create_descriptor_pool(d.table, C.uint32_t(sets), C.uint32_t(buffers), C.uint32_t(texels), &out)
 	return DescriptorPool(out), check("vkCreateDescriptorPool", Result(r))
 }
 
@@ -161,11 +170,33 @@ type BufferRange struct {
 	Size   uint64 // bytes, or WholeSize
 }
 
+// CreateBufferView makes a view of a range of a buffer, for a uniform texel buffer.
+// The offset is a multiple of minTexelBufferOffsetAlignment, the size of a texel's.
+func (d *Device) CreateBufferView(r BufferRange, f Format) (BufferView, error) {
+	var out C.rr_handle
+	res := C.rr_create_buffer_view(d.table, C.rr_handle(r.Buffer), C.uint32_t(f), C.uint64_t(r.Offset), C.uint64_t(r.Size), &out)
+	return BufferView(out), check("vkCreateBufferView", Result(res))
+}
+
+// DestroyBufferView destroys v, which no unfinished work may use.
+func (d *Device) DestroyBufferView(v BufferView) {
+	vulkan.DestroyBufferView(d.handle, cast[vulkan.BufferView](v), nil)
+}
+
 // UpdateStorageBuffers writes ranges to the bindings 0, 1, … of set, which no
 // unfinished work may use.
 func (d *Device) UpdateStorageBuffers(set DescriptorSet, ranges []BufferRange) {
-	first := (*C.rr_BufferRange)(unsafe.Pointer(unsafe.SliceData(ranges)))
-	C.rr_update_set(d.table, C.rr_handle(set), C.uint32_t(len(ranges)), first)
+	d.UpdateDescriptors(set, StorageBuffers(len(ranges)), ranges, make([]BufferView, len(ranges)))
+}
+
+// UpdateDescriptors writes to the bindings 0, 1, … of set, which no unfinished work
+// may use: by type a range or a view; of the other slice that element is ignored.
+func (d *Device) UpdateDescriptors(set DescriptorSet, types []DescriptorType, ranges []BufferRange, views []BufferView) {
+	if len(types) != len(ranges) || len(types) != len(views) {
+		panic("vk: bug: descriptors of different numbers")
+	}
+	C.rr_update_set(d.table, C.rr_handle(set), C.uint32_t(len(types)), (*C.uint32_t)(unsafe.Pointer(unsafe.SliceData(types))),
+		(*C.rr_BufferRange)(unsafe.Pointer(unsafe.SliceData(ranges))), (*C.rr_handle)(unsafe.Pointer(unsafe.SliceData(views))))
 }
 
 // BufferRange is passed to C as it is; another size does not compile.

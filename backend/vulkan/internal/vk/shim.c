@@ -146,6 +146,7 @@ static int load_device(rr_instance *i, rr_device *t) {
   NEED(InvalidateRanges, "vkInvalidateMappedMemoryRanges");
   NEED(CreateShaderModule, "vkCreateShaderModule");
   NEED(CreateSetLayout, "vkCreateDescriptorSetLayout");
+  NEED(CreateBufferView, "vkCreateBufferView");
   NEED(CreatePipelineLayout, "vkCreatePipelineLayout");
   NEED(CreateComputePipelines, "vkCreateComputePipelines");
   NEED(CreateCache, "vkCreatePipelineCache");
@@ -204,10 +205,10 @@ rr_result rr_create_shader(rr_device *t, size_t words, const uint32_t *code, rr_
   return t->CreateShaderModule(t->device, &info, 0, out);
 }
 
-rr_result rr_create_set_layout(rr_device *t, uint32_t n, rr_handle *out) {
+rr_result rr_create_set_layout(rr_device *t, uint32_t n, const uint32_t *types, rr_handle *out) {
   rr_Binding *b = calloc(n ? n : 1, sizeof *b);
   if (!b) return RR_ERROR_OUT_OF_HOST_MEMORY;
-  for (uint32_t i = 0; i < n; i++) b[i] = (rr_Binding){i, RR_DESCRIPTOR_STORAGE_BUFFER, 1, RR_STAGE_COMPUTE, 0};
+  for (uint32_t i = 0; i < n; i++) b[i] = (rr_Binding){i, types[i], 1, RR_STAGE_COMPUTE, 0};
   rr_SetLayoutInfo info = {RR_ST_SET_LAYOUT, 0, 0, n, b};
   rr_result r = t->CreateSetLayout(t->device, &info, 0, out);
   free(b);
@@ -242,9 +243,12 @@ rr_result rr_cache_data(rr_device *t, rr_handle cache, size_t *size, uint8_t *da
   return t->GetCacheData(t->device, cache, size, data);
 }
 
-rr_result rr_create_descriptor_pool(rr_device *t, uint32_t sets, uint32_t buffers, rr_handle *out) {
-  rr_PoolSize size = {RR_DESCRIPTOR_STORAGE_BUFFER, buffers};
-  rr_PoolInfo info = {RR_ST_DESCRIPTOR_POOL, 0, 0, sets, buffers ? 1 : 0, &size};
+rr_result rr_create_descriptor_pool(rr_device *t, uint32_t sets, uint32_t buffers, uint32_t texels, rr_handle *out) {
+  rr_PoolSize size[2];
+  uint32_t n = 0;
+  if (buffers) size[n++] = (rr_PoolSize){RR_DESCRIPTOR_STORAGE_BUFFER, buffers};
+  if (texels) size[n++] = (rr_PoolSize){RR_DESCRIPTOR_UNIFORM_TEXEL_BUFFER, texels};
+  rr_PoolInfo info = {RR_ST_DESCRIPTOR_POOL, 0, 0, sets, n, size};
   return t->CreateDescriptorPool(t->device, &info, 0, out);
 }
 
@@ -253,13 +257,18 @@ rr_result rr_allocate_set(rr_device *t, rr_handle pool, rr_handle layout, rr_han
   return t->AllocateSets(t->device, &info, out);
 }
 
-void rr_update_set(rr_device *t, rr_handle set, uint32_t n, const rr_BufferRange *b) {
+rr_result rr_create_buffer_view(rr_device *t, rr_handle buffer, uint32_t format, uint64_t offset, uint64_t range, rr_handle *out) {
+  rr_BufferViewInfo info = {RR_ST_BUFFER_VIEW, 0, 0, buffer, format, offset, range};
+  return t->CreateBufferView(t->device, &info, 0, out);
+}
+
+void rr_update_set(rr_device *t, rr_handle set, uint32_t n, const uint32_t *types, const rr_BufferRange *b, const rr_handle *views) {
   enum { chunk = 32 };
   rr_Write w[chunk];
   for (uint32_t first = 0; first < n; first += chunk) {
     uint32_t k = n - first < chunk ? n - first : chunk;
     for (uint32_t i = 0; i < k; i++)
-      w[i] = (rr_Write){RR_ST_WRITE_SET, 0, set, first + i, 0, 1, RR_DESCRIPTOR_STORAGE_BUFFER, 0, b + first + i, 0};
+      w[i] = (rr_Write){RR_ST_WRITE_SET, 0, set, first + i, 0, 1, types[first + i], 0, b + first + i, views + first + i};
     t->UpdateSets(t->device, k, w, 0, 0);
   }
 }

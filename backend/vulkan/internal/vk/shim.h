@@ -30,6 +30,7 @@ enum {
   RR_ST_DEVICE = 3,
   RR_ST_SUBMIT = 4,
   RR_ST_MAPPED_RANGE = 6,
+  RR_ST_BUFFER_VIEW = 13,
   RR_ST_SHADER = 16,
   RR_ST_PIPELINE_CACHE = 17,
   RR_ST_STAGE = 18,
@@ -48,7 +49,8 @@ enum {
 
   RR_STAGE_COMPUTE = 0x20,           // VkShaderStageFlagBits
   RR_BIND_COMPUTE = 1,               // VkPipelineBindPoint
-  RR_DESCRIPTOR_STORAGE_BUFFER = 7,  // VkDescriptorType
+  RR_DESCRIPTOR_UNIFORM_TEXEL_BUFFER = 4, // VkDescriptorType
+  RR_DESCRIPTOR_STORAGE_BUFFER = 7,
   RR_QUERY_64 = 1,                   // VkQueryResultFlagBits
   RR_QUERY_WAIT = 2,
   RR_SEVERITY_WARNING = 0x100,       // VkDebugUtilsMessageSeverityFlagBitsEXT
@@ -91,6 +93,7 @@ typedef struct { uint32_t sType; const void *next; uint32_t flags, stage; rr_han
 typedef struct { uint32_t sType; const void *next; uint32_t flags; rr_StageInfo stage; rr_handle layout, base; int32_t baseIndex; } rr_ComputeInfo;
 typedef struct { uint32_t sType; const void *next; uint32_t flags; size_t size; const void *data; } rr_CacheInfo;
 
+typedef struct { uint32_t sType; const void *next; uint32_t flags; rr_handle buffer; uint32_t format; uint64_t offset, range; } rr_BufferViewInfo;
 typedef struct { uint32_t type, count; } rr_PoolSize;
 typedef struct { uint32_t sType; const void *next; uint32_t flags, maxSets, sizeCount; const rr_PoolSize *sizes; } rr_PoolInfo;
 typedef struct { uint32_t sType; const void *next; rr_handle pool; uint32_t count; const rr_handle *layouts; } rr_SetAllocInfo;
@@ -127,6 +130,7 @@ typedef struct {
   rr_result(RR_CALL *FlushRanges)(rr_disp, uint32_t, const rr_MappedRange *);
   rr_result(RR_CALL *InvalidateRanges)(rr_disp, uint32_t, const rr_MappedRange *);
   rr_result(RR_CALL *CreateShaderModule)(rr_disp, const rr_ShaderInfo *, const void *, rr_handle *);
+  rr_result(RR_CALL *CreateBufferView)(rr_disp, const rr_BufferViewInfo *, const void *, rr_handle *);
   rr_result(RR_CALL *CreateSetLayout)(rr_disp, const rr_SetLayoutInfo *, const void *, rr_handle *);
   rr_result(RR_CALL *CreatePipelineLayout)(rr_disp, const rr_LayoutInfo *, const void *, rr_handle *);
   rr_result(RR_CALL *CreateComputePipelines)(rr_disp, rr_handle, uint32_t, const rr_ComputeInfo *, const void *, rr_handle *);
@@ -174,14 +178,15 @@ rr_result rr_set_name(rr_instance *, rr_device *, uint32_t type, uint64_t handle
 rr_result rr_flush(rr_device *, rr_handle memory, uint64_t offset, uint64_t size);
 rr_result rr_invalidate(rr_device *, rr_handle memory, uint64_t offset, uint64_t size);
 rr_result rr_create_shader(rr_device *, size_t words, const uint32_t *code, rr_handle *out);
-rr_result rr_create_set_layout(rr_device *, uint32_t n, rr_handle *out);
+rr_result rr_create_set_layout(rr_device *, uint32_t n, const uint32_t *types, rr_handle *out);
 rr_result rr_create_layout(rr_device *, uint32_t n, const rr_handle *sets, uint32_t pushBytes, rr_handle *out);
 rr_result rr_create_compute(rr_device *, rr_handle cache, rr_handle layout, rr_handle module, const char *entry, uint32_t n, const uint32_t *spec, uint32_t subgroup, uint32_t stageFlags, rr_handle *out);
 rr_result rr_create_cache(rr_device *, size_t size, const uint8_t *data, rr_handle *out);
 rr_result rr_cache_data(rr_device *, rr_handle cache, size_t *size, uint8_t *data);
-rr_result rr_create_descriptor_pool(rr_device *, uint32_t sets, uint32_t buffers, rr_handle *out);
+rr_result rr_create_descriptor_pool(rr_device *, uint32_t sets, uint32_t buffers, uint32_t texels, rr_handle *out);
+rr_result rr_create_buffer_view(rr_device *, rr_handle buffer, uint32_t format, uint64_t offset, uint64_t range, rr_handle *out);
 rr_result rr_allocate_set(rr_device *, rr_handle pool, rr_handle layout, rr_handle *out);
-void rr_update_set(rr_device *, rr_handle set, uint32_t n, const rr_BufferRange *);
+void rr_update_set(rr_device *, rr_handle set, uint32_t n, const uint32_t *types, const rr_BufferRange *, const rr_handle *views);
 
 void rr_bind_pipeline(rr_device *, uintptr_t cmd, rr_handle pipeline);
 void rr_bind_set(rr_device *, uintptr_t cmd, rr_handle layout, uint32_t index, rr_handle set);
