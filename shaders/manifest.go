@@ -1,5 +1,7 @@
 package shaders
 
+import "fmt"
+
 // Variant is one compiled kernel: a source with defines, and what is needed to use it.
 type Variant struct {
 	Name    string   // <op>_<algorithm>_<storage type>; for people: nothing is decided by parts of it
@@ -14,6 +16,11 @@ type Variant struct {
 
 	LocalSize   int // invocations a workgroup where the source fixes them, 0 where id 0 sets them
 	SharedBytes int // shared memory a workgroup
+
+	// Optimize runs spirv-opt -O: it unrolls the loops over a tile and keeps the tile in registers, which not every driver does.
+	Optimize bool
+	// Quad: needs the quad operations of subgroups in compute shaders.
+	Quad bool
 
 	// FilterBlock and PixelTile are the tile of a convolution: filters, and pixels for each invocation
 	// (regtile) or workgroup (shared). See conv2d.glsl for the packing of weights that follows from FilterBlock.
@@ -44,6 +51,22 @@ var Manifest = []Variant{
 		Name: "conv2d_shared64_f32", Source: "conv2d_shared.comp", Target: target,
 		Bindings: 4, PushBytes: 40, Spec: sharedSpec, LocalSize: 128, SharedBytes: 8192, FilterBlock: 64, PixelTile: 64,
 	},
+	packed("conv2d_packed16x8_f32", 16, 8, false, false),
+	packed("conv2d_packed8x8_f32", 8, 8, false, false),
+	packed("conv2d_packed8x4_f32", 8, 4, false, false),
+	packed("conv2d_packed4x4_f32", 4, 4, false, false),
+	packed("conv2d_packed8x8_quad_f32", 8, 8, true, false),
+	packed("conv2d_packed8x4_quad_f32", 8, 4, true, false),
+	packed("conv2d_packed8x4_ssbo_f32", 8, 4, false, true),
+	packed("conv2d_packed16x4_quad_ssbo_f32", 16, 4, true, true),
+	packed("conv2d_packed8x4_quad_ssbo_f32", 8, 4, true, true),
+	{Name: "pack_f32", Source: "pack.comp", Defines: []string{"PACK"}, Target: target, Bindings: 2, PushBytes: 12, Spec: flatSpec},
+	{Name: "unpack_f32", Source: "pack.comp", Target: target, Bindings: 2, PushBytes: 12, Spec: flatSpec},
+	{Name: "max_pool_packed_f32", Source: "pool.comp", Defines: []string{"OP_MAX", "PACKED"}, Target: target, Bindings: 2, Texels: []int{0}, PushBytes: 20, Spec: poolSpec},
+	{Name: "avg_pool_packed_f32", Source: "pool.comp", Defines: []string{"OP_AVG", "PACKED"}, Target: target, Bindings: 2, Texels: []int{0}, PushBytes: 20, Spec: poolSpec},
+	{Name: "max_pool_packed_ssbo_f32", Source: "pool.comp", Defines: []string{"OP_MAX", "PACKED", "SSBO"}, Target: target, Bindings: 2, PushBytes: 20, Spec: poolSpec},
+	{Name: "avg_pool_packed_ssbo_f32", Source: "pool.comp", Defines: []string{"OP_AVG", "PACKED", "SSBO"}, Target: target, Bindings: 2, PushBytes: 20, Spec: poolSpec},
+	{Name: "global_avg_pool_packed_f32", Source: "global_avg_pool_packed.comp", Target: target, Bindings: 2, Texels: []int{0}, PushBytes: 12, Spec: flatSpec},
 	{Name: "relu_f32", Source: "elementwise.comp", Target: target, Bindings: 2, PushBytes: 4, Spec: flatSpec},
 	{Name: "add_f32", Source: "elementwise.comp", Defines: []string{"OP_ADD"}, Target: target, Bindings: 3, PushBytes: 4, Spec: flatSpec},
 	{Name: "batch_norm_f32", Source: "batch_norm.comp", Target: target, Bindings: 3, PushBytes: 12, Spec: flatSpec},
@@ -55,4 +78,19 @@ var Manifest = []Variant{
 	{Name: "shortcut_pad_f32", Source: "shortcut_pad.comp", Target: target, Bindings: 2, PushBytes: 40, Spec: flatSpec},
 	{Name: "peak_fma_f32", Source: "peak_fma.comp", Target: target, Bindings: 1, PushBytes: 12, Spec: []string{"WG", "fused"}},
 	{Name: "peak_copy_f32", Source: "peak_copy.comp", Target: target, Bindings: 2, PushBytes: 4, Spec: flatSpec},
+}
+
+// packed is a row of conv2d_packed.comp with a tile of filters × pixels an invocation. Its texel buffers are x, w and the shortcut.
+func packed(name string, filters, pixels int, quad, storage bool) Variant {
+	v := Variant{
+		Name: name, Source: "conv2d_packed.comp", Defines: []string{fmt.Sprint("BM=", filters), fmt.Sprint("PX=", pixels)}, Target: target,
+		Bindings: 4, Texels: []int{0, 1, 2}, PushBytes: 40, Spec: convSpec, Optimize: true, Quad: quad, FilterBlock: filters, PixelTile: pixels,
+	}
+	if quad {
+		v.Defines = append(v.Defines, "QUAD")
+	}
+	if storage {
+		v.Defines, v.Texels = append(v.Defines, "SSBO"), nil
+	}
+	return v
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vktest"
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/internal/seeded"
@@ -106,7 +107,7 @@ func BenchmarkConv2D(b *testing.B) {
 		{"resnet50/layer4.1.conv2", 1, 512, 7, 512, 3, 1},
 	} {
 		g := convGraph(b, c.n, c.c, c.side, c.k, c.r, c.stride)
-		for _, kernel := range []string{"conv2d_regtile16_f32", "conv2d_regtile4_f32", "conv2d_shared64_f32"} {
+		for _, kernel := range plan.ConvKernels() {
 			b.Run(fmt.Sprintf("%s/N%d/%s", c.name, c.n, kernel), func(b *testing.B) {
 				benchDevices(b, Options{Kernels: []string{kernel}}, func(b *testing.B, d backend.Device) { benchGraph(b, d, g) })
 			})

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend/reference"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/internal/seeded"
 )
@@ -20,7 +21,10 @@ func TestRandomGraphs(t *testing.T) {
 	if testing.Short() {
 		count = 12 // drivers take long to compile pipelines, the more so with the race detector
 	}
-	kernels := [][]string{nil, {"conv2d_shared64_f32"}, {"conv2d_regtile16_f32"}, {"conv2d_regtile4_f32"}}
+	kernels := [][]string{nil}
+	for _, k := range plan.ConvKernels() {
+		kernels = append(kernels, []string{k, "conv2d_regtile4_f32"}) // not each takes all groups
+	}
 	graphs := make([]*graph.Graph, count)
 	ops := map[string]int{}
 	for i := range graphs {

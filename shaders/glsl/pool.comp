@@ -2,7 +2,8 @@
 #extension GL_GOOGLE_include_directive : require
 // Pooling over windows of R×S, one output an invocation. OP_MAX: the maximum, NaN wins; OP_AVG: the mean, where the
 // divisor counts the window's elements in the input, or in the padded input when countIncludePad is set.
-// Tensors: x [N,C,H,W], y [N,C,P,Q]. padBottom and padRight only matter for the divisor.
+// Tensors: x [N,C,H,W], y [N,C,P,Q], or with PACKED x [N,C4,H,W,4], y [N,C4,P,Q,4], with C4 = ceil(C/4), of which a
+// vector is an element here. padBottom and padRight only matter for the divisor.
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint R = 1;
 layout(constant_id = 2) const uint S = 1;
@@ -14,12 +15,29 @@ layout(constant_id = 7) const int padBottom = 0;
 layout(constant_id = 8) const int padRight = 0;
 layout(constant_id = 9) const bool countIncludePad = false;
 layout(push_constant) uniform Geometry { uint count, H, W, P, Q; };
-layout(std430, binding = 0) readonly buffer X { float x[]; };
-layout(std430, binding = 1) writeonly buffer Y { float y[]; };
+#ifdef PACKED
+#define T vec4
+#else
+#define T float
+#endif
+#if defined(PACKED) && !defined(SSBO) // faster on drivers that run on the CPU, but of a limited number of texels
+layout(binding = 0) uniform samplerBuffer x;
+#define FETCH(i) texelFetch(x, int(i))
+#else
+layout(std430, binding = 0) readonly buffer X { T x[]; };
+#define FETCH(i) x[i]
+#endif
+layout(std430, binding = 1) writeonly buffer Y { T y[]; };
 #include "linear_index.glsl"
 
 // A test of the bits: comparisons may be compiled as if there were no NaN.
 bool isNaN(float v) { return (floatBitsToUint(v) & 0x7fffffffu) > 0x7f800000u; }
+
+float larger(float best, float v) { return isNaN(v) || (v > best && !isNaN(best)) ? v : best; }
+
+vec4 larger(vec4 best, vec4 v) {
+    return vec4(larger(best.x, v.x), larger(best.y, v.y), larger(best.z, v.z), larger(best.w, v.w));
+}
 
 void main() {
     uint i = linearIndex();
@@ -32,18 +50,15 @@ void main() {
     int w0 = max(left, 0), w1 = min(left + int(S), int(W));
     uint base = nc * H * W;
 #ifdef OP_MAX
-    float best = uintBitsToFloat(0xff800000u);
+    T best = T(uintBitsToFloat(0xff800000u));
     for (int h = h0; h < h1; h++) {
-        for (int w = w0; w < w1; w++) {
-            float v = x[base + uint(h) * W + uint(w)];
-            if (isNaN(v) || (v > best && !isNaN(best))) best = v;
-        }
+        for (int w = w0; w < w1; w++) best = larger(best, FETCH(base + uint(h) * W + uint(w)));
     }
     y[i] = best;
 #else
-    float sum = 0.0;
+    T sum = T(0.0);
     for (int h = h0; h < h1; h++) {
-        for (int w = w0; w < w1; w++) sum += x[base + uint(h) * W + uint(w)];
+        for (int w = w0; w < w1; w++) sum += FETCH(base + uint(h) * W + uint(w));
     }
     int rows = h1 - h0, cols = w1 - w0;
     if (countIncludePad) {

@@ -69,8 +69,12 @@ func compilerVersion() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("run glslangValidator (Debian: glslang-tools): %w", err)
 	}
-	line, _, _ := strings.Cut(string(out), "\n")
-	return line + "\n", nil
+	opt, err := exec.Command("spirv-opt", "--version").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("run spirv-opt (Debian: spirv-tools): %w", err)
+	}
+	first := func(text []byte) string { line, _, _ := strings.Cut(string(text), "\n"); return line + "\n" }
+	return first(out) + first(opt), nil
 }
 
 func compile(dir, tmp string, v *shaders.Variant) ([]byte, error) {
@@ -80,7 +84,11 @@ func compile(dir, tmp string, v *shaders.Variant) ([]byte, error) {
 		args = append(args, "-D"+d)
 	}
 	args = append(args, filepath.Join(dir, "glsl", v.Source))
-	for _, cmd := range [][]string{append([]string{"glslangValidator"}, args...), {"spirv-val", "--target-env", v.Target, out}} {
+	cmds := [][]string{append([]string{"glslangValidator"}, args...)}
+	if v.Optimize {
+		cmds = append(cmds, []string{"spirv-opt", "--target-env=" + v.Target, "-O", out, "-o", out})
+	}
+	for _, cmd := range append(cmds, []string{"spirv-val", "--target-env", v.Target, out}) {
 		if msg, err := exec.Command(cmd[0], cmd[1:]...).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("%s: %w\n%s", strings.Join(cmd, " "), err, msg)
 		}

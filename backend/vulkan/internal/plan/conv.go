@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -10,84 +11,165 @@ import (
 	"github.com/resnet-run/resnet-run/shaders"
 )
 
-// convVariants are the convolution kernels of the manifest.
-var convVariants = []string{"conv2d_shared64_f32", "conv2d_regtile16_f32", "conv2d_regtile4_f32"}
-
-// candidates lists the convolution kernels that the device can run, the first choice for this many filters a group first,
-// and says in a few words why it is.
-func candidates(lim Limits, opt Options, filters int) (list []*shaders.Variant, why string) {
-	order, why := convVariants, "rule: the widest tile, in shared memory"
-	switch {
-	case len(opt.Variants) > 0:
-		order, why = opt.Variants, "asked for"
-	case filters <= 4:
-		why = fmt.Sprintf("rule: %d filters a group would leave a wider tile empty", filters)
-		order = []string{"conv2d_regtile4_f32", "conv2d_regtile16_f32", "conv2d_shared64_f32"}
-	case lim.SoftwareDriver || filters <= 16:
-		why = "rule: a software driver has no shared memory of its own, so a register tile"
-		if !lim.SoftwareDriver {
-			why = fmt.Sprintf("rule: %d filters a group fill a register tile", filters)
-		}
-		order = []string{"conv2d_regtile16_f32", "conv2d_regtile4_f32", "conv2d_shared64_f32"}
-	}
-	for _, name := range order {
-		if v := shaders.Lookup(name); v != nil && slices.Contains(convVariants, name) && fits(lim, v) {
-			list = append(list, v)
-		}
-	}
-	if len(list) > 0 && list[0].Name != order[0] {
-		why += "; " + order[0] + " does not fit the device's limits"
-	}
-	return list, why
+// convGeometry is what the convolution kernels must know of a node.
+type convGeometry struct {
+	op             graph.Conv2D
+	batch, c, h, w int
+	filters        int // K
+	cg, kg         int // channels and filters of one group
+	r, s, p, q     int
+	shortcut       operand // the input that is added, or input 0: a binding must hold something
 }
 
-// fits reports whether a device has the resources that a variant needs.
-func fits(lim Limits, v *shaders.Variant) bool {
-	return uint32(v.LocalSize) <= min(lim.MaxComputeWorkGroupInvocations, lim.MaxComputeWorkGroupSize[0]) &&
-		uint32(v.SharedBytes) <= lim.MaxComputeSharedMemorySize && uint32(v.PushBytes) <= lim.MaxPushConstantsSize
+func geometryOf(n *graph.Node, op graph.Conv2D) convGeometry {
+	g := convGeometry{op: op}
+	g.batch, g.c, g.h, g.w = n.Inputs[0].Type.Shape.NCHW()
+	g.filters, g.cg, g.r, g.s = n.Inputs[1].Type.Shape.NCHW()
+	_, _, g.p, g.q = n.Output.Type.Shape.NCHW()
+	g.kg = g.filters / op.Groups
+	if _, i := op.Inputs(); i >= 0 {
+		g.shortcut = operand(i)
+	}
+	return g
 }
 
-func lowerConv(lim Limits, opt Options, n *graph.Node, op graph.Conv2D) (*kernel, error) {
-	batch, c, h, w := n.Inputs[0].Type.Shape.NCHW()
-	filters, cg, r, s := n.Inputs[1].Type.Shape.NCHW()
-	_, _, p, q := n.Output.Type.Shape.NCHW()
-	kg := filters / op.Groups
-	if cg*r*s > math.MaxInt32/64 {
+func (g *convGeometry) pixels() int { return g.batch * g.p * g.q }
+
+// spec are the specialization constants of every direct convolution kernel.
+func (g *convGeometry) spec(localSize int) []uint32 {
+	return []uint32{
+		u32(localSize), u32(g.r), u32(g.s), u32(g.op.Stride[0]), u32(g.op.Stride[1]), u32(g.op.Padding.Top), u32(g.op.Padding.Left),
+		u32(g.op.Dilation[0]), u32(g.op.Dilation[1]), flag(g.op.Add), flag(g.op.Act == graph.ActReLU),
+	}
+}
+
+// convKernel is one way to compute a convolution: a variant of the manifest, and how it is lowered.
+type convKernel struct {
+	variant string
+	lower   func(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (Candidate, error)
+}
+
+// convKernels are all of them.
+var convKernels = []convKernel{
+	{"conv2d_packed16x8_f32", packedConv},
+	{"conv2d_packed8x8_f32", packedConv},
+	{"conv2d_packed8x4_f32", packedConv},
+	{"conv2d_packed4x4_f32", packedConv},
+	{"conv2d_packed8x8_quad_f32", packedConv},
+	{"conv2d_packed8x4_quad_f32", packedConv},
+	{"conv2d_packed8x4_ssbo_f32", packedConv},
+	{"conv2d_packed16x4_quad_ssbo_f32", packedConv},
+	{"conv2d_packed8x4_quad_ssbo_f32", packedConv},
+	{"conv2d_shared64_f32", denseConv},
+	{"conv2d_regtile16_f32", denseConv},
+	{"conv2d_regtile4_f32", denseConv},
+}
+
+// ConvKernels are the names of all convolution kernels.
+func ConvKernels() []string {
+	names := make([]string, len(convKernels))
+	for i, k := range convKernels {
+		names[i] = k.variant
+	}
+	return names
+}
+
+// convCandidates lists the kernels that can compute a convolution here, the cheapest by estimate first, or in the order of
+// opt.Variants where that says which.
+func convCandidates(lim Limits, opt Options, n *graph.Node, op graph.Conv2D) ([]Candidate, error) {
+	g := geometryOf(n, op)
+	if g.cg*g.r*g.s > math.MaxInt32/64 {
 		return nil, backend.Unsupported("weight", "at most 2^25 taps a filter", n.Inputs[1].Type.String())
 	}
 	if err := checkWindow(n, op.Padding); err != nil {
 		return nil, err
 	}
-	list, why := candidates(lim, opt, kg)
-	if len(list) == 0 {
-		return nil, backend.Unsupported("conv2d", "a kernel that fits the device's limits", fmt.Sprintf("none of %v", convVariants))
+	var list []Candidate
+	for _, k := range convKernels {
+		v := variant(k.variant)
+		if len(opt.Variants) > 0 && !slices.Contains(opt.Variants, k.variant) || !fits(lim, v) {
+			continue
+		}
+		if c, err := k.lower(lim, n, &g, v); err == nil {
+			list = append(list, c)
+		} else if !backend.IsUnsupported(err) {
+			return nil, err
+		}
 	}
-	v := list[0]
-	pixels, blocks := batch*p*q, ceilDiv(kg, v.FilterBlock)
-	wg, tile := uint32(v.LocalSize), v.PixelTile
+	if len(list) == 0 {
+		return nil, backend.Unsupported("conv2d", "a kernel that fits the device's limits", "none of "+fmt.Sprint(opt.Variants))
+	}
+	if len(opt.Variants) > 0 {
+		at := func(c Candidate) int { return slices.Index(opt.Variants, c.Name) }
+		slices.SortStableFunc(list, func(a, b Candidate) int { return cmp.Compare(at(a), at(b)) })
+		for i := range list {
+			list[i].Why, list[i].cost = "asked for", float64(i)
+		}
+		return list, nil
+	}
+	slices.SortStableFunc(list, func(a, b Candidate) int { return cmp.Compare(a.cost, b.cost) })
+	list[0].Why = "rule: " + lim.whyConv()
+	return list, nil
+}
+
+// fits reports whether a device has the resources that a variant needs.
+func fits(lim Limits, v *shaders.Variant) bool {
+	return uint32(v.LocalSize) <= min(lim.MaxComputeWorkGroupInvocations, lim.MaxComputeWorkGroupSize[0]) &&
+		uint32(v.SharedBytes) <= lim.MaxComputeSharedMemorySize && uint32(v.PushBytes) <= lim.MaxPushConstantsSize &&
+		(!v.Quad || lim.SubgroupQuad && lim.SubgroupSize >= 4)
+}
+
+// denseConv lowers to the kernels of conv2d.glsl.
+func denseConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (Candidate, error) {
+	blocks := ceilDiv(g.kg, v.FilterBlock)
+	wg, tile := v.LocalSize, v.PixelTile
 	if wg == 0 {
-		wg = regtileSize(lim)
-		tile = v.PixelTile * int(wg)
+		wg = int(regtileSize(lim))
+		tile = v.PixelTile * wg
 	}
 	k := &kernel{
-		variant: v,
-		spec: []uint32{
-			wg, u32(r), u32(s), u32(op.Stride[0]), u32(op.Stride[1]), u32(op.Padding.Top), u32(op.Padding.Left),
-			u32(op.Dilation[0]), u32(op.Dilation[1]), flag(op.Add), flag(op.Act == graph.ActReLU),
-		},
+		variant: v, spec: g.spec(wg),
 		push: []uint32{
-			u32(pixels), u32(c), u32(h), u32(w), u32(filters), u32(p), u32(q), u32(cg), u32(kg), u32(blocks),
+			u32(g.pixels()), u32(g.c), u32(g.h), u32(g.w), u32(g.filters), u32(g.p), u32(g.q), u32(g.cg), u32(g.kg), u32(blocks),
 		},
-		groups:  [3]uint32{u32(ceilDiv(pixels, tile)), u32(blocks), u32(op.Groups)},
-		weights: packConv(n, op, v.FilterBlock),
-		reason:  why,
+		groups:  [3]uint32{u32(ceilDiv(g.pixels(), tile)), u32(blocks), u32(g.op.Groups)},
+		args:    []operand{0, theWeight, g.shortcut, result},
+		weights: packConv(n, g.op, v.FilterBlock),
 	}
-	shortcut := n.Inputs[0] // a binding must hold something; without addShortcut it is never read
-	if _, i := op.Inputs(); i >= 0 {
-		shortcut = n.Inputs[i]
+	c := candidate(Dense, Dense, k)
+	c.cost = g.seconds(lim, v, g.cg, tile)
+	return c, nil
+}
+
+// packedConv lowers to conv2d_packed.comp.
+func packedConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (Candidate, error) {
+	if g.op.Groups > 1 && (g.cg%4 != 0 || g.kg%4 != 0) {
+		return Candidate{}, backend.Unsupported("groups", "channels and filters a group in multiples of 4", fmt.Sprintf("%d and %d", g.cg, g.kg))
 	}
-	k.args = []arg{{n.Inputs[0]}, {}, {shortcut}, {n.Output}}
-	return k, nil
+	wg := lim.packedLocalSize()
+	if v.Quad && wg%4 != 0 {
+		return Candidate{}, backend.Unsupported("conv2d", "a local size in multiples of 4", fmt.Sprint(wg))
+	}
+	blocks, tile := ceilDiv(g.kg, v.FilterBlock), wg*v.PixelTile
+	k := &kernel{
+		variant: v, spec: g.spec(wg),
+		push: []uint32{
+			u32(g.pixels()), u32(g.h), u32(g.w), u32(g.p), u32(g.q), u32(vectors(g.c)), u32(vectors(g.filters)), u32(vectors(g.cg)), u32(g.kg), u32(blocks),
+		},
+		groups:  [3]uint32{u32(ceilDiv(g.pixels(), tile)), u32(blocks), u32(g.op.Groups)},
+		args:    []operand{0, theWeight, g.shortcut, result},
+		weights: packVectors(n, g.op, v.FilterBlock),
+	}
+	c := candidate(Packed4, Packed4, k)
+	c.cost = g.seconds(lim, v, 4*vectors(g.cg), tile)
+	return c, nil
+}
+
+// seconds estimates a kernel: the multiply-accumulates of whole tiles, at the rate of the variant.
+func (g *convGeometry) seconds(lim Limits, v *shaders.Variant, channels, tile int) float64 {
+	filters := ceilDiv(g.kg, v.FilterBlock) * v.FilterBlock * g.op.Groups
+	pixels := ceilDiv(g.pixels(), tile) * tile
+	return float64(filters) * float64(pixels) * float64(channels*g.r*g.s) / lim.rate(v)
 }
 
 // regtileSize is the local size of the register-tile kernels: small, since a software driver runs each workgroup on

@@ -3,6 +3,8 @@
 // and a graph to a [Plan], which is data: it can be printed, and tested for devices that no one has at hand.
 package plan
 
+import "github.com/resnet-run/resnet-run/graph"
+
 // Limits is what the planner must know of a device. The names are those of the Vulkan specification.
 type Limits struct {
 	MaxStorageBufferRange           uint64 // bytes of one tensor
@@ -37,10 +39,17 @@ func Floor() Limits {
 	}
 }
 
+// alignment is what the offset of every tensor is a multiple of.
+func (lim *Limits) alignment() uint64 {
+	return max(lim.MinStorageBufferOffsetAlignment, lim.MinTexelBufferOffsetAlignment, texelBytes)
+}
+
 // Options change decisions of the planner. The zero value is right for everyday use.
 type Options struct {
 	// MaxChunk bounds how many pictures go through the graph at once; 0 is no bound but that of memory.
 	MaxChunk int
 	// Variants, when not empty, are the only convolution kernels that may be used, best first.
 	Variants []string
+	// Judge, when not nil, tells what is known of a node's candidate on the device; see Verdict.
+	Judge func(n *graph.Node, candidate string) Verdict
 }

@@ -9,20 +9,6 @@ import (
 	"github.com/resnet-run/resnet-run/shaders"
 )
 
-// kernel is a node lowered to a dispatch whose tensors have no place yet.
-type kernel struct {
-	variant *shaders.Variant
-	spec    []uint32
-	push    []uint32
-	groups  [3]uint32
-	args    []arg // by binding; the last is the result
-	weights *Packed
-	reason  string // see Step.Reason
-}
-
-// arg is one binding: a value of the graph, or the node's packed weights when value is nil.
-type arg struct{ value *graph.Value }
-
 // Packed is the weights of one node in the order that its kernel wants.
 type Packed struct {
 	Node  string
@@ -32,44 +18,6 @@ type Packed struct {
 }
 
 func (p *Packed) sizeBytes() uint64 { return 4 * uint64(p.Elems) }
-
-// lower chooses the kernel of a node. A nil kernel without an error is a node that needs none (flatten).
-// The error wraps backend.ErrUnsupported and names the attribute in the way.
-func lower(lim Limits, opt Options, n *graph.Node) (*kernel, error) {
-	if err := checkOperands(n); err != nil {
-		return nil, err
-	}
-	if err := checkTensors(lim, n); err != nil {
-		return nil, err
-	}
-	k, err := lowerOp(lim, opt, n)
-	if err != nil || k == nil {
-		return nil, err
-	}
-	if limit := min(lim.MaxStorageBufferRange, lim.MaxMemoryAllocationSize); k.weights != nil && k.weights.sizeBytes() > limit {
-		return nil, backend.Unsupported("weights", fmt.Sprintf("at most %d bytes (maxStorageBufferRange, maxMemoryAllocationSize)", limit), fmt.Sprint(k.weights.sizeBytes()))
-	}
-	for i, g := range k.groups {
-		if g > lim.MaxComputeWorkGroupCount[i] {
-			return nil, backend.Unsupported("workgroup count", fmt.Sprintf("at most %v (maxComputeWorkGroupCount)", lim.MaxComputeWorkGroupCount), fmt.Sprint(k.groups))
-		}
-	}
-	return k, nil
-}
-
-// Supports reports whether the node can run on such a device. A batch that is too large is no obstacle, since it is
-// split, so the node is looked at with a batch of one.
-func Supports(lim Limits, opt Options, n *graph.Node) error {
-	if err := checkOperands(n); err != nil { // first: a parameter has no batch that could be changed
-		return err
-	}
-	one, err := withBatch(n, 1)
-	if err != nil {
-		return fmt.Errorf("%w: %w", backend.ErrUnsupported, err)
-	}
-	_, err = lower(lim, opt, one)
-	return err
-}
 
 // withBatch copies a node with the first dimension of its activations set to batch, where the op treats the
 // elements of that dimension alike.
@@ -149,70 +97,106 @@ func (e *sizeError) Error() string {
 
 func (e *sizeError) Unwrap() error { return backend.ErrUnsupported }
 
-// lowerOp is the table from ops to kernels.
-func lowerOp(lim Limits, opt Options, n *graph.Node) (*kernel, error) {
+// candidatesOf is the table from ops to candidates.
+func candidatesOf(lim Limits, opt Options, n *graph.Node) ([]Candidate, error) {
 	out := n.Output.Type.Shape
 	switch op := n.Op.(type) {
 	case graph.Conv2D:
-		return lowerConv(lim, opt, n, op)
+		return convCandidates(lim, opt, n, op)
 	case graph.Linear:
-		return lowerLinear(lim, n, op)
+		return linearCandidates(lim, n, op)
 	case graph.BatchNorm:
-		return lowerBatchNorm(lim, n, op)
+		return batchNormCandidates(lim, n, op)
 	case graph.ReLU:
-		return flat(lim, n, "relu_f32", nil, nil, n.Inputs[0])
+		return elementwise(lim, n, "relu_f32", 0)
 	case graph.Add:
-		return flat(lim, n, "add_f32", nil, nil, n.Inputs[0], n.Inputs[1])
+		return elementwise(lim, n, "add_f32", 0, 1)
 	case graph.MaxPool:
-		return lowerPool(lim, n, "max_pool_f32", op.Kernel, op.Stride, op.Padding, false)
+		return poolCandidates(lim, n, "max_pool", op.Kernel, op.Stride, op.Padding, false)
 	case graph.AvgPool:
-		return lowerPool(lim, n, "avg_pool_f32", op.Kernel, op.Stride, op.Padding, op.CountIncludePad)
+		return poolCandidates(lim, n, "avg_pool", op.Kernel, op.Stride, op.Padding, op.CountIncludePad)
 	case graph.GlobalAvgPool:
-		_, _, h, w := n.Inputs[0].Type.Shape.NCHW()
-		return flat(lim, n, "global_avg_pool_f32", nil, []uint32{u32(h * w)}, n.Inputs[0])
+		return globalPoolCandidates(lim, n)
 	case graph.ChannelPad:
-		return lowerShortcut(lim, n, op.Before, [2]int{1, 1})
+		return shortcutCandidates(lim, n, op.Before, [2]int{1, 1})
 	case graph.Subsample:
-		return lowerShortcut(lim, n, 0, op.Stride)
+		return shortcutCandidates(lim, n, 0, op.Stride)
 	case graph.Softmax:
 		rows, k := out.Elems()/out.Dim(-1), out.Dim(-1)
 		groups, err := spread(lim, rows)
-		return &kernel{
-			variant: variant("softmax_f32"), push: []uint32{u32(rows), u32(k)}, groups: groups,
-			args: []arg{{n.Inputs[0]}, {n.Output}},
-		}, err
-	case graph.Flatten:
-		return nil, nil
+		return only(candidate(Dense, Dense, &kernel{
+			variant: variant("softmax_f32"), push: []uint32{u32(rows), u32(k)}, groups: groups, args: []operand{0, result},
+		})), err
 	}
 	return nil, backend.Unsupported("op", "one of "+fmt.Sprint(graph.OpNames()), n.Op.Name())
 }
 
-// flat lowers to a kernel with one invocation for each element of the result. push comes after the count.
-func flat(lim Limits, n *graph.Node, name string, spec, push []uint32, inputs ...*graph.Value) (*kernel, error) {
-	v, count := variant(name), n.Output.Type.Shape.Elems()
+func only(c Candidate) []Candidate { return []Candidate{c} }
+
+// flat is a kernel with one invocation for each of count elements or vectors. push comes after the count.
+func flat(lim Limits, name string, count int, spec, push []uint32, args ...operand) (*kernel, error) {
 	wg := workgroupSize(lim)
 	groups, err := spread(lim, ceilDiv(count, int(wg)))
-	k := &kernel{
-		variant: v, spec: append([]uint32{wg}, spec...), push: append([]uint32{u32(count)}, push...), groups: groups,
-	}
-	for _, in := range inputs {
-		k.args = append(k.args, arg{in})
-	}
-	k.args = append(k.args, arg{n.Output})
-	return k, err
+	return &kernel{
+		variant: variant(name), spec: append([]uint32{wg}, spec...), push: append([]uint32{u32(count)}, push...), groups: groups, args: args,
+	}, err
 }
 
-func lowerPool(lim Limits, n *graph.Node, name string, kernel, stride [2]int, pad graph.Padding, include bool) (*kernel, error) {
+// elementwise lists an op that does the same to every element, whatever the format.
+func elementwise(lim Limits, n *graph.Node, name string, inputs ...operand) ([]Candidate, error) {
+	var list []Candidate
+	for _, f := range []Format{Dense, Packed4} {
+		if !f.holds(n.Output.Type) || f.sizeBytes(n.Output.Type) > lim.MaxStorageBufferRange {
+			continue
+		}
+		k, err := flat(lim, name, f.elems(n.Output.Type), nil, nil, append(inputs[:len(inputs):len(inputs)], result)...)
+		if err != nil {
+			return nil, err
+		}
+		c := candidate(f, f, k)
+		if f != Dense {
+			c.Name += "/" + f.String() // the same kernel: candidates have names of their own
+		}
+		list = append(list, c.costs(lim, n, 1))
+	}
+	return list, nil
+}
+
+// costs sets the estimate of a candidate that is limited by memory, times a factor.
+func (c Candidate) costs(lim Limits, n *graph.Node, factor float64) Candidate {
+	bytes := c.Out.sizeBytes(n.Output.Type)
+	for _, v := range n.Inputs {
+		if v.Kind != graph.ParamValue {
+			bytes += c.In.sizeBytes(v.Type)
+		}
+	}
+	c.cost = factor * float64(bytes) / lim.bandwidth()
+	return c
+}
+
+func poolCandidates(lim Limits, n *graph.Node, name string, window, stride [2]int, pad graph.Padding, include bool) ([]Candidate, error) {
 	if err := checkWindow(n, pad); err != nil {
 		return nil, err
 	}
 	_, _, h, w := n.Inputs[0].Type.Shape.NCHW()
-	_, _, p, q := n.Output.Type.Shape.NCHW()
+	batch, ch, p, q := n.Output.Type.Shape.NCHW()
 	spec := []uint32{
-		u32(kernel[0]), u32(kernel[1]), u32(stride[0]), u32(stride[1]),
+		u32(window[0]), u32(window[1]), u32(stride[0]), u32(stride[1]),
 		u32(pad.Top), u32(pad.Left), u32(pad.Bottom), u32(pad.Right), flag(include),
 	}
-	return flat(lim, n, name, spec, []uint32{u32(h), u32(w), u32(p), u32(q)}, n.Inputs[0])
+	push := []uint32{u32(h), u32(w), u32(p), u32(q)}
+	var list []Candidate
+	k, err := flat(lim, name+"_f32", batch*ch*p*q, spec, push, 0, result)
+	if err != nil {
+		return nil, err
+	}
+	list = append(list, candidate(Dense, Dense, k).costs(lim, n, 2))
+	for i, name := range []string{name + "_packed_f32", name + "_packed_ssbo_f32"} {
+		if k, err = flat(lim, name, batch*vectors(ch)*p*q, spec, push, 0, result); err == nil {
+			list = append(list, candidate(Packed4, Packed4, k).costs(lim, n, 1+float64(i)/4))
+		}
+	}
+	return list, nil
 }
 
 // checkWindow keeps the rows and columns that a window can reach within a 32-bit number with a sign.
@@ -225,29 +209,49 @@ func checkWindow(n *graph.Node, pad graph.Padding) error {
 	return nil
 }
 
-func lowerShortcut(lim Limits, n *graph.Node, before int, stride [2]int) (*kernel, error) {
+func globalPoolCandidates(lim Limits, n *graph.Node) ([]Candidate, error) {
+	batch, c, h, w := n.Inputs[0].Type.Shape.NCHW()
+	k, err := flat(lim, "global_avg_pool_f32", batch*c, nil, []uint32{u32(h * w)}, 0, result)
+	if err != nil {
+		return nil, err
+	}
+	list := only(candidate(Dense, Dense, k).costs(lim, n, 2))
+	if k, err = flat(lim, "global_avg_pool_packed_f32", batch*vectors(c), nil, []uint32{u32(h * w), u32(c)}, 0, result); err == nil {
+		list = append(list, candidate(Packed4, Dense, k).costs(lim, n, 1))
+	}
+	return list, nil
+}
+
+func shortcutCandidates(lim Limits, n *graph.Node, before int, stride [2]int) ([]Candidate, error) {
 	_, c, h, w := n.Inputs[0].Type.Shape.NCHW()
-	_, k, p, q := n.Output.Type.Shape.NCHW()
+	batch, k, p, q := n.Output.Type.Shape.NCHW()
 	push := []uint32{u32(c), u32(h), u32(w), u32(k), u32(p), u32(q), u32(before), u32(stride[0]), u32(stride[1])}
-	return flat(lim, n, "shortcut_pad_f32", nil, push, n.Inputs[0])
+	kern, err := flat(lim, "shortcut_pad_f32", batch*k*p*q, nil, push, 0, result)
+	return only(candidate(Dense, Dense, kern).costs(lim, n, 1)), err
 }
 
-func lowerBatchNorm(lim Limits, n *graph.Node, op graph.BatchNorm) (*kernel, error) {
-	_, c, h, w := n.Inputs[0].Type.Shape.NCHW()
-	k, err := flat(lim, n, "batch_norm_f32", nil, []uint32{u32(c), u32(h * w)}, n.Inputs[0], nil)
-	if err == nil {
-		k.weights = packBatchNorm(n, op)
-	}
-	return k, err
+func batchNormCandidates(lim Limits, n *graph.Node, op graph.BatchNorm) ([]Candidate, error) {
+	batch, c, h, w := n.Inputs[0].Type.Shape.NCHW()
+	k, err := flat(lim, "batch_norm_f32", batch*c*h*w, nil, []uint32{u32(c), u32(h * w)}, 0, theWeight, result)
+	k.weights = packBatchNorm(n, op)
+	return only(candidate(Dense, Dense, k).costs(lim, n, 1)), err
 }
 
-func lowerLinear(lim Limits, n *graph.Node, op graph.Linear) (*kernel, error) {
+func linearCandidates(lim Limits, n *graph.Node, op graph.Linear) ([]Candidate, error) {
 	c, k := n.Inputs[1].Type.Shape.Dim(1), n.Inputs[1].Type.Shape.Dim(0)
-	kern, err := flat(lim, n, "linear_f32", nil, []uint32{u32(c), u32(k)}, n.Inputs[0], nil)
-	if err == nil {
-		kern.weights = packLinear(n, op)
+	kern, err := flat(lim, "linear_f32", n.Output.Type.Shape.Elems(), nil, []uint32{u32(c), u32(k)}, 0, theWeight, result)
+	kern.weights = packLinear(n, op)
+	return only(candidate(Dense, Dense, kern)), err
+}
+
+// convert is the kernel that brings a value from one format to another.
+func convert(lim Limits, t graph.TensorType, to Format) (*kernel, error) {
+	name := "unpack_f32"
+	if to == Packed4 {
+		name = "pack_f32"
 	}
-	return kern, err
+	n, c, h, w := t.Shape.NCHW()
+	return flat(lim, name, n*vectors(c)*h*w, nil, []uint32{u32(c), u32(h * w)}, 0, result)
 }
 
 func variant(name string) *shaders.Variant {

@@ -5,15 +5,12 @@ import (
 	"github.com/resnet-run/resnet-run/graph"
 )
 
-// layout says where the values of a graph lie.
+// layout says where the tensors of a program lie.
 type layout struct {
-	place map[*graph.Value]Ref // by root value; see roots
-	root  map[*graph.Value]*graph.Value
+	place map[*tensor]Ref
 	arena uint64 // bytes
 	live  uint64 // bytes of the largest set of tensors that are alive at the same step: what the arena cannot be below
 }
-
-func (l *layout) ref(v *graph.Value) Ref { return l.place[l.root[v]] }
 
 // roots maps every value to the one whose memory it shares: itself, but for flatten, which moves nothing.
 func roots(g *graph.Graph) map[*graph.Value]*graph.Value {
@@ -30,60 +27,61 @@ func roots(g *graph.Graph) map[*graph.Value]*graph.Value {
 	return m
 }
 
-// place gives every activation its memory. Inputs and outputs are the caller's buffers when direct is set; what
-// cannot be written there in place, and everything when direct is not set, lies in the arena.
-func place(g *graph.Graph, lim Limits, direct bool) *layout {
-	l := &layout{place: map[*graph.Value]Ref{}, root: roots(g)}
+// place gives every tensor its memory. Inputs and outputs are the caller's buffers when direct is set; what cannot be
+// written there in place, and everything when direct is not set, lies in the arena.
+func place(p *program, lim Limits, direct bool) *layout {
+	l := &layout{place: map[*tensor]Ref{}}
 	if direct {
-		for i, v := range g.Inputs {
-			l.place[v] = Ref{InputSpace, i, 0, uint64(v.Type.SizeBytes())}
+		for i, v := range p.g.Inputs {
+			l.place[p.tensor(v, Dense)] = Ref{InputSpace, i, 0, uint64(v.Type.SizeBytes())}
 		}
-		for i, v := range g.Outputs {
-			r := l.root[v]
-			if _, taken := l.place[r]; !taken { // a value given out twice, or an input passed through, is copied
-				l.place[r] = Ref{OutputSpace, i, 0, uint64(v.Type.SizeBytes())}
+		for i, v := range p.g.Outputs {
+			if v.Type.SizeBytes() == 0 {
+				continue
+			}
+			t := p.tensor(v, Dense)
+			if _, taken := l.place[t]; !taken { // a value given out twice, or an input passed through, is copied
+				l.place[t] = Ref{OutputSpace, i, 0, uint64(v.Type.SizeBytes())}
 			}
 		}
 	}
-	roots, ivs := lifetimes(g, l)
-	l.arena = arena.Assign(ivs, lim.MinStorageBufferOffsetAlignment)
+	tensors, ivs := lifetimes(p, l)
+	l.arena = arena.Assign(ivs, lim.alignment())
 	l.live = arena.LargestLiveSet(ivs)
 	for i, iv := range ivs {
-		l.place[roots[i]] = Ref{ArenaSpace, 0, iv.Offset, iv.Size}
+		l.place[tensors[i]] = Ref{ArenaSpace, 0, iv.Offset, iv.Size}
 	}
 	return l
 }
 
-// lifetimes lists the values that need arena memory, each with the steps at which they must keep it: from the one that
+// lifetimes lists the tensors that need arena memory, each with the steps at which they must keep it: from the one that
 // writes them (inputs: -1) to the last that reads them (outputs: one past the end, where they are copied out).
-func lifetimes(g *graph.Graph, l *layout) (values []*graph.Value, ivs []*arena.Interval) {
-	byRoot := map[*graph.Value]*arena.Interval{}
-	touch := func(v *graph.Value, step int) {
-		r := l.root[v]
-		if _, placed := l.place[r]; placed || r.Type.SizeBytes() == 0 {
+func lifetimes(p *program, l *layout) (tensors []*tensor, ivs []*arena.Interval) {
+	known := map[*tensor]*arena.Interval{}
+	touch := func(t *tensor, step int) {
+		if _, placed := l.place[t]; placed || t == nil || t.bytes == 0 {
 			return
 		}
-		iv := byRoot[r]
+		iv := known[t]
 		if iv == nil {
-			iv = &arena.Interval{First: step, Size: uint64(r.Type.SizeBytes())}
-			byRoot[r] = iv
-			values, ivs = append(values, r), append(ivs, iv)
+			iv = &arena.Interval{First: step, Size: t.bytes}
+			known[t] = iv
+			tensors, ivs = append(tensors, t), append(ivs, iv)
 		}
 		iv.Last = max(iv.Last, step)
 	}
-	for _, v := range g.Inputs {
-		touch(v, -1)
+	for _, v := range p.g.Inputs {
+		touch(p.tensor(v, Dense), -1)
 	}
-	for i, n := range g.Nodes {
-		for _, v := range n.Inputs {
-			if v.Kind != graph.ParamValue {
-				touch(v, i)
-			}
+	for i, c := range p.calls {
+		for _, t := range c.tensors {
+			touch(t, i)
 		}
-		touch(n.Output, i)
 	}
-	for _, v := range g.Outputs {
-		touch(v, len(g.Nodes))
+	for _, v := range p.g.Outputs {
+		if v.Type.SizeBytes() > 0 {
+			touch(p.tensor(v, Dense), len(p.calls))
+		}
 	}
-	return values, ivs
+	return tensors, ivs
 }

@@ -71,3 +71,37 @@ func packBatchNorm(n *graph.Node, op graph.BatchNorm) *Packed {
 		},
 	}
 }
+
+// packVectors orders weights [K,C/G,R,S] and bias [K] as conv2d_packed.comp wants them: [G][ceil(Kg/block)] blocks, each
+// of block bias values and [R][S][ceil(Cg/4)][block][4]. What does not exist is zero.
+func packVectors(n *graph.Node, op graph.Conv2D, block int) *Packed {
+	k, cg, r, s := n.Inputs[1].Type.Shape.NCHW()
+	kg, c4 := k/op.Groups, vectors(cg)
+	blocks, size := ceilDiv(kg, block), block*(1+r*s*c4*4)
+	return &Packed{
+		Node: n.Name, Elems: op.Groups * blocks * size,
+		Fill: func(dst []float32) {
+			clear(dst)
+			w := n.Inputs[1].Data.Float32s()
+			var bias []float32
+			if i, _ := op.Inputs(); i >= 0 {
+				bias = n.Inputs[i].Data.Float32s()
+			}
+			for f := range k {
+				g, m := f/kg, f%kg
+				at := dst[(g*blocks+m/block)*size:]
+				m %= block
+				if bias != nil {
+					at[m] = bias[f]
+				}
+				at = at[block:]
+				from := w[f*cg*r*s:]
+				for c := range cg {
+					for t := range r * s {
+						at[((t*c4+c/4)*block+m)*4+c%4] = from[c*r*s+t]
+					}
+				}
+			}
+		},
+	}
+}

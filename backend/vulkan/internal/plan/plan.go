@@ -3,6 +3,7 @@ package plan
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/resnet-run/resnet-run/backend"
@@ -93,17 +94,22 @@ func buildChunked(lim Limits, opt Options, g *graph.Graph, batch, chunk int) (*P
 		}
 	}
 	p := &Plan{Batch: batch, Chunk: chunk}
-	l := place(part, lim, whole)
+	choices, err := choose(lim, opt, part)
+	if err != nil {
+		return nil, err
+	}
+	prog, err := assemble(lim, part, choices)
+	if err != nil {
+		return nil, err
+	}
+	l := place(prog, lim, whole)
 	p.ArenaBytes, p.LiveBytes = l.arena, l.live
 	if p.ArenaBytes > lim.MaxMemoryAllocationSize {
 		return nil, fmt.Errorf("plan %q with batch %d: %w: intermediate tensors need %d bytes, want at most %d (maxMemoryAllocationSize)",
 			g.Name, chunk, backend.ErrOutOfMemory, p.ArenaBytes, lim.MaxMemoryAllocationSize)
 	}
-	var err error
-	if p.Steps, err = p.lowerAll(lim, opt, part, l); err != nil {
-		return nil, err
-	}
-	cmds, err := p.passes(lim, opt, g, part, l)
+	p.Steps = p.steps(lim, prog, l)
+	cmds, err := p.passes(lim, opt, g, prog, l)
 	if err != nil {
 		return nil, err
 	}
@@ -126,30 +132,20 @@ func emptyGraph(g *graph.Graph) bool {
 	return true
 }
 
-// lowerAll lowers every node and gives packed weights their places, when they have none yet.
-func (p *Plan) lowerAll(lim Limits, opt Options, g *graph.Graph, l *layout) ([]*Step, error) {
+// steps makes the dispatches of a program, and gives packed weights their places when they have none yet.
+func (p *Plan) steps(lim Limits, prog *program, l *layout) []*Step {
 	first := len(p.Weights) == 0
 	var steps []*Step
 	next := 0
-	for _, n := range g.Nodes {
-		if n.Output.Type.SizeBytes() == 0 {
-			continue // nothing to compute, and an empty tensor has no place that could be bound
-		}
-		k, err := lower(lim, opt, n)
-		if err != nil {
-			return nil, fmt.Errorf("node %q (%s): %w", n.Name, n.Op.Name(), err)
-		}
-		if k == nil {
-			continue
-		}
-		s := &Step{Node: n.Name, Variant: k.variant, Spec: k.spec, Push: k.push, Groups: k.groups, Reason: k.reason}
-		for _, a := range k.args {
-			if a.value != nil {
-				s.Bindings = append(s.Bindings, l.ref(a.value))
+	for _, c := range prog.calls {
+		s := &Step{Node: c.node, Variant: c.variant, Spec: c.spec, Push: c.push, Groups: c.groups, Reason: c.reason}
+		for _, t := range c.tensors {
+			if t != nil {
+				s.Bindings = append(s.Bindings, l.place[t])
 				continue
 			}
 			if first {
-				p.addWeights(lim, k.weights)
+				p.addWeights(lim, c.weights)
 			}
 			w := p.Weights[next]
 			next++
@@ -157,7 +153,7 @@ func (p *Plan) lowerAll(lim Limits, opt Options, g *graph.Graph, l *layout) ([]*
 		}
 		steps = append(steps, s)
 	}
-	return steps, nil
+	return steps
 }
 
 // pageBytes is about how large a buffer of weights is; a node's weights lie in one page.
@@ -168,7 +164,7 @@ func (p *Plan) addWeights(lim Limits, w *Packed) {
 	last := len(p.PageBytes) - 1
 	var at uint64
 	if last >= 0 {
-		at = arena.Align(p.PageBytes[last], lim.MinStorageBufferOffsetAlignment)
+		at = arena.Align(p.PageBytes[last], lim.alignment())
 	}
 	if last < 0 || at+size > limit {
 		p.PageBytes = append(p.PageBytes, 0)
@@ -185,7 +181,8 @@ const maxCommands = 1 << 20
 var errParts = fmt.Errorf("%w: the batch has too many parts", backend.ErrOutOfMemory)
 
 // passes lists the commands of all parts of the batch, without barriers.
-func (p *Plan) passes(lim Limits, opt Options, g, part *graph.Graph, l *layout) ([]Command, error) {
+func (p *Plan) passes(lim Limits, opt Options, g *graph.Graph, prog *program, l *layout) ([]Command, error) {
+	part := prog.g
 	if each := len(p.Steps) + len(g.Inputs) + len(g.Outputs); ceilDiv(p.Batch, p.Chunk) > maxCommands/each {
 		return nil, fmt.Errorf("plan %q with batch %d: %w: want at most %d commands, got %d for each %d pictures",
 			g.Name, p.Batch, errParts, maxCommands, each, p.Chunk)
@@ -198,13 +195,13 @@ func (p *Plan) passes(lim Limits, opt Options, g, part *graph.Graph, l *layout) 
 			if err != nil {
 				return nil, err
 			}
-			if steps, err = p.lowerAll(lim, opt, rest, sameplaces(l, part, rest)); err != nil {
+			if steps, err = p.rest(lim, opt, prog, rest, l); err != nil {
 				return nil, err
 			}
 		}
 		if p.Chunk < p.Batch {
 			for i, v := range part.Inputs {
-				cmds = appendCopy(cmds, l.ref(v), slice(InputSpace, i, v, p.Chunk, at, n))
+				cmds = appendCopy(cmds, l.place[prog.tensor(v, Dense)], slice(InputSpace, i, v, p.Chunk, at, n))
 			}
 		}
 		for i, s := range steps {
@@ -212,7 +209,7 @@ func (p *Plan) passes(lim Limits, opt Options, g, part *graph.Graph, l *layout) 
 		}
 		for i, v := range part.Outputs {
 			dst := slice(OutputSpace, i, v, p.Chunk, at, n)
-			if src := l.ref(v); src.Space != OutputSpace || src.Index != i {
+			if src := l.place[prog.tensor(v, Dense)]; src.Space != OutputSpace || src.Index != i {
 				cmds = appendCopy(cmds, dst, src)
 			}
 		}
@@ -236,18 +233,32 @@ func appendCopy(cmds []Command, dst, src Ref) []Command {
 	return append(cmds, Copy{Dst: dst, Src: src})
 }
 
-// sameplaces carries a layout over to the same graph with a smaller batch.
-func sameplaces(l *layout, from, to *graph.Graph) *layout {
-	out := &layout{place: map[*graph.Value]Ref{}, root: roots(to)}
-	for i, v := range from.Inputs {
-		out.place[to.Inputs[i]] = l.place[v]
-	}
-	for i, n := range from.Nodes {
-		if ref, ok := l.place[n.Output]; ok {
-			out.place[to.Nodes[i].Output] = ref
+// rest makes the steps of the last, smaller part of a batch: the same kernels over tensors in the same places.
+func (p *Plan) rest(lim Limits, opt Options, whole *program, g *graph.Graph, l *layout) ([]*Step, error) {
+	choices := make([]*Candidate, len(g.Nodes))
+	for i, n := range g.Nodes {
+		if whole.choice[i] == "" {
+			continue
 		}
+		list, err := Candidates(lim, opt, n)
+		if err != nil {
+			return nil, fmt.Errorf("node %q (%s): %w", n.Name, n.Op.Name(), err)
+		}
+		j := slices.IndexFunc(list, func(c Candidate) bool { return c.Name == whole.choice[i] })
+		if j < 0 {
+			return nil, fmt.Errorf("node %q (%s): %w", n.Name, n.Op.Name(), backend.Unsupported("batch", "one that "+whole.choice[i]+" computes", fmt.Sprint(n.Output.Type)))
+		}
+		choices[i] = &list[j]
 	}
-	return out
+	prog, err := assemble(lim, g, choices)
+	if err != nil {
+		return nil, err
+	}
+	same := &layout{place: map[*tensor]Ref{}}
+	for i, t := range whole.tensors { // both programs make their tensors in the same order
+		same.place[prog.tensors[i]] = l.place[t]
+	}
+	return p.steps(lim, prog, same), nil
 }
 
 // Dump lists the plan, for people and for tests.

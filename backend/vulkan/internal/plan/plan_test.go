@@ -53,7 +53,9 @@ func devices() map[string]Limits {
 	lavapipe := Floor()
 	lavapipe.MinStorageBufferOffsetAlignment = 16
 	lavapipe.MaxComputeWorkGroupInvocations, lavapipe.MaxComputeWorkGroupSize = 1024, [3]uint32{1024, 1024, 1024}
-	lavapipe.SoftwareDriver = true
+	lavapipe.SoftwareDriver, lavapipe.SubgroupSize, lavapipe.MaxTexelBufferElements = true, 8, 1<<27
+	swiftshader := Floor()
+	swiftshader.SoftwareDriver, swiftshader.SubgroupSize, swiftshader.SubgroupQuad, swiftshader.MaxTexelBufferElements = true, 4, true, 1<<26
 	big := Floor()
 	big.MaxStorageBufferRange = 1<<32 - 1
 	big.MaxMemoryAllocationSize = 1 << 40
@@ -61,7 +63,7 @@ func devices() map[string]Limits {
 	tiny.MaxStorageBufferRange = 1 << 20
 	tiny.MaxMemoryAllocationSize = 2 << 20
 	tiny.MaxComputeWorkGroupCount = [3]uint32{1024, 1024, 64}
-	return map[string]Limits{"floor": Floor(), "lavapipe": lavapipe, "big GPU": big, "tiny": tiny}
+	return map[string]Limits{"floor": Floor(), "lavapipe": lavapipe, "swiftshader": swiftshader, "big GPU": big, "tiny": tiny}
 }
 
 // TestPlansOfTheFamilyAreSound holds every plan against what must be true whatever the planner decided.
@@ -85,7 +87,7 @@ func checkPlan(t *testing.T, lim Limits, p *Plan) {
 	if p.ArenaBytes > lim.MaxMemoryAllocationSize {
 		t.Errorf("arena of %d bytes is above the limit %d", p.ArenaBytes, lim.MaxMemoryAllocationSize)
 	}
-	if slack := 8 * lim.MinStorageBufferOffsetAlignment; float64(p.ArenaBytes) > 1.15*float64(p.LiveBytes)+float64(slack) {
+	if slack := 8 * lim.alignment(); float64(p.ArenaBytes) > 1.15*float64(p.LiveBytes)+float64(slack) {
 		t.Errorf("arena of %d bytes, want at most 1.15 times the largest live set of %d, but for alignment", p.ArenaBytes, p.LiveBytes)
 	}
 	for i, s := range p.Steps {
@@ -117,7 +119,7 @@ func checkPlan(t *testing.T, lim Limits, p *Plan) {
 
 func checkRef(t *testing.T, lim Limits, p *Plan, r Ref) {
 	t.Helper()
-	if r.Size == 0 || r.Size > lim.MaxStorageBufferRange || r.Offset%lim.MinStorageBufferOffsetAlignment != 0 {
+	if r.Size == 0 || r.Size > lim.MaxStorageBufferRange || r.Offset%lim.alignment() != 0 {
 		t.Errorf("binding %v breaks a limit: range %d, alignment %d", r, lim.MaxStorageBufferRange, lim.MinStorageBufferOffsetAlignment)
 	}
 	switch r.Space {
@@ -221,6 +223,7 @@ func checkData(t *testing.T, g *graph.Graph, p *Plan) {
 					want = append(want, root[v].Name)
 				}
 			}
+			want = append(want, n.Name) // in another format, or what another kernel of the node made
 			for _, r := range c.Step.reads() {
 				if r.Space == WeightSpace {
 					continue
@@ -358,36 +361,44 @@ func TestSupportsAgreesWithBuild(t *testing.T) {
 
 func TestKernelChoice(t *testing.T) {
 	gpu := Floor()
-	soft := Floor()
-	soft.SoftwareDriver = true
+	vectors, quads := Floor(), Floor()
+	vectors.SoftwareDriver, vectors.SubgroupSize = true, 8
+	quads.SoftwareDriver, quads.SubgroupSize, quads.SubgroupQuad = true, 4, true
 	small := Floor()
 	small.MaxComputeSharedMemorySize = 4096 // below the floor of the specification: the shared kernel must not be chosen
+	few := Floor()
+	few.MaxTexelBufferElements = 1000
+	conv := func(filters, groups int) string {
+		return fmt.Sprintf("graph g\ninput %%x : float32[1,64,56,56]\nparam @w : float32[%d,%d,3,3]\n%%y = conv2d(%%x, @w) groups=%d padding=1,1,1,1\noutput %%y\n", filters, 64/groups, groups)
+	}
 	for _, c := range []struct {
-		name    string
-		lim     Limits
-		opt     Options
-		filters int
-		want    string
-		why     string
+		name string
+		lim  Limits
+		opt  Options
+		text string
+		want string
 	}{
-		{"GPU, many filters", gpu, Options{}, 64, "conv2d_shared64_f32", "widest tile"},
-		{"GPU, few filters", gpu, Options{}, 16, "conv2d_regtile16_f32", "16 filters a group fill"},
-		{"GPU, group of 4", gpu, Options{}, 4, "conv2d_regtile4_f32", "4 filters a group would leave"},
-		{"software", soft, Options{}, 64, "conv2d_regtile16_f32", "software driver"},
-		{"too little shared memory", small, Options{}, 64, "conv2d_regtile16_f32", "conv2d_shared64_f32 does not fit"},
-		{"forced", gpu, Options{Variants: []string{"conv2d_regtile4_f32"}}, 64, "conv2d_regtile4_f32", "asked for"},
+		{"GPU, many filters", gpu, Options{}, conv(64, 1), "conv2d_shared64_f32"},
+		{"GPU, few filters", gpu, Options{}, conv(16, 1), "conv2d_packed8x4_f32"},
+		{"GPU, groups of 2", gpu, Options{}, conv(64, 32), "conv2d_regtile4_f32"},
+		{"wide vectors", vectors, Options{}, conv(64, 1), "conv2d_packed16x8_f32"},
+		{"wide vectors, 8 filters", vectors, Options{}, conv(8, 1), "conv2d_packed8x8_f32"},
+		{"quads", quads, Options{}, conv(64, 1), "conv2d_packed8x8_quad_f32"},
+		{"too little shared memory", small, Options{}, conv(64, 1), "conv2d_packed8x4_f32"},
+		{"too few texels", few, Options{}, conv(16, 1), "conv2d_packed8x4_ssbo_f32"},
+		{"forced", gpu, Options{Variants: []string{"conv2d_regtile4_f32", "conv2d_shared64_f32"}}, conv(64, 1), "conv2d_regtile4_f32"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got, why := candidates(c.lim, c.opt, c.filters)
-			if len(got) == 0 || got[0].Name != c.want {
-				t.Errorf("got %v, want %s", got, c.want)
+			got, err := Candidates(c.lim, c.opt, parse(t, c.text).Nodes[0])
+			if err != nil || got[0].Name != c.want {
+				t.Fatalf("got %v, %v, want %s first", got, err, c.want)
 			}
-			if !strings.Contains(why, c.why) {
-				t.Errorf("got reason %q, want %q in it", why, c.why)
+			if len(c.opt.Variants) > 0 != (got[0].Why == "asked for") {
+				t.Errorf("got reason %q", got[0].Why)
 			}
 		})
 	}
-	if got, _ := candidates(gpu, Options{Variants: []string{"relu_f32", "nonsense"}}, 64); len(got) != 0 {
+	if got, err := Candidates(gpu, Options{Variants: []string{"relu_f32", "nonsense"}}, parse(t, conv(64, 1)).Nodes[0]); !errors.Is(err, backend.ErrUnsupported) {
 		t.Errorf("kernels that are no convolutions were accepted: %v", got)
 	}
 }

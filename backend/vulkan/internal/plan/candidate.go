@@ -1,0 +1,153 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/shaders"
+)
+
+// Class is how the error of a result is bounded; see backend/reference. The zero value is invalid.
+type Class uint8
+
+// The classes.
+const (
+	InvalidClass Class = iota
+	Sums               // class A: sums of products, in any order
+	Transformed        // class B: through transforms that mix elements
+)
+
+// Candidate is one way to compute a node on a device.
+type Candidate struct {
+	Name    string // of the kernel that does most of the work; unique among the candidates of a node
+	In, Out Format // of the activations that it reads, and of its result
+	Class   Class
+	Why     string // why the rule prefers it, for people; empty where it does not come first by itself
+
+	cost    float64 // a rough estimate in seconds; only ratios matter
+	kernels []*kernel
+	scratch []uint64 // bytes of the memory between its kernels
+}
+
+// kernel is a dispatch whose tensors have no place yet.
+type kernel struct {
+	variant *shaders.Variant
+	spec    []uint32
+	push    []uint32
+	groups  [3]uint32
+	args    []operand // by binding; the last is written, the others are read
+	weights *Packed
+}
+
+// operand names a tensor of a node: from 0 its inputs, below 0 the following, then scratch memory.
+type operand int
+
+const (
+	result    operand = -1
+	theWeight operand = -2
+	scratch0  operand = -3 // -3 - i: piece i of the candidate's scratch memory
+)
+
+// Candidates lists the ways to compute a node, the rule's first choice first. It is empty for a node that needs no
+// kernel (flatten). A single kernel with no alternative is a list of one.
+//
+// Errors: backend.ErrUnsupported when there is none; the text names the attribute in the way.
+func Candidates(lim Limits, opt Options, n *graph.Node) ([]Candidate, error) {
+	if err := checkOperands(n); err != nil {
+		return nil, err
+	}
+	if err := checkTensors(lim, n); err != nil {
+		return nil, err
+	}
+	if _, ok := n.Op.(graph.Flatten); ok {
+		return nil, nil
+	}
+	all, err := candidatesOf(lim, opt, n)
+	if err != nil {
+		return nil, err
+	}
+	var list []Candidate
+	var refusals []error
+	for _, c := range all {
+		if err := c.check(lim, n); err != nil {
+			refusals = append(refusals, err)
+			continue
+		}
+		list = append(list, c)
+	}
+	if len(list) == 0 {
+		return nil, errors.Join(refusals...)
+	}
+	return list, nil
+}
+
+// candidate makes the candidate of one kernel.
+func candidate(in, out Format, k *kernel) Candidate {
+	return Candidate{Name: k.variant.Name, In: in, Out: out, Class: Sums, kernels: []*kernel{k}}
+}
+
+// check holds what a candidate needs against the limits of a device.
+func (c *Candidate) check(lim Limits, n *graph.Node) error {
+	sizes := func(o operand) uint64 {
+		switch {
+		case o == result:
+			return c.Out.sizeBytes(n.Output.Type)
+		case o >= 0:
+			return c.In.sizeBytes(n.Inputs[o].Type)
+		case o <= scratch0:
+			return c.scratch[scratch0-o]
+		}
+		return 0
+	}
+	for _, k := range c.kernels {
+		for b, o := range k.args {
+			size := sizes(o)
+			if o == theWeight {
+				size = k.weights.sizeBytes()
+				if limit := min(lim.MaxStorageBufferRange, lim.MaxMemoryAllocationSize); size > limit {
+					return backend.Unsupported("weights", fmt.Sprintf("at most %d bytes (maxStorageBufferRange, maxMemoryAllocationSize)", limit), fmt.Sprint(size))
+				}
+			}
+			if size > lim.MaxStorageBufferRange {
+				return backend.Unsupported("binding", fmt.Sprintf("at most %d bytes (maxStorageBufferRange)", lim.MaxStorageBufferRange), fmt.Sprint(size))
+			}
+			if k.isTexel(b) && size/texelBytes > uint64(lim.MaxTexelBufferElements) {
+				return backend.Unsupported("binding", fmt.Sprintf("at most %d texels (maxTexelBufferElements)", lim.MaxTexelBufferElements), fmt.Sprint(size/texelBytes))
+			}
+		}
+		for i, g := range k.groups {
+			if g > lim.MaxComputeWorkGroupCount[i] {
+				return backend.Unsupported("workgroup count", fmt.Sprintf("at most %v (maxComputeWorkGroupCount)", lim.MaxComputeWorkGroupCount), fmt.Sprint(k.groups))
+			}
+		}
+	}
+	return nil
+}
+
+// texelBytes is the size of a texel: four float32.
+const texelBytes = 16
+
+func (k *kernel) isTexel(binding int) bool {
+	for _, b := range k.variant.Texels {
+		if b == binding {
+			return true
+		}
+	}
+	return false
+}
+
+// Supports reports whether the node can run on such a device. A batch that is too large is no obstacle, since it is
+// split, so the node is looked at with a batch of one.
+func Supports(lim Limits, opt Options, n *graph.Node) error {
+	if err := checkOperands(n); err != nil { // first: a parameter has no batch that could be changed
+		return err
+	}
+	one, err := withBatch(n, 1)
+	if err != nil {
+		return fmt.Errorf("%w: %w", backend.ErrUnsupported, err)
+	}
+	_, err = Candidates(lim, opt, one)
+	return err
+}

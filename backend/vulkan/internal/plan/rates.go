@@ -1,0 +1,68 @@
+package plan
+
+import "github.com/resnet-run/resnet-run/shaders"
+
+// What follows is the rule by which kernels are chosen where nothing was measured on the device: rough rates for three
+// kinds of devices. Only the order and rough ratios matter. The kinds are told apart by facts, never by names.
+
+// kind is a kind of device.
+type kind int
+
+const (
+	gpu         kind = iota
+	softVectors      // a driver on the CPU whose subgroup is a vector of the CPU, wider than a quad
+	softQuads        // a driver on the CPU whose subgroup is a quad
+)
+
+func (lim *Limits) kind() kind {
+	switch {
+	case !lim.SoftwareDriver:
+		return gpu
+	case lim.SubgroupQuad && lim.SubgroupSize == 4:
+		return softQuads
+	}
+	return softVectors
+}
+
+// rates are multiply-accumulates a second, in billions. The columns of drivers on the CPU were measured on Mesa's
+// lavapipe and on SwiftShader, for one core, with 256 channels and filters on 56×56; the column of GPUs has ratios
+// that follow from the loads each kernel makes, and awaits measurement.
+var rates = map[string][3]float64{
+	"conv2d_packed16x8_f32":           {500, 14, 2.1},
+	"conv2d_packed8x8_f32":            {900, 12, 2.0},
+	"conv2d_packed8x4_f32":            {900, 9, 1.8},
+	"conv2d_packed4x4_f32":            {600, 5, 1.2},
+	"conv2d_packed8x8_quad_f32":       {800, 2, 2.8},
+	"conv2d_packed8x4_quad_f32":       {800, 2, 2.4},
+	"conv2d_packed8x4_ssbo_f32":       {850, 2.5, 1.2},
+	"conv2d_packed16x4_quad_ssbo_f32": {700, 1.5, 2.1},
+	"conv2d_packed8x4_quad_ssbo_f32":  {700, 1.5, 2.0},
+	"conv2d_shared64_f32":             {1000, 0.7, 0.3},
+	"conv2d_regtile16_f32":            {500, 2.5, 0.9},
+	"conv2d_regtile4_f32":             {300, 1.5, 0.6},
+}
+
+// rate is the rate of a convolution kernel in multiply-accumulates a second.
+func (lim *Limits) rate(v *shaders.Variant) float64 { return 1e9 * rates[v.Name][lim.kind()] }
+
+// bandwidth is in bytes a second.
+func (lim *Limits) bandwidth() float64 { return [...]float64{500e9, 1e9, 0.5e9}[lim.kind()] }
+
+// whyConv says in a few words what the rule goes by.
+func (lim *Limits) whyConv() string {
+	return [...]string{
+		"the widest tile that the layer fills",
+		"a driver on the CPU fetches whole vectors from texel buffers",
+		"a driver on the CPU, where a quad shares the weights that it fetches",
+	}[lim.kind()]
+}
+
+// packedLocalSize is the local size of the packed kernels. A software driver runs a workgroup on one thread, and one
+// of a subgroup's size wastes the least at the end of a picture.
+func (lim *Limits) packedLocalSize() int {
+	size := uint32(32)
+	if lim.SoftwareDriver {
+		size = max(lim.SubgroupSize, 4)
+	}
+	return int(min(size, lim.MaxComputeWorkGroupInvocations, lim.MaxComputeWorkGroupSize[0]))
+}

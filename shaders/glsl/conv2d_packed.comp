@@ -1,0 +1,139 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
+#ifdef QUAD
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_quad : require
+#endif
+// Convolution as implicit GEMM on packed channels, with a tile of BM filters × PX pixels in the registers of each
+// invocation and no shared memory.
+//
+//   y[n,k,p,q] = act( bias[k] + Σ_{r,s,c} w[k,c,r,s] · x[n, g·Cg + c, p·strideH + r·dilationH - padTop, ...] + z[n,k,p,q] )
+//
+// Tensors: x [N,C4,H,W,4], y and z [N,K4,P,Q,4], with C4 = ceil(C/4): a vector holds the values of four channels of a
+// pixel, zero where there is no such channel. With more than one group, channels and filters a group are multiples of 4.
+// Weights: w [G][ceil(Kg/BM)] blocks, each of BM bias values and [R][S][Cg4][BM][4]: four channels of a filter a vector.
+//
+// Neighbouring invocations have neighbouring pixels, so that a fetch of x is one run of memory, and all fetch the same
+// weights. Where x and w are texel buffers, a driver that runs on the CPU fetches whole vectors, which it does not do
+// for storage buffers (SSBO); QUAD lets each invocation of a quad fetch a quarter of the weights and hand it round.
+// Sums are made in two levels, as conv2d.glsl says: 128 taps are summed up before they are added to the total.
+//
+// Dispatch: x: ceil(pixels/(PX·WG)), y: blocks, z: groups. Limits: fewer than 2^31 elements a tensor.
+layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint R = 1;
+layout(constant_id = 2) const uint S = 1;
+layout(constant_id = 3) const int strideH = 1;
+layout(constant_id = 4) const int strideW = 1;
+layout(constant_id = 5) const int padTop = 0;
+layout(constant_id = 6) const int padLeft = 0;
+layout(constant_id = 7) const int dilationH = 1;
+layout(constant_id = 8) const int dilationW = 1;
+layout(constant_id = 9) const bool addShortcut = false;
+layout(constant_id = 10) const bool applyReLU = false;
+
+layout(push_constant) uniform Geometry {
+    uint pixels;     // N·P·Q
+    uint H, W, P, Q;
+    uint C4, K4;     // vectors of channels of x, and of y
+    uint Cg4;        // vectors of channels of one group
+    uint Kg;         // filters of one group
+    uint blocks;     // ceil(Kg/BM)
+};
+
+#ifdef SSBO
+layout(std430, binding = 0) readonly buffer X { vec4 x[]; };
+layout(std430, binding = 1) readonly buffer Weights { vec4 w[]; };
+layout(std430, binding = 2) readonly buffer Shortcut { vec4 z[]; };
+#define FETCH(buf, i) buf[i]
+#else
+layout(binding = 0) uniform samplerBuffer x;
+layout(binding = 1) uniform samplerBuffer w;
+layout(binding = 2) uniform samplerBuffer z;
+#define FETCH(buf, i) texelFetch(buf, int(i))
+#endif
+layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };
+
+const uint STEP = 32; // vectors of channels summed up before they go into the total
+
+void main() {
+    uint group = gl_WorkGroupID.z, block = gl_WorkGroupID.y, PQ = P * Q, HW = H * W;
+    uint first = gl_WorkGroupID.x * gl_WorkGroupSize.x * PX + gl_LocalInvocationID.x;
+    int row[PX], col[PX]; // of the window's first tap in x, may be outside
+    uint in0[PX], out0[PX];
+    [[unroll]] for (int j = 0; j < PX; j++) {
+        uint i = first + j * gl_WorkGroupSize.x;
+        i = i < pixels ? i : 0;
+        uint n = i / PQ, rem = i - n * PQ, p = rem / Q;
+        row[j] = int(p) * strideH - padTop;
+        col[j] = int(rem - p * Q) * strideW - padLeft;
+        in0[j] = (n * C4 + group * Cg4) * HW;
+        out0[j] = (n * K4 + group * (Kg / 4)) * PQ + rem; // one group may have a tail of filters, several may not
+    }
+    float total[BM * PX];
+    uint at = (group * blocks + block) * (BM / 4 + R * S * Cg4 * BM); // in w
+    [[unroll]] for (int m = 0; m < BM; m += 4) {
+        vec4 bias = FETCH(w, at + m / 4);
+        [[unroll]] for (int i = 0; i < 4 * PX; i++) total[m * PX + i] = bias[i / PX];
+    }
+    at += BM / 4;
+    for (uint r = 0; r < R; r++) {
+        for (uint s = 0; s < S; s++) {
+            bool inside[PX];
+            uint from[PX];
+            [[unroll]] for (int j = 0; j < PX; j++) {
+                int h = row[j] + int(r) * dilationH, v = col[j] + int(s) * dilationW;
+                inside[j] = uint(h) < H && uint(v) < W;
+                from[j] = inside[j] ? in0[j] + uint(h) * W + uint(v) : 0;
+            }
+            for (uint c0 = 0; c0 < Cg4; c0 += STEP) {
+                float sum[BM * PX];
+                [[unroll]] for (int i = 0; i < BM * PX; i++) sum[i] = 0.0;
+                for (uint c = c0; c < min(c0 + STEP, Cg4); c++) {
+                    vec4 xs[PX];
+                    [[unroll]] for (int j = 0; j < PX; j++) {
+                        vec4 v = FETCH(x, from[j]);
+                        xs[j] = inside[j] ? v : vec4(0.0);
+                        from[j] += inside[j] ? HW : 0;
+                    }
+#ifdef QUAD
+                    vec4 own[BM / 4];
+                    [[unroll]] for (int m = 0; m < BM; m += 4) own[m / 4] = FETCH(w, at + m + (gl_SubgroupInvocationID & 3));
+#endif
+                    [[unroll]] for (int m = 0; m < BM; m++) {
+#ifdef QUAD
+                        vec4 f; // the lane of a broadcast is a constant
+                        if (m % 4 == 0) f = subgroupQuadBroadcast(own[m / 4], 0);
+                        if (m % 4 == 1) f = subgroupQuadBroadcast(own[m / 4], 1);
+                        if (m % 4 == 2) f = subgroupQuadBroadcast(own[m / 4], 2);
+                        if (m % 4 == 3) f = subgroupQuadBroadcast(own[m / 4], 3);
+#else
+                        vec4 f = FETCH(w, at + m);
+#endif
+                        [[unroll]] for (int j = 0; j < PX; j++) {
+                            sum[m * PX + j] += f.x * xs[j].x + f.y * xs[j].y + f.z * xs[j].z + f.w * xs[j].w;
+                        }
+                    }
+                    at += BM;
+                }
+                [[unroll]] for (int i = 0; i < BM * PX; i++) total[i] += sum[i];
+            }
+        }
+    }
+    [[unroll]] for (int j = 0; j < PX; j++) {
+        if (first + j * gl_WorkGroupSize.x < pixels) {
+            [[unroll]] for (int m = 0; m < BM; m += 4) {
+                uint k = block * BM + m;
+                if (k < Kg) {
+                    uint o = out0[j] + k / 4 * PQ;
+                    vec4 v = vec4(total[m * PX + j], total[(m + 1) * PX + j], total[(m + 2) * PX + j], total[(m + 3) * PX + j]);
+                    if (addShortcut) v += FETCH(z, o);
+                    if (applyReLU) v = mix(v, vec4(0.0), lessThan(v, vec4(0.0))); // keeps NaN
+                    // A filter that does not exist has sums of zeros, but NaN where x is not finite.
+                    if (k + 4 > Kg) v = mix(vec4(0.0), v, lessThan(uvec4(k, k + 1, k + 2, k + 3), uvec4(Kg)));
+                    y[o] = v;
+                }
+            }
+        }
+    }
+}

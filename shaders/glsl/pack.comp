@@ -1,0 +1,35 @@
+#version 450
+#extension GL_GOOGLE_include_directive : require
+// Between the dense layout x [N,C,HW] and the packed one p [N,ceil(C/4),HW,4], whose vectors hold four channels of a
+// pixel and zero where there is no such channel. One vector an invocation; count = N·ceil(C/4)·HW.
+// PACK writes p from x, otherwise x is written from p.
+layout(local_size_x_id = 0) in;
+layout(push_constant) uniform Geometry { uint count, C, HW; };
+#ifdef PACK
+layout(std430, binding = 0) readonly buffer X { float x[]; };
+layout(std430, binding = 1) writeonly buffer Y { vec4 p[]; };
+#else
+layout(std430, binding = 0) readonly buffer X { vec4 p[]; };
+layout(std430, binding = 1) writeonly buffer Y { float x[]; };
+#endif
+#include "linear_index.glsl"
+
+void main() {
+    uint i = linearIndex();
+    if (i >= count) return;
+    uint C4 = (C + 3) / 4, nc = i / HW, rem = i - nc * HW, n = nc / C4, c = (nc - n * C4) * 4;
+    uint at = (n * C + c) * HW + rem;
+#ifdef PACK
+    vec4 v = vec4(x[at], 0.0, 0.0, 0.0);
+    if (c + 1 < C) v.y = x[at + HW];
+    if (c + 2 < C) v.z = x[at + 2 * HW];
+    if (c + 3 < C) v.w = x[at + 3 * HW];
+    p[i] = v;
+#else
+    vec4 v = p[i];
+    x[at] = v.x;
+    if (c + 1 < C) x[at + HW] = v.y;
+    if (c + 2 < C) x[at + 2 * HW] = v.z;
+    if (c + 3 < C) x[at + 3 * HW] = v.w;
+#endif
+}
