@@ -54,10 +54,10 @@ layout(binding = 2) uniform samplerBuffer z;
 #endif
 layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };
 
-const uint STEP = 32; // vectors of channels summed up before they go into the total
+const uint STEP = 32; // taps of four channels summed up before they go into the total
 
 void main() {
-    uint group = gl_WorkGroupID.z, block = gl_WorkGroupID.y, PQ = P * Q, HW = H * W;
+    uint group = gl_WorkGroupID.z, block = gl_WorkGroupID.y, PQ = P * Q;
     uint first = gl_WorkGroupID.x * gl_WorkGroupSize.x * PX + gl_LocalInvocationID.x;
     int row[PX], col[PX]; // of the window's first tap in x, may be outside
     uint in0[PX], out0[PX];
@@ -67,7 +67,7 @@ void main() {
         uint n = i / PQ, rem = i - n * PQ, p = rem / Q;
         row[j] = int(p) * strideH - padTop;
         col[j] = int(rem - p * Q) * strideW - padLeft;
-        in0[j] = (n * C4 + group * Cg4) * HW;
+        in0[j] = (n * C4 + group * Cg4) * H * W;
         out0[j] = (n * K4 + group * (Kg / 4)) * PQ + rem; // one group may have a tail of filters, several may not
     }
     float total[BM * PX];
@@ -77,48 +77,47 @@ void main() {
         [[unroll]] for (int i = 0; i < 4 * PX; i++) total[m * PX + i] = bias[i / PX];
     }
     at += BM / 4;
-    for (uint r = 0; r < R; r++) {
-        for (uint s = 0; s < S; s++) {
-            bool inside[PX];
-            uint from[PX];
+    uint r = 0, s = 0, c = 0, T = R * S * Cg4;
+    for (uint t0 = 0; t0 < T; t0 += STEP) {
+        float sum[BM * PX];
+        [[unroll]] for (int i = 0; i < BM * PX; i++) sum[i] = 0.0;
+        for (uint t = t0; t < min(t0 + STEP, T); t++) {
+            vec4 xs[PX];
             [[unroll]] for (int j = 0; j < PX; j++) {
                 int h = row[j] + int(r) * dilationH, v = col[j] + int(s) * dilationW;
-                inside[j] = uint(h) < H && uint(v) < W;
-                from[j] = inside[j] ? in0[j] + uint(h) * W + uint(v) : 0;
+                bool inside = uint(h) < H && uint(v) < W;
+                vec4 f = FETCH(x, inside ? in0[j] + (c * H + uint(h)) * W + uint(v) : 0);
+                xs[j] = inside ? f : vec4(0.0);
             }
-            for (uint c0 = 0; c0 < Cg4; c0 += STEP) {
-                float sum[BM * PX];
-                [[unroll]] for (int i = 0; i < BM * PX; i++) sum[i] = 0.0;
-                for (uint c = c0; c < min(c0 + STEP, Cg4); c++) {
-                    vec4 xs[PX];
-                    [[unroll]] for (int j = 0; j < PX; j++) {
-                        vec4 v = FETCH(x, from[j]);
-                        xs[j] = inside[j] ? v : vec4(0.0);
-                        from[j] += inside[j] ? HW : 0;
-                    }
 #ifdef QUAD
-                    vec4 own[BM / 4];
-                    [[unroll]] for (int m = 0; m < BM; m += 4) own[m / 4] = FETCH(w, at + m + (gl_SubgroupInvocationID & 3));
+            vec4 own[BM / 4];
+            [[unroll]] for (int m = 0; m < BM; m += 4) own[m / 4] = FETCH(w, at + m + (gl_SubgroupInvocationID & 3));
 #endif
-                    [[unroll]] for (int m = 0; m < BM; m++) {
+            [[unroll]] for (int m = 0; m < BM; m++) {
 #ifdef QUAD
-                        vec4 f; // the lane of a broadcast is a constant
-                        if (m % 4 == 0) f = subgroupQuadBroadcast(own[m / 4], 0);
-                        if (m % 4 == 1) f = subgroupQuadBroadcast(own[m / 4], 1);
-                        if (m % 4 == 2) f = subgroupQuadBroadcast(own[m / 4], 2);
-                        if (m % 4 == 3) f = subgroupQuadBroadcast(own[m / 4], 3);
+                vec4 f; // the lane of a broadcast is a constant
+                if (m % 4 == 0) f = subgroupQuadBroadcast(own[m / 4], 0);
+                if (m % 4 == 1) f = subgroupQuadBroadcast(own[m / 4], 1);
+                if (m % 4 == 2) f = subgroupQuadBroadcast(own[m / 4], 2);
+                if (m % 4 == 3) f = subgroupQuadBroadcast(own[m / 4], 3);
 #else
-                        vec4 f = FETCH(w, at + m);
+                vec4 f = FETCH(w, at + m);
 #endif
-                        [[unroll]] for (int j = 0; j < PX; j++) {
-                            sum[m * PX + j] += f.x * xs[j].x + f.y * xs[j].y + f.z * xs[j].z + f.w * xs[j].w;
-                        }
-                    }
-                    at += BM;
+                [[unroll]] for (int j = 0; j < PX; j++) {
+                    sum[m * PX + j] += f.x * xs[j].x + f.y * xs[j].y + f.z * xs[j].z + f.w * xs[j].w;
                 }
-                [[unroll]] for (int i = 0; i < BM * PX; i++) total[i] += sum[i];
             }
+            at += BM;
+            // The next tap, without branches: they cost a driver that runs all lanes more than the selections.
+            c++;
+            bool nextColumn = c == Cg4;
+            c = nextColumn ? 0 : c;
+            s += nextColumn ? 1 : 0;
+            bool nextRow = s == S;
+            s = nextRow ? 0 : s;
+            r += nextRow ? 1 : 0;
         }
+        [[unroll]] for (int i = 0; i < BM * PX; i++) total[i] += sum[i];
     }
     [[unroll]] for (int j = 0; j < PX; j++) {
         if (first + j * gl_WorkGroupSize.x < pixels) {
