@@ -388,7 +388,7 @@ func TestKernelChoice(t *testing.T) {
 		{"quads", quads, direct, conv(64, 1, 1), "conv2d_packed16x8_quad_f32"},
 		{"too little shared memory", small, direct, conv(64, 1, 1), "conv2d_packed8x4_f32"},
 		{"too few texels", few, direct, conv(16, 1, 1), "conv2d_packed8x4_ssbo_f32"},
-		{"transforms", vectors, Options{}, conv(64, 1, 1), "winograd4_conv2d_packed16x4_quad_f32"},
+		{"transforms", vectors, Options{}, conv(64, 1, 1), "winograd4_conv2d_packed16x8_quad_f32"},
 		{"a stride has none", vectors, Options{}, conv(64, 1, 2), "conv2d_packed16x8_quad_f32"},
 		{"forced", gpu, Options{Variants: []string{"conv2d_regtile4_f32", "conv2d_shared64_f32"}}, conv(64, 1, 1), "conv2d_regtile4_f32"},
 	} {
