@@ -147,7 +147,7 @@ func (x *execution) do(ctx context.Context, what string) error {
 	answered := x.p.answered(ctx, err)
 	if err == nil {
 		if err = x.take(resp); err != nil {
-			x.p.violated(fmt.Errorf("Execute: %w", err))
+			x.p.violated(fmt.Errorf("ExecuteResponse: %w", err))
 			err = x.p.gone()
 		}
 	}
