@@ -109,7 +109,7 @@ func TestTheFaultTableIsInThePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	messages := []string{byHandMessage, untrustedMessage, changedMessage, checksumMessage, restartMessage, chunksMessage}
+	messages := []string{byHandMessage, untrustedMessage, changedMessage, checksumMessage, restartMessage, chunksMessage, moreChunksMessage}
 	for _, f := range faults {
 		messages = append(messages, f.want)
 		if strings.Count(f.want, "`") > 0 {
@@ -323,9 +323,12 @@ func TestPauseBeforeARestartCanBeCancelled(t *testing.T) {
 	}
 }
 
-const chunksMessage = `no shared memory: tensors go in chunks`
+const (
+	chunksMessage     = `no shared memory: tensors go in chunks`
+	moreChunksMessage = `no more shared memory: some tensors go in chunks`
+)
 
-// TestFullSharedMemory: tensors go in chunks when no way to share memory is left.
+// TestFullSharedMemory: tensors go in chunks when no way to share memory is left, with an error from each. TestFullFileSystem has a real one.
 func TestFullSharedMemory(t *testing.T) {
 	b, w := start(t, "cpu", patient)
 	dev := openDevice(t, b)

@@ -44,7 +44,7 @@ type regions struct {
 	free  []*region
 	count int // with those in use
 	bytes int64
-	off   bool // it was tried and cannot be had
+	off   bool // it was tried and cannot be had, or no more of it
 	done  bool // the process is gone
 
 	staged  int             // those that hold tensors that wait
@@ -76,7 +76,7 @@ func (rs *regions) take(ctx context.Context, n int) *region {
 		return nil
 	}
 	rs.mu.Lock()
-	if rs.off || rs.done {
+	if rs.done {
 		rs.mu.Unlock()
 		return nil
 	}
@@ -91,6 +91,10 @@ func (rs *regions) take(ctx context.Context, n int) *region {
 		rs.free = slices.Delete(rs.free, best, best+1)
 		rs.mu.Unlock()
 		return r
+	}
+	if rs.off {
+		rs.mu.Unlock()
+		return nil
 	}
 	size := (max(n, minRegion) + shm.Unit - 1) / shm.Unit * shm.Unit
 	var small *region
@@ -154,7 +158,8 @@ func (rs *regions) dropStaged(d *device) {
 // drop takes a region out of the account; the lock is held.
 func (rs *regions) drop(r *region) { rs.count, rs.bytes = rs.count-1, rs.bytes-int64(r.memory.Size()) }
 
-// open makes a region in the first way that the plugin accepts, and tries those before it never again.
+// open makes a region in the first way that the plugin accepts, and tries those before it never again. When the memory is
+// full, those that there are must do.
 func (rs *regions) open(ctx context.Context, size int) *region {
 	var errs []error
 	for {
@@ -162,8 +167,12 @@ func (rs *regions) open(ctx context.Context, size int) *region {
 		if len(rs.makers) == 0 {
 			rs.off = true
 			rs.count, rs.bytes = rs.count-1, rs.bytes-int64(size)
+			message := "no shared memory: tensors go in chunks"
+			if rs.count > 0 {
+				message = "no more shared memory: some tensors go in chunks"
+			}
 			rs.mu.Unlock()
-			rs.p.log.Info("no shared memory: tensors go in chunks", "reason", errors.Join(errs...))
+			rs.p.log.Info(message, "reason", errors.Join(errs...))
 			return nil
 		}
 		way := rs.makers[0]
