@@ -81,7 +81,7 @@ func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executabl
 // build makes the Vulkan objects of a plan.
 func (d *device) build(ctx context.Context, g *graph.Graph, p *plan.Plan) (*executable, error) {
 	e := &executable{dev: d, name: g.Name, signature: g.Signature(), plan: p, turn: make(chan struct{}, 1)}
-	err := e.prepare(ctx)
+	err := e.prepare(ctx, g)
 	if err != nil {
 		e.destroy()
 		return nil, err
@@ -93,7 +93,7 @@ func (d *device) build(ctx context.Context, g *graph.Graph, p *plan.Plan) (*exec
 	return e, nil
 }
 
-func (e *executable) prepare(ctx context.Context) (err error) {
+func (e *executable) prepare(ctx context.Context, g *graph.Graph) (err error) {
 	d, p := e.dev, e.plan
 	if p.ArenaBytes > 0 {
 		if e.arena, err = d.allocate(p.ArenaBytes, deviceMemory); err != nil {
@@ -114,6 +114,9 @@ func (e *executable) prepare(ctx context.Context) (err error) {
 		if err := d.staging.fill(e.pages[w.Page], w.Offset, w.Elems, w.Fill); err != nil {
 			return fmt.Errorf("upload weights of node %q: %w", w.Node, err)
 		}
+	}
+	if err := g.DataErr(); err != nil {
+		return err
 	}
 	for _, s := range p.Steps {
 		if err := ctx.Err(); err != nil {
