@@ -25,6 +25,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/facts"
@@ -52,6 +53,9 @@ type Options struct {
 	Kernels []string
 	// MaxChunk, when not 0, bounds how many pictures of a batch go through the graph at once.
 	MaxChunk int
+	// MaxSubmission is how long one submission to the device should take at most, so that no watchdog of a display
+	// driver ends it: a long run becomes several. 0 is half a second on a GPU and no bound on a software driver, negative no bound.
+	MaxSubmission time.Duration
 	// ForceStaging copies through a staging buffer even where memory is shared, as on a discrete GPU.
 	ForceStaging bool
 }
