@@ -24,6 +24,8 @@ type device struct {
 	inst   *vk.Instance
 	dev    *vk.Device
 
+	physical vk.PhysicalDevice
+
 	unified     bool          // the host can write the device's memory
 	bound       time.Duration // of a submission; 0 is none
 	allocations atomic.Int64  // live ones: a device allows only so many (maxMemoryAllocationCount)
@@ -58,7 +60,7 @@ func open(o Options, inst *vk.Instance, c candidate) (*device, error) {
 		return nil, err
 	}
 	d := &device{
-		opts: o, info: c.info, facts: c.facts, limits: limits(&c.facts), inst: inst, dev: dev,
+		opts: o, info: c.info, facts: c.facts, limits: limits(&c.facts), inst: inst, dev: dev, physical: c.handle,
 		unified: c.facts.UnifiedMemory() && !o.ForceStaging, bound: submissionBound(o, c.facts.Type == facts.DeviceCPU), queue: dev.Queue(0), children: map[child]struct{}{},
 	}
 	if d.kernels, err = newKernels(d); err == nil {

@@ -66,6 +66,10 @@ func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executabl
 		if err != nil {
 			return nil, fmt.Errorf("compile %q: %w", g.Name, err)
 		}
+		if !d.fits(g, p) {
+			opt.MaxChunk = (p.Chunk + 1) / 2
+			continue
+		}
 		e, err := d.build(ctx, g, p)
 		if err == nil {
 			d.adopt(e)
@@ -111,26 +115,48 @@ func (e *executable) prepare(ctx context.Context) (err error) {
 		}
 		e.pages = append(e.pages, m)
 	}
-	for _, w := range p.Weights {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := d.staging.fill(e.pages[w.Page], w.Offset, w.Elems, w.Fill); err != nil {
-			return fmt.Errorf("upload weights of node %q: %w", w.Node, err)
-		}
-	}
-	for _, s := range p.Steps {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		k, err := d.kernels.get(s)
-		if err != nil {
-			return fmt.Errorf("node %q: %w", s.Node, err)
-		}
-		e.kernels = append(e.kernels, k)
+	if err := e.load(ctx); err != nil {
+		return err
 	}
 	e.pool, err = d.dev.CreateCommandPool()
 	return err
+}
+
+// load uploads the weights while other goroutines make the pipelines.
+func (e *executable) load(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	made := make(chan error, 1)
+	go func() {
+		var err error
+		if e.kernels, err = e.dev.kernels.getAll(ctx, e.plan.Steps); err != nil {
+			cancel()
+		}
+		made <- err
+	}()
+	err := e.upload(ctx)
+	if err != nil {
+		cancel()
+	}
+	failed := <-made
+	if err == nil || failed != nil && errors.Is(err, context.Canceled) && !errors.Is(failed, context.Canceled) {
+		err = failed // it is why the upload ended
+	}
+	return err
+}
+
+// upload packs the weights node by node, straight into mapped memory or through the staging buffer: there is no second copy of
+// the whole model.
+func (e *executable) upload(ctx context.Context) error {
+	for _, w := range e.plan.Weights {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := e.dev.staging.fill(e.pages[w.Page], w.Offset, w.Elems, w.Fill); err != nil {
+			return fmt.Errorf("upload weights of node %q: %w", w.Node, err)
+		}
+	}
+	return nil
 }
 
 // Signature returns the graph's inputs and outputs.

@@ -53,6 +53,9 @@ type Options struct {
 	Kernels []string
 	// MaxChunk, when not 0, bounds how many pictures of a batch go through the graph at once.
 	MaxChunk int
+	// MemoryBudget, when not 0, is how many bytes of the device's memory may be allocated; a batch that does not fit goes
+	// through the graph in parts. The driver's own budget, or the size of the memory, holds in any case.
+	MemoryBudget int64
 	// MaxSubmission is how long one submission to the device should take at most, so that no watchdog of a display
 	// driver ends it: a long run becomes several. 0 is half a second on a GPU and no bound on a software driver, negative no bound.
 	MaxSubmission time.Duration
