@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
@@ -126,22 +127,27 @@ func (e *executable) prepare(ctx context.Context) (err error) {
 func (e *executable) load(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	start := time.Now()
+	var kernels time.Duration
 	made := make(chan error, 1)
 	go func() {
 		var err error
 		if e.kernels, err = e.dev.kernels.getAll(ctx, e.plan.Steps); err != nil {
 			cancel()
 		}
+		kernels = time.Since(start)
 		made <- err
 	}()
 	err := e.upload(ctx)
+	weights := time.Since(start)
 	if err != nil {
 		cancel()
 	}
 	failed := <-made
-	if err == nil || failed != nil && errors.Is(err, context.Canceled) && !errors.Is(failed, context.Canceled) {
+	if failed != nil && (err == nil || errors.Is(err, context.Canceled) && !errors.Is(failed, context.Canceled)) {
 		err = failed // it is why the upload ended
 	}
+	e.dev.opts.Logger.Debug("weights uploaded while kernels were made", "graph", e.name, "weights", weights, "kernels", kernels)
 	return err
 }
 
