@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -33,7 +34,10 @@ type executable struct {
 	held     []*buffer  // those that the run in progress uses, in the order of their ids
 }
 
-var _ backend.Executable = (*executable)(nil)
+var (
+	_ backend.Executable  = (*executable)(nil)
+	_ backend.Transformer = (*executable)(nil)
+)
 
 // Compile plans the graph, uploads its weights and makes its pipelines.
 func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executable, error) {
@@ -132,6 +136,9 @@ func (e *executable) prepare(ctx context.Context) (err error) {
 func (e *executable) Signature() graph.Signature {
 	return graph.Signature{Inputs: slices.Clone(e.signature.Inputs), Outputs: slices.Clone(e.signature.Outputs)}
 }
+
+// Transforms tells which convolutions are computed by Winograd's algorithm.
+func (e *executable) Transforms() map[string]backend.Winograd { return maps.Clone(e.plan.Transforms) }
 
 // poll is how long a wait for the device may go on before the context is looked at again.
 const poll = 5 * time.Millisecond

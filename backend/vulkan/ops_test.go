@@ -25,7 +25,7 @@ func TestOpsAreWithinTheirBounds(t *testing.T) {
 	}
 	runs := []run{{"default", Options{}, "", 1}, {"staging", Options{ForceStaging: true}, "add", 1}}
 	for _, k := range plan.ConvKernels() {
-		runs = append(runs, run{k, Options{Kernels: []string{k, "conv2d_regtile4_f32"}}, "conv2d", 4}) // not each takes all groups
+		runs = append(runs, run{k, Options{Kernels: []string{k, "conv2d_regtile4_f32"}}, "conv2d", 9}) // not each takes all groups
 	}
 	for i, o := range runs {
 		t.Run(o.name, func(t *testing.T) {
@@ -68,10 +68,11 @@ func checkCase(t *testing.T, d *device, c golden.Case) {
 	for i, v := range tapped.Inputs {
 		values[v.Name] = c.Inputs[i]
 	}
-	for i, v := range runGraph(t, d, tapped, c.Inputs) {
+	outs, how := runTransformed(t, d, tapped, c.Inputs)
+	for i, v := range outs {
 		values[names[i]] = v
 	}
-	reports, err := reference.Check(context.Background(), tapped, values)
+	reports, err := reference.CheckTransformed(context.Background(), tapped, values, how)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,6 +50,8 @@ type Options struct {
 
 	// Kernels, when not empty, are the names of the only convolution kernels that may be used, best first.
 	Kernels []string
+	// Direct leaves out kernels that compute convolutions through transforms (Winograd).
+	Direct bool
 	// MaxChunk, when not 0, bounds how many pictures of a batch go through the graph at once.
 	MaxChunk int
 	// ForceStaging copies through a staging buffer even where memory is shared, as on a discrete GPU.

@@ -60,6 +60,13 @@ func eachDevice(t *testing.T, o Options, f func(t *testing.T, d *device)) {
 // runGraph compiles g and runs it once, returning the outputs.
 func runGraph(t *testing.T, d backend.Device, g *graph.Graph, inputs [][]float32) [][]float32 {
 	t.Helper()
+	results, _ := runTransformed(t, d, g, inputs)
+	return results
+}
+
+// runTransformed is runGraph, and tells which nodes were computed through transforms.
+func runTransformed(t *testing.T, d backend.Device, g *graph.Graph, inputs [][]float32) ([][]float32, map[string]backend.Winograd) {
+	t.Helper()
 	ctx := context.Background()
 	e, err := d.Compile(ctx, g)
 	if err != nil {
@@ -78,7 +85,7 @@ func runGraph(t *testing.T, d backend.Device, g *graph.Graph, inputs [][]float32
 	for i, b := range out {
 		results[i] = readFloats(t, b)
 	}
-	return results
+	return results, e.(backend.Transformer).Transforms()
 }
 
 // newBuffers makes the buffers of a signature; the outputs are poisoned with NaN.

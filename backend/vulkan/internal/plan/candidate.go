@@ -28,7 +28,8 @@ type Candidate struct {
 
 	cost    float64 // a rough estimate in seconds; only ratios matter
 	kernels []*kernel
-	scratch []uint64 // bytes of the memory between its kernels
+	scratch []uint64  // bytes of the memory between its kernels
+	points  []float64 // of the transform along rows and columns, where Class is Transformed
 }
 
 // kernel is a dispatch whose tensors have no place yet.

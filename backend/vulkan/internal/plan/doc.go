@@ -50,6 +50,8 @@ type Options struct {
 	MaxChunk int
 	// Variants, when not empty, are the only convolution kernels that may be used, best first.
 	Variants []string
+	// Direct leaves out candidates of class Transformed.
+	Direct bool
 	// Judge, when not nil, tells what is known of a node's candidate on the device; see Verdict.
 	Judge func(n *graph.Node, candidate string) Verdict
 }

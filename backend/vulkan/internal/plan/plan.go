@@ -21,7 +21,8 @@ type Plan struct {
 	ArenaBytes   uint64
 	LiveBytes    uint64 // the least that ArenaBytes could be
 	Weights      []Weight
-	PageBytes    []uint64 // sizes of the buffers that hold the weights
+	Transforms   map[string]backend.Winograd // by node: the convolutions that are computed through transforms
+	PageBytes    []uint64                    // sizes of the buffers that hold the weights
 }
 
 // Weight is the place of one node's packed weights.
@@ -93,7 +94,7 @@ func buildChunked(lim Limits, opt Options, g *graph.Graph, batch, chunk int) (*P
 			return nil, err
 		}
 	}
-	p := &Plan{Batch: batch, Chunk: chunk}
+	p := &Plan{Batch: batch, Chunk: chunk, Transforms: map[string]backend.Winograd{}}
 	choices, err := choose(lim, opt, part)
 	if err != nil {
 		return nil, err
@@ -101,6 +102,11 @@ func buildChunked(lim Limits, opt Options, g *graph.Graph, batch, chunk int) (*P
 	prog, err := assemble(lim, part, choices)
 	if err != nil {
 		return nil, err
+	}
+	for i, c := range choices {
+		if c != nil && c.Class == Transformed {
+			p.Transforms[part.Nodes[i].Name] = backend.Winograd{Rows: c.points, Columns: c.points}
+		}
 	}
 	l := place(prog, lim, whole)
 	p.ArenaBytes, p.LiveBytes = l.arena, l.live
