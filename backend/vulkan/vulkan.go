@@ -48,7 +48,13 @@ type Options struct {
 	Validation bool
 	OnMessage  func(message string)
 
-	// Kernels, when not empty, are the names of the only convolution kernels that may be used, best first.
+	// Tuning says how kernels are chosen among those that have proved themselves; the zero value is by rule.
+	Tuning Tuning
+	// Unproved uses kernels without proof. It is for what judges kernels itself, such as the tests of this package: anyone else
+	// would get wrong numbers from a wrong driver.
+	Unproved bool
+
+	// Kernels, when not empty, are the names of the only convolution kernels that may be used, best first, without proof.
 	Kernels []string
 	// Direct leaves out kernels that compute convolutions through transforms (Winograd).
 	Direct bool
