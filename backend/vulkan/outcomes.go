@@ -273,7 +273,7 @@ func (o *outcomes) hashOf(list []*shaders.Variant) string {
 		if !ok {
 			sum := sha256.New()
 			fmt.Fprintf(sum, "%s %d %v %d %q %d %d %d %d\n", v.Name, v.Bindings, v.Texels, v.PushBytes, v.Spec, v.LocalSize, v.SharedBytes, v.FilterBlock, v.PixelTile)
-			_ = binary.Write(sum, binary.LittleEndian, v.SPIRV()) // a hash takes everything
+			_ = binary.Write(sum, binary.LittleEndian, o.dev.opts.code(v)) // a hash takes everything
 			piece = sum.Sum(nil)
 			o.pieces[v] = piece
 		}

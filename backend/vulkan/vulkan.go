@@ -30,6 +30,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/facts"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
+	"github.com/resnet-run/resnet-run/shaders"
 )
 
 // Name is the backend's name in selections.
@@ -62,6 +63,16 @@ type Options struct {
 	MaxChunk int
 	// ForceStaging copies through a staging buffer even where memory is shared, as on a discrete GPU.
 	ForceStaging bool
+
+	spirv func(*shaders.Variant) []uint32 // for tests: other code in place of the manifest's
+}
+
+// code is the SPIR-V of a variant.
+func (o *Options) code(v *shaders.Variant) []uint32 {
+	if o.spirv != nil {
+		return o.spirv(v)
+	}
+	return v.SPIRV()
 }
 
 // New returns the backend. It does nothing yet: the loader is looked for when devices are listed.
