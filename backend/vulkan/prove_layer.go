@@ -175,8 +175,8 @@ func (d *device) proveOther(ctx context.Context, n *graph.Node, candidate string
 	if err != nil {
 		return v.failed(err)
 	}
-	images := n.Output.Type.Shape.Dim(0)
-	if n.Output.Type.Shape.Rank() < 2 || slices.ContainsFunc(t.inputs, func(i int) bool { return n.Inputs[i].Type.Shape.Dim(0) != images }) {
+	images, ok := pictures(t)
+	if !ok {
 		want, bound, err := t.bounds(ctx)
 		if err == nil {
 			v.take(shapeOf(n), reference.Compare(got, want, bound))
@@ -198,6 +198,21 @@ func (d *device) proveOther(ctx context.Context, n *graph.Node, candidate string
 		}
 	}
 	return nil
+}
+
+// pictures is the common first dimension of the operands and the result, if they have one and more dimensions.
+func pictures(t *trial) (n int, ok bool) {
+	out := t.node.Output.Type.Shape
+	if out.Rank() < 2 {
+		return 0, false
+	}
+	n = out.Dim(0)
+	for _, i := range t.inputs {
+		if s := t.node.Inputs[i].Type.Shape; s.Rank() < 2 || s.Dim(0) != n {
+			return 0, false
+		}
+	}
+	return n, true
 }
 
 // picture is the node for one picture of the batch, with that picture's data.

@@ -13,29 +13,13 @@ import (
 	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/graph"
-	"github.com/resnet-run/resnet-run/internal/seeded"
 	"github.com/resnet-run/resnet-run/shaders"
 )
 
 // parseBound makes a graph of text, with data for its parameters.
 func parseBound(t *testing.T, text string) *graph.Graph {
 	t.Helper()
-	g, err := graph.Parse(strings.NewReader("graph g\n" + text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	params := map[string]*graph.Tensor{}
-	for _, v := range g.Params {
-		x, err := graph.FromFloat32s(v.Type.Shape, seeded.Uniform(3, v.Name, v.Type.Shape.Elems(), 1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		params[v.Name] = x
-	}
-	if g, err = g.Bind(params); err != nil {
-		t.Fatal(err)
-	}
-	return g
+	return parseGraph(t, "graph g\n"+text)
 }
 
 const twoConvs = `input %x : float32[2,12,11,9]
