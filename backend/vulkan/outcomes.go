@@ -163,6 +163,9 @@ func (o *outcomes) proveNode(ctx context.Context, n *graph.Node, candidate strin
 			return false, err
 		}
 		v, err := s.prove(ctx, n, candidate)
+		if backend.IsUnsupported(err) { // the reference takes no tensors of such sizes; a part of the batch may do
+			err = fmt.Errorf("%w: %w", backend.ErrOutOfMemory, err)
+		}
 		if err != nil && !errors.Is(err, backend.ErrDeviceLost) {
 			return false, err
 		}
@@ -251,8 +254,8 @@ func (o *outcomes) refuses(n *graph.Node) error {
 func (o *outcomes) hash(n *graph.Node, shape, candidate string) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	byName, ok := o.hashes[shape]
-	if !ok {
+	byName := o.hashes[shape]
+	if byName[candidate] == "" { // also where another node of the shape had other candidates, since its weights do not fit some
 		byName = map[string]string{}
 		list, err := plan.Candidates(o.dev.limits, o.dev.planOptions(), n)
 		if err == nil {

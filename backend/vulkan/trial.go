@@ -54,7 +54,7 @@ func (d *device) newTrial(ctx context.Context, n *graph.Node, candidate string, 
 	}
 	t.node = g.Nodes[0]
 	opt := d.planOptions()
-	opt.Judge = only(candidate)
+	opt.Judge, opt.MaxChunk = only(candidate), 0
 	p, err := plan.Build(d.limits, opt, g)
 	if err != nil {
 		return nil, err
