@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -254,10 +255,10 @@ func (o *outcomes) refuses(n *graph.Node) error {
 func (o *outcomes) hash(n *graph.Node, shape, candidate string) string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	byName := o.hashes[shape]
-	if byName[candidate] == "" { // also where another node of the shape had other candidates, since its weights do not fit some
+	byName, ok := o.hashes[shape]
+	if !ok {
 		byName = map[string]string{}
-		list, err := plan.Candidates(o.dev.limits, o.dev.planOptions(), n)
+		list, err := plan.Candidates(o.dev.limits, o.dev.planOptions(), unbound(n))
 		if err == nil {
 			for i := range list {
 				byName[list[i].Name] = o.hashOf(list[i].Variants())
@@ -266,6 +267,20 @@ func (o *outcomes) hash(n *graph.Node, shape, candidate string) string {
 		o.hashes[shape] = byName
 	}
 	return byName[candidate]
+}
+
+// unbound is the node without its weights: the candidates that they rule out are among those of a shape all the same.
+func unbound(n *graph.Node) *graph.Node {
+	c := *n
+	c.Inputs = slices.Clone(n.Inputs)
+	for i, v := range c.Inputs {
+		if v.Data != nil {
+			bare := *v
+			bare.Data = nil
+			c.Inputs[i] = &bare
+		}
+	}
+	return &c
 }
 
 // hashOf hashes kernels: the SPIR-V and how it is used. o.mu is held.

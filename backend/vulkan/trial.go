@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"unsafe"
@@ -19,7 +21,7 @@ import (
 type trial struct {
 	dev    *device
 	node   *graph.Node
-	data   [][]float32 // by operand of the node; those of parameters are what was compiled
+	data   [][]float32 // by operand of the node
 	exe    *executable
 	in     []backend.Buffer
 	inputs []int // the operand behind each of in
@@ -29,11 +31,11 @@ type trial struct {
 // guardBytes is the memory behind a trial's result that must stay as it was.
 const guardBytes = 4096
 
-// newTrial compiles the node, which is given data for all its operands. The graph and its values are new: nothing is
-// shared with the graph that the node is from.
+// newTrial compiles the node with data for its parameters; what data has of the others is not looked at. The graph and its
+// values are new: nothing is shared with the graph that the node is from.
 func (d *device) newTrial(ctx context.Context, n *graph.Node, candidate string, data [][]float32) (t *trial, err error) {
 	b := graph.NewBuilder("trial")
-	t = &trial{dev: d, data: data}
+	t = &trial{dev: d, data: slices.Clone(data)}
 	var operands []*graph.Value
 	for i, v := range n.Inputs {
 		name := fmt.Sprint("operand", i)
@@ -111,7 +113,7 @@ func (t *trial) close() {
 	t.exe.Close()
 }
 
-// set writes new data for an operand that is no parameter.
+// set writes data for the operands that are no parameters.
 func (t *trial) set(ctx context.Context, data [][]float32) error {
 	for i, operand := range t.inputs {
 		t.data[operand] = data[operand]
@@ -132,60 +134,96 @@ func bytesOf(v []float32) []byte {
 // errWrote: a kernel wrote where it must not, or not where it must. What it computes at other places is worth nothing then.
 var errWrote = errors.New("wrong memory was written")
 
-// run fills the result with a byte, runs once and returns the result. The byte must make a NaN that no kernel makes.
-//
-// Errors: errWrote when an element still has the byte, or the memory behind the result has not.
-func (t *trial) run(ctx context.Context, poison byte) ([]float32, error) {
-	whole := bytes.Repeat([]byte{poison}, t.out.typ.SizeBytes())
-	if err := t.out.Write(ctx, whole); err != nil {
-		return nil, err
-	}
-	size := uint64(len(whole))
-	guard, err := t.guard(ctx, size, bytes.Repeat([]byte{poison}, guardBytes))
+// piece is how many bytes of a result are compared or filled at once: results may be large, and one copy of them is enough.
+const piece = 4 << 20
+
+// run fills the result and the guard behind it with a byte, and runs once. The byte must make a number that no kernel makes.
+func (t *trial) run(ctx context.Context, poison byte) error {
+	fill := bytes.Repeat([]byte{poison}, min(piece, t.out.typ.SizeBytes()+guardBytes))
+	err := t.pieces(ctx, t.out.typ.SizeBytes()+guardBytes, func(at, n int) error {
+		return t.dev.staging.write(t.out.mem, uint64(at), fill[:n])
+	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if err := t.exe.Run(ctx, t.in, []backend.Buffer{t.out}); err != nil {
+		return err
+	}
+	got := make([]byte, guardBytes)
+	err = t.pieces(ctx, guardBytes, func(_, n int) error {
+		return t.dev.staging.read(t.out.mem, uint64(t.out.typ.SizeBytes()), got)
+	})
+	if err == nil && len(bytes.Trim(got, string([]byte{poison}))) > 0 {
+		err = fmt.Errorf("%w: behind the %d bytes of the result", errWrote, t.out.typ.SizeBytes())
+	}
+	return err
+}
+
+// pieces calls f for the bytes of the result's memory from 0 to n, piece by piece, while nothing else uses it.
+func (t *trial) pieces(ctx context.Context, n int, f func(at, n int) error) error {
+	if err := t.dev.enter(); err != nil {
+		return err
+	}
+	defer t.dev.leave()
+	if err := t.out.acquire(ctx); err != nil {
+		return err
+	}
+	defer t.out.release()
+	if t.out.mem.buf == 0 {
+		return backend.ErrClosed
+	}
+	for at := 0; at < n; at += piece {
+		if err := f(at, min(piece, n-at)); err != nil {
+			return t.dev.fail(err)
+		}
+	}
+	return nil
+}
+
+// once runs and returns the result.
+//
+// Errors: errWrote when an element was not written, or the memory behind the result was.
+func (t *trial) once(ctx context.Context) ([]float32, error) {
+	const poison = 0xfe
+	if err := t.run(ctx, poison); err != nil {
 		return nil, err
 	}
-	result := make([]float32, len(whole)/4)
+	result := make([]float32, t.out.typ.Shape.Elems())
 	if err := t.out.Read(ctx, bytesOf(result)); err != nil {
 		return nil, err
 	}
-	after, err := t.guard(ctx, size, nil)
-	if err != nil {
-		return nil, err
-	}
-	if !bytes.Equal(guard, after) {
-		return nil, fmt.Errorf("%w: behind the %d bytes of the result", errWrote, size)
-	}
-	mark := uint32(poison) * 0x01010101
-	for i, v := range unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(result))), len(result)) {
-		if v == mark {
+	for i, v := range result {
+		if math.Float32bits(v) == poison*0x01010101 {
 			return nil, fmt.Errorf("%w: element %d of %d was not", errWrote, i, len(result))
 		}
 	}
 	return result, nil
 }
 
-// guard writes what stands behind the result, unless it is nil, and returns it.
-func (t *trial) guard(ctx context.Context, at uint64, fill []byte) ([]byte, error) {
-	if err := t.dev.enter(); err != nil {
+// errUnsteady: two runs with the same inputs gave different bits.
+var errUnsteady = errors.New("a second run gave other bits")
+
+// replayed runs twice, over different old contents of the result.
+func (t *trial) replayed(ctx context.Context) ([]float32, error) {
+	first, err := t.once(ctx)
+	if err != nil {
 		return nil, err
 	}
-	defer t.dev.leave()
-	if err := t.out.acquire(ctx); err != nil {
+	if err := t.run(ctx, 0xfd); err != nil {
 		return nil, err
 	}
-	defer t.out.release()
-	if t.out.mem.buf == 0 {
-		return nil, backend.ErrClosed
-	}
-	if fill != nil {
-		return fill, t.dev.fail(t.dev.staging.write(t.out.mem, at, fill))
-	}
-	got := make([]byte, guardBytes)
-	return got, t.dev.fail(t.dev.staging.read(t.out.mem, at, got))
+	want := bytesOf(first)
+	second := make([]byte, min(piece, len(want)))
+	return first, t.pieces(ctx, len(want), func(at, n int) error {
+		if err := t.dev.staging.read(t.out.mem, uint64(at), second[:n]); err != nil || bytes.Equal(second[:n], want[at:at+n]) {
+			return err
+		}
+		i := 0
+		for second[i] == want[at+i] {
+			i++
+		}
+		return fmt.Errorf("%w: byte %d of %d is another", errUnsteady, at+i, len(want))
+	})
 }
 
 // shapeOf is a node without its name: the operation with its attributes, and the types of its operands.
