@@ -7,6 +7,12 @@
 // for all intermediate tensors. The first Run with a set of buffers records one command buffer for them; later runs
 // with the same buffers only submit it. Run allocates nothing then, and the intermediate tensors never leave the device.
 //
+// # Proof and tuning
+//
+// A kernel runs on a device only after it has proved itself there against package reference, on small shapes and on the shape of
+// the layer (prove.go); what fails is struck off. Among the others the planner's rule chooses, or what was measured
+// ([Tuning]). Outcomes are kept in a file for each device and driver (internal/tune).
+//
 // # Memory
 //
 // Where the device shares the host's memory, buffers are mapped and nothing is copied; elsewhere reads and writes go
@@ -15,8 +21,7 @@
 //
 // # What it does not do
 //
-// It fuses nothing and folds nothing: the passes of graph/pass do, before Compile. It chooses kernels by rule, not
-// yet by measurement.
+// It fuses nothing and folds nothing: the passes of graph/pass do, before Compile.
 package vulkan
 
 import (

@@ -115,24 +115,32 @@ func (a *app) tune(ctx context.Context, f *deviceFlags, mf *benchFlags, names []
 	}
 	defer func() { err = errors.Join(err, closeMembers(o.Devices)) }()
 	var all report.Tuning
-	for _, name := range names {
-		m, err := a.benchModel(ctx, mf, name)
-		if err != nil {
-			return err
-		}
-		for _, member := range o.Devices {
-			for _, batch := range batches {
-				if err := a.tuneOne(ctx, member, m, batch, t, &all); err != nil {
-					return err
-				}
-			}
-		}
+	failed := a.tuneAll(ctx, o.Devices, mf, names, batches, t, &all)
+	if failed != nil && len(all.Rows) == 0 {
+		return failed
 	}
 	out := bufio.NewWriter(a.stdout)
 	if err := errors.Join(report.WriteTuning(out, format, all), out.Flush()); err != nil {
 		return err
 	}
 	a.note("%s", all.Summary())
+	return failed
+}
+
+func (a *app) tuneAll(ctx context.Context, devices []schedule.Member, mf *benchFlags, names []string, batches []int, t vulkan.Tuning, all *report.Tuning) error {
+	for _, name := range names {
+		m, err := a.benchModel(ctx, mf, name)
+		if err != nil {
+			return err
+		}
+		for _, member := range devices {
+			for _, batch := range batches {
+				if err := a.tuneOne(ctx, member, m, batch, t, all); err != nil {
+					return err
+				}
+			}
+		}
+	}
 	return nil
 }
 
