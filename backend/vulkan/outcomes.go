@@ -53,11 +53,12 @@ type outcomes struct {
 	file tune.File
 	turn chan struct{} // full while one compilation proves or measures: two would disturb each other's times
 
-	mu     sync.Mutex
-	known  *tune.Outcomes
-	fresh  bool                         // there is something that the file has not
-	hashes map[string]map[string]string // by shape, then candidate
-	pieces map[*shaders.Variant][]byte
+	mu      sync.Mutex
+	known   *tune.Outcomes
+	fresh   bool                         // there is something that the file has not
+	strikes bool                         // some kernel was struck off
+	hashes  map[string]map[string]string // by shape, then candidate
+	pieces  map[*shaders.Variant][]byte
 }
 
 func newOutcomes(d *device) *outcomes {
@@ -66,6 +67,7 @@ func newOutcomes(d *device) *outcomes {
 	if o.known, err = o.file.Load(); err != nil {
 		d.opts.Logger.Warn("what was found out about kernels is ignored and will be found out again", "device", d.info.Name, "error", err)
 	}
+	o.strikes = slices.ContainsFunc(o.known.Proofs(), func(p tune.Proof) bool { return p.Struck })
 	return o
 }
 
@@ -103,7 +105,27 @@ func (o *outcomes) provedPlan(ctx context.Context, opt plan.Options, g *graph.Gr
 		}
 		ok, err := o.prove(ctx, g, p)
 		if err != nil || ok {
+			o.explain(g, p)
 			return p, err // with the plan: when memory is what lacks, a smaller part of the batch may do
+		}
+	}
+}
+
+// explain gives the steps of a plan that run because a better kernel was struck off that reason.
+func (o *outcomes) explain(g *graph.Graph, p *plan.Plan) {
+	if !o.strikes || len(p.Choices) == 0 {
+		return
+	}
+	because := map[string]string{}
+	for i, n := range g.Nodes {
+		list, err := plan.Candidates(o.dev.limits, o.dev.planOptions(), unbound(n))
+		if err == nil && len(list) > 0 && list[0].Name != p.Choices[i] && o.struck(n, list[0].Name).Struck {
+			because[n.Name] = "rule: the next best, as " + list[0].Name + " was struck off"
+		}
+	}
+	for _, s := range p.Steps {
+		if why, ok := because[s.Node]; ok && s.Reason == "" {
+			s.Reason = why
 		}
 	}
 }
@@ -193,9 +215,13 @@ func (o *outcomes) record(key tune.Key, shape string, v verdict) {
 			"device", o.dev.info.Name, "driver", o.dev.info.Driver, "shape", shape, "found", v.wrong)
 	}
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.known.AddProof(p)
 	o.fresh = true
+	o.strikes = o.strikes || p.Struck
+	o.mu.Unlock()
+	if p.Struck {
+		o.save() // the next one may take the program down
+	}
 }
 
 func (o *outcomes) proof(k tune.Key) (tune.Proof, bool) {

@@ -26,14 +26,46 @@ type trial struct {
 	in     []backend.Buffer
 	inputs []int // the operand behind each of in
 	out    *buffer
+	shares bool // the buffers are another trial's
 }
 
 // guardBytes is the memory behind a trial's result that must stay as it was.
 const guardBytes = 4096
 
-// newTrial compiles the node with data for its parameters; what data has of the others is not looked at. The graph and its
-// values are new: nothing is shared with the graph that the node is from.
+// newTrial compiles the node with data for its parameters, and makes buffers; what data has of the other operands is not looked at.
 func (d *device) newTrial(ctx context.Context, n *graph.Node, candidate string, data [][]float32) (t *trial, err error) {
+	if t, err = d.compileTrial(ctx, n, candidate, data); err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			t.close()
+		}
+	}()
+	for _, i := range t.inputs {
+		buf, err := d.NewBuffer(ctx, n.Inputs[i].Type)
+		if err != nil {
+			return nil, err
+		}
+		t.in = append(t.in, buf)
+	}
+	t.out, err = d.guardedBuffer(n.Output.Type)
+	return t, err
+}
+
+// beside is another trial of the same node, with the same data and buffers.
+func (t *trial) beside(ctx context.Context, candidate string) (*trial, error) {
+	o, err := t.dev.compileTrial(ctx, t.node, candidate, t.data)
+	if err != nil {
+		return nil, err
+	}
+	o.in, o.out, o.shares = t.in, t.out, true
+	return o, nil
+}
+
+// compileTrial is a trial without buffers. The graph and its values are new: nothing is shared with the graph that the
+// node is from.
+func (d *device) compileTrial(ctx context.Context, n *graph.Node, candidate string, data [][]float32) (t *trial, err error) {
 	b := graph.NewBuilder("trial")
 	t = &trial{dev: d, data: slices.Clone(data)}
 	var operands []*graph.Value
@@ -64,22 +96,7 @@ func (d *device) newTrial(ctx context.Context, n *graph.Node, candidate string, 
 	if p.Chunk < p.Batch {
 		return nil, fmt.Errorf("%w: batch %d of %q", backend.ErrOutOfMemory, p.Batch, n.Name)
 	}
-	if t.exe, err = d.make(ctx, g, p); err != nil {
-		return nil, err
-	}
-	defer func() {
-		if err != nil {
-			t.close()
-		}
-	}()
-	for _, i := range t.inputs {
-		buf, err := d.NewBuffer(ctx, n.Inputs[i].Type)
-		if err != nil {
-			return nil, err
-		}
-		t.in = append(t.in, buf)
-	}
-	t.out, err = d.guardedBuffer(n.Output.Type)
+	t.exe, err = d.make(ctx, g, p)
 	return t, err
 }
 
@@ -104,13 +121,16 @@ func (d *device) guardedBuffer(typ graph.TensorType) (*buffer, error) {
 }
 
 func (t *trial) close() {
+	t.exe.Close()
+	if t.shares {
+		return
+	}
 	for _, b := range t.in {
 		b.Close()
 	}
 	if t.out != nil {
 		t.out.Close()
 	}
-	t.exe.Close()
 }
 
 // set writes data for the operands that are no parameters.

@@ -136,6 +136,7 @@ func (o *outcomes) race(ctx context.Context, opt plan.Options, g *graph.Graph, p
 			o.known.AddRace(result)
 			o.fresh = true
 			o.mu.Unlock()
+			o.save() // it took long
 		}
 		for _, m := range result.Timings {
 			event.Measured = append(event.Measured, TuneTime{m.Kernel, m.Median, m.Spread, m.Samples})
@@ -201,7 +202,7 @@ func (o *outcomes) measure(ctx context.Context, opt plan.Options, r *runner, e e
 	race = tune.Race{Shape: r.shape, When: time.Now().Unix()}
 	list, err := o.contenders(ctx, opt, r, e, end)
 	defer func() {
-		for _, c := range list {
+		for _, c := range slices.Backward(list) { // the first has the buffers of all
 			c.trial.close()
 		}
 	}()
@@ -216,9 +217,6 @@ func (o *outcomes) measure(ctx context.Context, opt plan.Options, r *runner, e e
 			}
 			c.samples = append(c.samples, s)
 		}
-		if round == 0 {
-			list = o.without(list, func(c *contender) bool { return c != list[0] && c.samples[0] > hopeless*least(list) })
-		}
 		if round >= minSamples-1 && time.Now().After(end) {
 			break
 		}
@@ -231,30 +229,9 @@ func (o *outcomes) measure(ctx context.Context, opt plan.Options, r *runner, e e
 }
 
 const (
-	hopeless   = 2.5 // times the best of the first round: not worth further rounds
+	hopeless   = 2.5 // times the best so far in the first run that counts: not worth further ones
 	minSamples = 3
 )
-
-func least(list []*contender) float64 {
-	best := math.Inf(1)
-	for _, c := range list {
-		best = min(best, c.samples[0])
-	}
-	return best
-}
-
-// without closes and drops contenders.
-func (o *outcomes) without(list []*contender, drop func(*contender) bool) []*contender {
-	var keep []*contender
-	for _, c := range list {
-		if drop(c) {
-			c.trial.close()
-			continue
-		}
-		keep = append(keep, c)
-	}
-	return keep
-}
 
 // contenders are the rule's choice, then further candidates in the rule's order; all have proved themselves.
 func (o *outcomes) contenders(ctx context.Context, opt plan.Options, r *runner, e effort, end time.Time) (list []*contender, err error) {
@@ -266,6 +243,7 @@ func (o *outcomes) contenders(ctx context.Context, opt plan.Options, r *runner, 
 		return cmp.Compare(index(a.Name != r.rule), index(b.Name != r.rule))
 	})
 	data := bellData(r.node)
+	best := math.Inf(1)
 	for i := range all {
 		c := &all[i]
 		if len(list) >= e.candidates || len(list) > 1 && time.Now().After(end) {
@@ -278,24 +256,37 @@ func (o *outcomes) contenders(ctx context.Context, opt plan.Options, r *runner, 
 		if !ok {
 			continue
 		}
-		t, err := o.dev.newTrial(ctx, r.node, c.Name, data)
+		one := &contender{name: c.Name, hash: o.hash(r.node, r.shape, c.Name)}
+		for _, v := range c.Variants() {
+			one.kernels = append(one.kernels, v.Name)
+		}
+		if len(list) == 0 {
+			if one.trial, err = o.dev.newTrial(ctx, r.node, c.Name, data); err == nil {
+				err = one.trial.set(ctx, data)
+			}
+		} else {
+			one.trial, err = list[0].trial.beside(ctx, c.Name)
+		}
 		if errors.Is(err, backend.ErrOutOfMemory) && len(list) > 0 {
 			break
+		}
+		if one.trial != nil {
+			list = append(list, one)
+		}
+		var first float64
+		for range 2 { // the first run is slower
+			if err == nil {
+				first, err = one.time(ctx)
+			}
 		}
 		if err != nil {
 			return list, err
 		}
-		one := &contender{name: c.Name, hash: o.hash(r.node, r.shape, c.Name), trial: t}
-		list = append(list, one)
-		for _, v := range c.Variants() {
-			one.kernels = append(one.kernels, v.Name)
+		if len(list) > 1 && first > hopeless*best {
+			one.trial.close()
+			list = list[:len(list)-1]
 		}
-		if err := t.set(ctx, data); err != nil {
-			return list, err
-		}
-		if _, err := one.time(ctx); err != nil { // the first run is slower
-			return list, err
-		}
+		best = min(best, first)
 	}
 	return list, nil
 }
