@@ -214,6 +214,10 @@ func (o *outcomes) record(key tune.Key, shape string, v verdict) {
 		o.dev.opts.Logger.Warn("kernel struck off, as it failed its proof", "kernel", key.Kernel, "for", where,
 			"device", o.dev.info.Name, "driver", o.dev.info.Driver, "shape", shape, "found", v.wrong)
 	}
+	if v.lost > 0 {
+		o.dev.opts.Logger.Warn("kernel loses NaN and infinity, which its driver does not promise to keep; what it makes of numbers is right",
+			"kernel", key.Kernel, "device", o.dev.info.Name, "driver", o.dev.info.Driver, "elements", v.lost)
+	}
 	o.mu.Lock()
 	o.known.AddProof(p)
 	o.fresh = true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -316,6 +317,16 @@ func TestTrialsSeeWhatIsNotWritten(t *testing.T) {
 			t.Errorf("an element more: got %v, want a write behind the result", err)
 		}
 	})
+}
+
+// TestNumbersBesideNaN: what must be NaN or infinity is counted where it is not, and everything else is compared.
+func TestNumbersBesideNaN(t *testing.T) {
+	nan, inf := math.NaN(), math.Inf(1)
+	got, want, _, lost := numbers(
+		[]float32{1, float32(nan), 3, float32(inf), 5, float32(nan)}, []float64{1, nan, nan, inf, -inf, 6}, []float64{0, 0, 0, 0, 0, 1})
+	if lost != 2 || len(got) != 2 || len(want) != 2 || want[1] != 6 || got[1] == got[1] {
+		t.Errorf("got %v and %v, %d lost, want elements 0 and 5, and 2 lost", got, want, lost)
+	}
 }
 
 // TestSampledElements: first, last, and no more than asked for by much.
