@@ -21,7 +21,8 @@ import (
 	"github.com/resnet-run/resnet-run/shaders"
 )
 
-// programVersion is that of the rules by which kernels are proved and measured; outcomes of another are worthless.
+// programVersion is that of the rules by which kernels are proved and measured, and of what plan does for them besides the SPIR-V:
+// packing, dispatch sizes, scratch memory. Outcomes of another version are worthless.
 const programVersion = 1
 
 // outcomesFile names the file of what was found out about the kernels on a device.
@@ -98,7 +99,7 @@ func (d *device) settle(ctx context.Context, opt plan.Options, g *graph.Graph) (
 
 // provedPlan is a plan of proved kernels alone.
 func (o *outcomes) provedPlan(ctx context.Context, opt plan.Options, g *graph.Graph) (*plan.Plan, error) {
-	for {
+	for range maxStrikes {
 		p, err := plan.Build(o.dev.limits, opt, g)
 		if err != nil {
 			return nil, err
@@ -109,7 +110,11 @@ func (o *outcomes) provedPlan(ctx context.Context, opt plan.Options, g *graph.Gr
 			return p, err // with the plan: when memory is what lacks, a smaller part of the batch may do
 		}
 	}
+	return nil, fmt.Errorf("vulkan: bug: more than %d plans had kernels that were struck off", maxStrikes)
 }
+
+// maxStrikes is far above the number of kernels times shapes that could fail one after the other.
+const maxStrikes = 10000
 
 // explain gives the steps of a plan that run because a better kernel was struck off that reason.
 func (o *outcomes) explain(g *graph.Graph, p *plan.Plan) {

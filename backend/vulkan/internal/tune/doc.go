@@ -141,11 +141,14 @@ func (o *Outcomes) Races() []Race {
 }
 
 // AddProof takes a proof in. Of two on the same key the one that strikes off stays, then the later: a kernel that was wrong once is
-// not trusted because it was right another time.
+// not trusted because it was right another time. One that the file could not hold is left out.
 func (o *Outcomes) AddProof(p Proof) {
 	p.Reason = clip(p.Reason)
 	if !(p.Error <= math.MaxFloat64) { // nothing else can be written as JSON
 		p.Error = math.MaxFloat64
+	}
+	if p.check() != nil {
+		return
 	}
 	if old, ok := o.proofs[p.Key]; ok && compareProofs(old, p) >= 0 {
 		return
@@ -174,8 +177,12 @@ func compareProofs(a, b Proof) int {
 	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.When, b.When), cmp.Compare(a.Error, b.Error), cmp.Compare(a.Reason, b.Reason))
 }
 
-// AddRace takes a race in. Of two on the same shape the full one stays, then the later.
+// AddRace takes a race in. Of two on the same shape the full one stays, then the later. One that the file could not hold is
+// left out.
 func (o *Outcomes) AddRace(r Race) {
+	if r.check() != nil {
+		return
+	}
 	if old, ok := o.races[r.Shape]; ok && compareRaces(old, r) >= 0 {
 		return
 	}

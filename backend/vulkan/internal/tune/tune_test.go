@@ -142,6 +142,19 @@ func TestChoiceNeedsMoreThanNoise(t *testing.T) {
 	}
 }
 
+// TestWhatCannotBeReadIsNotTaken: one bad entry must not make the whole file worthless.
+func TestWhatCannotBeReadIsNotTaken(t *testing.T) {
+	var o Outcomes
+	o.AddProof(Proof{Key: Key{Kernel: "k"}})
+	o.AddProof(Proof{Key: Key{Kernel: "k", Hash: "h"}, Error: 2})
+	o.AddProof(Proof{Key: Key{Kernel: "k", Hash: "h", Shape: strings.Repeat("x", maxText+1)}})
+	o.AddRace(Race{Shape: "s"})
+	o.AddRace(race("s", 1, true, 1, math.NaN()))
+	if len(o.Proofs())+len(o.Races()) != 0 {
+		t.Errorf("got %v and %v, want none", o.Proofs(), o.Races())
+	}
+}
+
 func TestDamageIsFound(t *testing.T) {
 	f := file(t)
 	var o Outcomes
