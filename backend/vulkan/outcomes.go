@@ -123,6 +123,9 @@ func (o *outcomes) explain(g *graph.Graph, p *plan.Plan) {
 	}
 	because := map[string]string{}
 	for i, n := range g.Nodes {
+		if p.Choices[i] == "" {
+			continue
+		}
 		list, err := plan.Candidates(o.dev.limits, o.dev.planOptions(), unbound(n))
 		if err == nil && len(list) > 0 && list[0].Name != p.Choices[i] && o.struck(n, list[0].Name).Struck {
 			because[n.Name] = "rule: the next best, as " + list[0].Name + " was struck off"
@@ -271,6 +274,9 @@ func (o *outcomes) judge(n *graph.Node, candidate string) plan.Verdict {
 
 // refuses reports that every candidate of a node was struck off for the whole device, or for the node's shape.
 func (o *outcomes) refuses(n *graph.Node) error {
+	if n.Output.Type.SizeBytes() == 0 {
+		return nil // nothing is computed
+	}
 	list, err := plan.Candidates(o.dev.limits, o.dev.planOptions(), n)
 	if err != nil {
 		return nil // a batch that is too large is split

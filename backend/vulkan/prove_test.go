@@ -162,6 +162,9 @@ func TestAWrongKernelIsStruckOff(t *testing.T) {
 			onDevice(t, name, o, func(t *testing.T, d *device) {
 				checkRun(t, d, g)
 				bad = struckKernel(t, d, shader)
+				if p, err := d.settle(t.Context(), d.planOptions(), g); err != nil || reasonOf(p, "y") != "rule: the next best, as "+bad+" was struck off" {
+					t.Errorf("reason: got %q, %v", reasonOf(p, "y"), err)
+				}
 				if slices.Contains(chosenFor(t, d, g), bad) {
 					t.Errorf("%s is chosen though it was struck off", bad)
 				}
@@ -327,6 +330,26 @@ func TestNumbersBesideNaN(t *testing.T) {
 	if lost != 2 || len(got) != 2 || len(want) != 2 || want[1] != 6 || got[1] == got[1] {
 		t.Errorf("got %v and %v, %d lost, want elements 0 and 5, and 2 lost", got, want, lost)
 	}
+}
+
+// TestABatchOfNone needs no kernel, and so no proof.
+func TestABatchOfNone(t *testing.T) {
+	g := parseBound(t, strings.Replace(twoConvs, "[2,12,11,9]", "[0,12,11,9]", 1))
+	eachDevice(t, Options{Tuning: Tuning{Mode: TuneQuick}}, func(t *testing.T, d *device) {
+		for _, n := range g.Nodes {
+			if err := d.Supports(n); err != nil {
+				t.Error(err)
+			}
+		}
+		e, err := d.Compile(t.Context(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Close()
+		if got := d.outcomes.known.Proofs(); len(got) > 0 {
+			t.Errorf("got %v, want no proof", got)
+		}
+	})
 }
 
 // TestSampledElements: first, last, and no more than asked for by much.
