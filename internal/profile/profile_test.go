@@ -161,7 +161,7 @@ func TestTraceHasTheFieldsOfItsFormat(t *testing.T) {
 			t.Errorf("event %d has the phase %q", i, *e.Ph)
 		}
 	}
-	if count["X"] != 6 || count["C"] != 7 || count["M"] != 2 || !(math.Abs(end-1e6*p.Seconds) < 1e-3) {
+	if count["X"] != 7 || count["C"] != 8 || count["M"] != 2 || !(math.Abs(end-1e6*p.Seconds) < 1e-3) {
 		t.Errorf("got %v, the end at %g us", count, end)
 	}
 }
@@ -218,7 +218,7 @@ func parseSVG(t *testing.T, svg string) picture {
 
 func TestPictureShowsEveryNodeUnderItsRoof(t *testing.T) {
 	run := steps(1)
-	run[5].Seconds = 1e-3
+	run[6].Seconds = 1e-3
 	p, err := New(network(t), [][]backend.NodeTime{run}, Peaks{1e6, 1e5})
 	if err != nil {
 		t.Fatal(err)
