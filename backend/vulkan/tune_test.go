@@ -13,8 +13,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/tune"
+	"github.com/resnet-run/resnet-run/graph/pass"
+	"github.com/resnet-run/resnet-run/internal/golden"
 )
 
 // TestTuningChoosesAmongProvedKernels: the answers are right whatever is chosen, each kernel that was measured was proved before, and
@@ -195,4 +198,49 @@ func TestQuartiles(t *testing.T) {
 			t.Errorf("%v: got %g, %g, want %g, %g", c.samples, m, s, c.median, c.spread)
 		}
 	}
+}
+
+// TestTunedNetworkAnswersAlike runs a network untuned, and with every second shape as if another kernel had been much faster: the logits differ by
+// rounding alone, and the class is the same.
+func TestTunedNetworkAnswersAlike(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures the layers of a network")
+	}
+	g, err := pass.Run(seededNetwork(t, "resnet20-cifar", 2, 32), pass.Default())
+	if err != nil {
+		t.Fatal(err)
+	}
+	inputs := seededInput(g)
+	eachDevice(t, Options{}, func(t *testing.T, d *device) {
+		untuned := runGraph(t, d, g, inputs)[0]
+		d.SetTuning(Tuning{Mode: TuneQuick, Budget: 20 * time.Second})
+		rule, err := d.settle(t.Context(), d.planOptions(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, r := range d.outcomes.known.Races() {
+			if i%2 == 0 && len(r.Timings) > 1 {
+				r.Timings = slices.Clone(r.Timings)
+				r.Timings[1].Median, r.Timings[1].Spread, r.When = r.Timings[0].Median/100, 0, r.When+1
+				d.outcomes.known.AddRace(r)
+			}
+		}
+		p, err := d.settle(t.Context(), d.planOptions(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.Equal(p.Choices, rule.Choices) {
+			t.Error("the same kernels are chosen: the test shows nothing")
+		}
+		tuned := runGraph(t, d, g, inputs)[0]
+		if e := golden.L2Error(reference.Widen(tuned), reference.Widen(untuned)); !(e < 1e-5) {
+			t.Errorf("relative L2 distance of the logits: got %g, want rounding alone", e)
+		}
+		for i := range 2 {
+			row := func(x []float32) []float32 { return x[i*len(x)/2:][:len(x)/2] }
+			if a, b := argmax(row(tuned)), argmax(row(untuned)); a != b {
+				t.Errorf("picture %d: class %d tuned, %d untuned", i, a, b)
+			}
+		}
+	})
 }
