@@ -37,7 +37,7 @@ func TestConformance(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var messages []string
-	b := New(Options{NoCache: true, Validation: true, OnMessage: func(m string) {
+	b := New(Options{NoCache: true, Validation: true, Unproved: true, OnMessage: func(m string) {
 		mu.Lock()
 		defer mu.Unlock()
 		messages = append(messages, m)
@@ -87,7 +87,7 @@ func TestKernelsStayInBounds(t *testing.T) {
 	t.Setenv("VK_LAYER_ENABLES", "VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT")
 	var mu sync.Mutex
 	var messages []string
-	b := New(Options{NoCache: true, Validation: true, OnMessage: func(m string) {
+	b := New(Options{NoCache: true, Validation: true, Unproved: true, OnMessage: func(m string) {
 		mu.Lock()
 		defer mu.Unlock()
 		messages = append(messages, m)

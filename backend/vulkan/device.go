@@ -40,8 +40,10 @@ type device struct {
 	queueMu sync.Mutex // submissions to a queue must not overlap
 	queue   vk.Queue
 
-	kernels *kernels
-	staging *staging
+	kernels  *kernels
+	staging  *staging
+	outcomes *outcomes
+	tuning   atomic.Pointer[Tuning]
 
 	childMu  sync.Mutex
 	children map[child]struct{}
@@ -63,6 +65,8 @@ func open(o Options, inst *vk.Instance, c candidate) (*device, error) {
 		opts: o, info: c.info, facts: c.facts, limits: limits(&c.facts), inst: inst, dev: dev, physical: c.handle,
 		unified: c.facts.UnifiedMemory() && !o.ForceStaging, bound: submissionBound(o, c.facts.Type == facts.DeviceCPU), queue: dev.Queue(0), children: map[child]struct{}{},
 	}
+	d.outcomes = newOutcomes(d)
+	d.SetTuning(o.Tuning)
 	if d.kernels, err = newKernels(d); err == nil {
 		d.staging, err = newStaging(d)
 	}
@@ -83,9 +87,12 @@ func (d *device) Info() backend.DeviceInfo {
 	return info
 }
 
-// Supports reports whether a kernel exists for the node within the device's limits.
+// Supports reports whether a kernel exists for the node within the device's limits that was not struck off.
 func (d *device) Supports(n *graph.Node) error {
-	return plan.Supports(d.limits, d.planOptions(), n)
+	if err := plan.Supports(d.limits, d.planOptions(), n); err != nil {
+		return err
+	}
+	return d.outcomes.refuses(n)
 }
 
 func (d *device) planOptions() plan.Options {

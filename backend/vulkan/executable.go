@@ -61,32 +61,54 @@ func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executabl
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("compile %q: %w", g.Name, err)
 	}
-	if err := d.enter(); err != nil {
-		return nil, fmt.Errorf("compile %q: %w", g.Name, err)
-	}
-	defer d.leave()
 	opt := d.planOptions()
 	for {
-		p, err := plan.Build(d.limits, opt, g)
-		if err != nil {
-			return nil, fmt.Errorf("compile %q: %w", g.Name, err)
-		}
-		if !d.fits(g, p) {
-			opt.MaxChunk = (p.Chunk + 1) / 2
-			continue
-		}
-		e, err := d.build(ctx, g, p)
+		p, err := d.settle(ctx, opt, g)
 		if err == nil {
-			d.adopt(e)
-			d.kernels.save()
-			return e, nil
+			if err = d.enter(); err != nil {
+				return nil, fmt.Errorf("compile %q: %w", g.Name, err)
+			}
+			fits := d.fits(g, p)
+			d.leave()
+			if !fits {
+				opt.MaxChunk = (p.Chunk + 1) / 2
+				continue
+			}
 		}
-		err = d.fail(err)
-		if !errors.Is(err, backend.ErrOutOfMemory) || p.Chunk <= 1 {
+		if err == nil {
+			var e *executable
+			if e, err = d.make(ctx, g, p); err == nil {
+				d.saveKernels()
+				return e, nil
+			}
+		}
+		if !errors.Is(err, backend.ErrOutOfMemory) || p == nil || p.Chunk <= 1 {
 			return nil, fmt.Errorf("compile %q: %w", g.Name, err)
 		}
 		opt.MaxChunk = (p.Chunk + 1) / 2
 		d.opts.Logger.Warn("batch split, as the device's memory does not hold it", "graph", g.Name, "batch", p.Batch, "parts of", opt.MaxChunk)
+	}
+}
+
+// make turns a plan into an executable of the device.
+func (d *device) make(ctx context.Context, g *graph.Graph, p *plan.Plan) (*executable, error) {
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	defer d.leave()
+	e, err := d.build(ctx, g, p)
+	if err != nil {
+		return nil, d.fail(err)
+	}
+	d.adopt(e)
+	return e, nil
+}
+
+// saveKernels writes the pipeline cache.
+func (d *device) saveKernels() {
+	if d.enter() == nil {
+		defer d.leave()
+		d.kernels.save()
 	}
 }
 

@@ -154,7 +154,7 @@ func (k *kernels) create(s *plan.Step) (kn kernel, err error) {
 	dev, v := k.dev.dev, s.Variant
 	module, ok := k.modules[v]
 	if !ok {
-		if module, err = dev.CreateShaderModule(v.SPIRV()); err != nil {
+		if module, err = dev.CreateShaderModule(k.dev.opts.code(v)); err != nil {
 			return kn, err
 		}
 		k.modules[v] = module

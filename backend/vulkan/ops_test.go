@@ -25,7 +25,7 @@ func TestOpsAreWithinTheirBounds(t *testing.T) {
 		only  string // op, "" for all
 		every int    // of the cases only each so many, another one with each kernel
 	}
-	runs := []run{{"default", Options{}, "", 1}, {"staging", Options{ForceStaging: true}, "add", 1}}
+	runs := []run{{"default", Options{Unproved: true}, "", 1}, {"staging", Options{ForceStaging: true, Unproved: true}, "add", 1}}
 	for _, k := range plan.ConvKernels() {
 		runs = append(runs, run{k, Options{Kernels: []string{k, "conv2d_regtile4_f32"}}, "conv2d", 9}) // not each takes all groups
 	}

@@ -12,6 +12,12 @@
 // orders them. A run is one submission, unless that would take longer than Options.MaxSubmission; then it is
 // several, and a cancelled run ends with those that the device has.
 //
+// # Proof and tuning
+//
+// A kernel runs on a device only after it has proved itself there against package reference, on small shapes and on the shape of
+// the layer (prove.go); what fails is struck off. Among the others the planner's rule chooses, or what was measured
+// ([Tuning]). Outcomes are kept in a file for each device and driver (internal/tune).
+//
 // # Memory
 //
 // Where the device shares the host's memory, buffers are mapped and nothing is copied; elsewhere reads and writes go
@@ -21,8 +27,7 @@
 //
 // # What it does not do
 //
-// It fuses nothing and folds nothing: the passes of graph/pass do, before Compile. It chooses kernels by rule, not
-// yet by measurement.
+// It fuses nothing and folds nothing: the passes of graph/pass do, before Compile.
 package vulkan
 
 import (
@@ -37,6 +42,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/facts"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
+	"github.com/resnet-run/resnet-run/shaders"
 )
 
 // Name is the backend's name in selections.
@@ -55,7 +61,13 @@ type Options struct {
 	Validation bool
 	OnMessage  func(message string)
 
-	// Kernels, when not empty, are the names of the only convolution kernels that may be used, best first.
+	// Tuning says how kernels are chosen among those that have proved themselves; the zero value is by rule.
+	Tuning Tuning
+	// Unproved uses kernels without proof. It is for what judges kernels itself, such as the tests of this package: anyone else
+	// would get wrong numbers from a wrong driver.
+	Unproved bool
+
+	// Kernels, when not empty, are the names of the only convolution kernels that may be used, best first, without proof.
 	Kernels []string
 	// Direct leaves out kernels that compute convolutions through transforms (Winograd).
 	Direct bool
@@ -69,6 +81,16 @@ type Options struct {
 	MaxSubmission time.Duration
 	// ForceStaging copies through a staging buffer even where memory is shared, as on a discrete GPU.
 	ForceStaging bool
+
+	spirv func(*shaders.Variant) []uint32 // for tests: other code in place of the manifest's
+}
+
+// code is the SPIR-V of a variant.
+func (o *Options) code(v *shaders.Variant) []uint32 {
+	if o.spirv != nil {
+		return o.spirv(v)
+	}
+	return v.SPIRV()
 }
 
 // New returns the backend. It does nothing yet: the loader is looked for when devices are listed.

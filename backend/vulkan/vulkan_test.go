@@ -3,6 +3,8 @@ package vulkan
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 
@@ -28,6 +30,9 @@ func eachDevice(t *testing.T, o Options, f func(t *testing.T, d *device)) {
 	}
 	if o.CacheDir == "" {
 		o.NoCache = true
+	}
+	if o.Logger == nil { // a kernel that was struck off would hide behind the one that runs instead
+		o.Logger = slog.New(struckFails{slog.DiscardHandler, t})
 	}
 	b := New(o)
 	list, err := b.Devices(context.Background())
@@ -55,6 +60,23 @@ func eachDevice(t *testing.T, o Options, f func(t *testing.T, d *device)) {
 			messages = nil
 		})
 	}
+}
+
+// struckFails fails the test when a kernel is struck off, or does what the test drivers do not.
+type struckFails struct {
+	slog.Handler
+	t *testing.T
+}
+
+func (h struckFails) Enabled(context.Context, slog.Level) bool { return true }
+
+func (h struckFails) Handle(_ context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "struck off") || strings.Contains(r.Message, "loses NaN") {
+		text := r.Message
+		r.Attrs(func(a slog.Attr) bool { text += " " + a.String(); return true })
+		h.t.Error(text)
+	}
+	return nil
 }
 
 // runGraph compiles g and runs it once, returning the outputs.

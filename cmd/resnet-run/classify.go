@@ -93,6 +93,7 @@ func (a *app) addRunFlags(cmd *cobra.Command, r *runFlags, formats []report.Form
 	f.BoolVar(&r.noOrient, "no-exif-orientation", false, "leave pictures as they are stored, as PIL does")
 	r.device = a.addDeviceFlags(f)
 	r.device.addScheduleFlags(f)
+	a.addTuneFlag(f, r.device)
 	r.model = a.addModelFlags(f, true)
 }
 

@@ -152,3 +152,12 @@ func Supports(lim Limits, opt Options, n *graph.Node) error {
 	_, err = Candidates(lim, opt, one)
 	return err
 }
+
+// Variants are the kernels that the candidate runs, in their order.
+func (c *Candidate) Variants() []*shaders.Variant {
+	list := make([]*shaders.Variant, len(c.kernels))
+	for i, k := range c.kernels {
+		list[i] = k.variant
+	}
+	return list
+}

@@ -16,7 +16,8 @@ import (
 type Plan struct {
 	Batch, Chunk int // pictures of a run, and how many of them go through the graph at once
 	Commands     []Command
-	Steps        []*Step // the dispatches of the first pass; Dispatch.Set indexes them
+	Steps        []*Step  // the dispatches of the first pass; Dispatch.Set indexes them
+	Choices      []string // by node of the graph: the candidate that computes it, "" where none is needed
 	HasCopies    bool
 	ArenaBytes   uint64
 	LiveBytes    uint64 // the least that ArenaBytes could be
@@ -108,6 +109,7 @@ func buildChunked(lim Limits, opt Options, g *graph.Graph, batch, chunk int) (*P
 			p.Transforms[part.Nodes[i].Name] = backend.Winograd{Rows: c.points, Columns: c.points}
 		}
 	}
+	p.Choices = prog.choice
 	l := place(prog, lim, whole)
 	p.ArenaBytes, p.LiveBytes = l.arena, l.live
 	if p.ArenaBytes > lim.MaxMemoryAllocationSize {
