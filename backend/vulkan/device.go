@@ -85,7 +85,7 @@ func (d *device) Supports(n *graph.Node) error {
 }
 
 func (d *device) planOptions() plan.Options {
-	return plan.Options{Variants: d.opts.Kernels, MaxChunk: d.opts.MaxChunk}
+	return plan.Options{Variants: d.opts.Kernels, MaxChunk: d.opts.MaxChunk, Half: d.opts.Precision == Half}
 }
 
 // enter begins a call; leave ends it. Between the two the device is not destroyed.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -33,7 +34,10 @@ type executable struct {
 	held     []*buffer  // those that the run in progress uses, in the order of their ids
 }
 
-var _ backend.Executable = (*executable)(nil)
+var (
+	_ backend.Executable     = (*executable)(nil)
+	_ backend.MixedPrecision = (*executable)(nil)
+)
 
 // Compile plans the graph, uploads its weights and makes its pipelines.
 func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executable, error) {
@@ -49,11 +53,22 @@ func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executabl
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("compile %q: %w", g.Name, err)
 	}
+	opt := d.planOptions()
+	if opt.Half {
+		var err error
+		if opt.Float32, err = d.keptFloat32(ctx, g); err != nil {
+			return nil, fmt.Errorf("compile %q: calibrate: %w", g.Name, err)
+		}
+	}
+	return d.compile(ctx, g, opt)
+}
+
+// compile is Compile of a graph that was looked at, with options.
+func (d *device) compile(ctx context.Context, g *graph.Graph, opt plan.Options) (*executable, error) {
 	if err := d.enter(); err != nil {
 		return nil, fmt.Errorf("compile %q: %w", g.Name, err)
 	}
 	defer d.leave()
-	opt := d.planOptions()
 	for {
 		p, err := plan.Build(d.limits, opt, g)
 		if err != nil {
@@ -107,7 +122,11 @@ func (e *executable) prepare(ctx context.Context) (err error) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := d.staging.fill(e.pages[w.Page], w.Offset, w.Elems, w.Fill); err != nil {
+		fill := d.staging.fill
+		if w.Half {
+			fill = d.staging.fillHalf
+		}
+		if err := fill(e.pages[w.Page], w.Offset, w.Elems, w.Fill); err != nil {
 			return fmt.Errorf("upload weights of node %q: %w", w.Node, err)
 		}
 	}
@@ -132,6 +151,9 @@ func (e *executable) prepare(ctx context.Context) (err error) {
 func (e *executable) Signature() graph.Signature {
 	return graph.Signature{Inputs: slices.Clone(e.signature.Inputs), Outputs: slices.Clone(e.signature.Outputs)}
 }
+
+// Precisions tells which nodes work on float16.
+func (e *executable) Precisions() map[string]backend.Precision { return maps.Clone(e.plan.Precisions) }
 
 // poll is how long a wait for the device may go on before the context is looked at again.
 const poll = 5 * time.Millisecond

@@ -77,6 +77,11 @@ func ConvKernels() []string {
 // convCandidates lists the kernels that can compute a convolution here, the cheapest by estimate first, or in the order of
 // opt.Variants where that says which.
 func convCandidates(lim Limits, opt Options, n *graph.Node, op graph.Conv2D) ([]Candidate, error) {
+	return convCandidatesOf(lim, opt, n, op, convKernels)
+}
+
+// convCandidatesOf is convCandidates among some kernels.
+func convCandidatesOf(lim Limits, opt Options, n *graph.Node, op graph.Conv2D, kernels []convKernel) ([]Candidate, error) {
 	g := geometryOf(n, op)
 	if g.cg*g.r*g.s > math.MaxInt32/64 {
 		return nil, backend.Unsupported("weight", "at most 2^25 taps a filter", n.Inputs[1].Type.String())
@@ -85,7 +90,7 @@ func convCandidates(lim Limits, opt Options, n *graph.Node, op graph.Conv2D) ([]
 		return nil, err
 	}
 	var list []Candidate
-	for _, k := range convKernels {
+	for _, k := range kernels {
 		v := variant(k.variant)
 		if len(opt.Variants) > 0 && !slices.Contains(opt.Variants, k.variant) || !fits(lim, v) {
 			continue

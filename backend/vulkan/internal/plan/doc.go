@@ -11,7 +11,7 @@ type Limits struct {
 	MaxMemoryAllocationSize         uint64
 	MinStorageBufferOffsetAlignment uint64
 	MinTexelBufferOffsetAlignment   uint64
-	MaxTexelBufferElements          uint32 // texels of four float32
+	MaxTexelBufferElements          uint32 // texels of four numbers
 	MaxPushConstantsSize            uint32
 	MaxComputeWorkGroupCount        [3]uint32
 	MaxComputeWorkGroupSize         [3]uint32
@@ -50,6 +50,9 @@ type Options struct {
 	MaxChunk int
 	// Variants, when not empty, are the only convolution kernels that may be used, best first.
 	Variants []string
+	// Half stores activations and weights as float16 where a kernel for it exists and Float32 does not name the node.
+	Half    bool
+	Float32 map[string]bool
 	// Judge, when not nil, tells what is known of a node's candidate on the device; see Verdict.
 	Judge func(n *graph.Node, candidate string) Verdict
 }

@@ -18,6 +18,7 @@ type Plan struct {
 	Commands     []Command
 	Steps        []*Step // the dispatches of the first pass; Dispatch.Set indexes them
 	HasCopies    bool
+	Precisions   map[string]backend.Precision // of the nodes that are not float32 throughout
 	ArenaBytes   uint64
 	LiveBytes    uint64 // the least that ArenaBytes could be
 	Weights      []Weight
@@ -98,6 +99,7 @@ func buildChunked(lim Limits, opt Options, g *graph.Graph, batch, chunk int) (*P
 	if err != nil {
 		return nil, err
 	}
+	p.Precisions = precisions(part, choices)
 	prog, err := assemble(lim, part, choices)
 	if err != nil {
 		return nil, err

@@ -40,6 +40,12 @@ var rates = map[string][3]float64{
 	"conv2d_shared64_f32":             {1000, 0.7, 0.3},
 	"conv2d_regtile16_f32":            {500, 2.5, 0.9},
 	"conv2d_regtile4_f32":             {300, 1.5, 0.6},
+	"conv2d_packed16x8_f16":           {700, 14, 1.8},
+	"conv2d_packed8x8_f16":            {1200, 12, 1.7},
+	"conv2d_packed8x4_f16":            {1200, 9, 1.5},
+	"conv2d_packed4x4_f16":            {800, 5, 1.0},
+	"conv2d_packed8x8_quad_f16":       {1100, 2, 2.4},
+	"conv2d_packed8x4_ssbo_f16":       {1100, 2.5, 1.0},
 }
 
 // rate is the rate of a convolution kernel in multiply-accumulates a second.
