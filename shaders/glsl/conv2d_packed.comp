@@ -44,9 +44,10 @@ layout(push_constant) uniform Geometry {
 };
 
 #ifdef HALF
+#include "half.glsl"
 #define STORED uvec2 // four float16
-#define WIDEN(v) vec4(unpackHalf2x16(v.x), unpackHalf2x16(v.y))
-#define NARROW(v) uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw))
+#define WIDEN(v) widen(v)
+#define NARROW(v) narrow(v)
 #else
 #define STORED vec4
 #define WIDEN(v) v

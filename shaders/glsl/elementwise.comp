@@ -5,9 +5,10 @@
 layout(local_size_x_id = 0) in;
 layout(push_constant) uniform Extent { uint count; };
 #ifdef HALF
+#include "half.glsl"
 #define STORED uint // two float16
 #define WIDEN(v) unpackHalf2x16(v)
-#define NARROW(v) packHalf2x16(v)
+#define NARROW(v) packHalf(v)
 #define T vec2
 #else
 #define STORED float

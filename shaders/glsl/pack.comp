@@ -4,12 +4,15 @@
 // pixel and zero where there is no such channel. One vector an invocation; count = N·ceil(C/4)·HW.
 // PACK writes p from x, otherwise x is written from p. HALF: the vectors of p are four float16. CONVERT leaves the layout and
 // changes the type of packed vectors: with HALF from float32 to float16, otherwise back.
+#if defined(HALF) || defined(CONVERT)
+#include "half.glsl"
+#endif
 layout(local_size_x_id = 0) in;
 layout(push_constant) uniform Geometry { uint count, C, HW; };
 #ifdef HALF
 #define STORED uvec2
-#define WIDEN(v) vec4(unpackHalf2x16(v.x), unpackHalf2x16(v.y))
-#define NARROW(v) uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw))
+#define WIDEN(v) widen(v)
+#define NARROW(v) narrow(v)
 #else
 #define STORED vec4
 #define WIDEN(v) v
@@ -39,7 +42,7 @@ void main() {
 #ifdef HALF
     p[i] = NARROW(x[i]);
 #else
-    p[i] = vec4(unpackHalf2x16(x[i].x), unpackHalf2x16(x[i].y));
+    p[i] = widen(x[i]);
 #endif
 #else
     uint C4 = (C + 3) / 4, nc = i / HW, rem = i - nc * HW, n = nc / C4, c = (nc - n * C4) * 4;

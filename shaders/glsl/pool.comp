@@ -21,9 +21,10 @@ layout(push_constant) uniform Geometry { uint count, H, W, P, Q; };
 #define T float
 #endif
 #ifdef HALF
+#include "half.glsl"
 #define STORED uvec2
-#define WIDEN(v) vec4(unpackHalf2x16(v.x), unpackHalf2x16(v.y))
-#define NARROW(v) uvec2(packHalf2x16(v.xy), packHalf2x16(v.zw))
+#define WIDEN(v) widen(v)
+#define NARROW(v) narrow(v)
 #else
 #define STORED T
 #define WIDEN(v) v
