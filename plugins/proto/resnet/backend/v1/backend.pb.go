@@ -2493,7 +2493,10 @@ type CompileResponse struct {
 	Profiler bool                   `protobuf:"varint,3,opt,name=profiler,proto3" json:"profiler,omitempty"` // Profile may be called
 	// Convolutions that are computed through transforms; all others are plain sums. It decides by which bound a result
 	// is judged: a node that is not named here is held to that of a plain sum.
-	Transforms    []*Transform `protobuf:"bytes,4,rep,name=transforms,proto3" json:"transforms,omitempty"`
+	Transforms []*Transform `protobuf:"bytes,4,rep,name=transforms,proto3" json:"transforms,omitempty"`
+	// Nodes whose tensors are stored in a narrower type than float32; all others are float32 throughout. Their bounds grow by
+	// those roundings.
+	Precisions    []*Precision `protobuf:"bytes,5,rep,name=precisions,proto3" json:"precisions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2556,6 +2559,90 @@ func (x *CompileResponse) GetTransforms() []*Transform {
 	return nil
 }
 
+func (x *CompileResponse) GetPrecisions() []*Precision {
+	if x != nil {
+		return x.Precisions
+	}
+	return nil
+}
+
+// Precision tells how the tensors of a node are stored: float32 or float16. Products and sums are float32.
+type Precision struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"` // of the compiled graph
+	Operands      DType                  `protobuf:"varint,2,opt,name=operands,proto3,enum=resnet.backend.v1.DType" json:"operands,omitempty"`
+	Parameters    DType                  `protobuf:"varint,3,opt,name=parameters,proto3,enum=resnet.backend.v1.DType" json:"parameters,omitempty"`
+	Result        DType                  `protobuf:"varint,4,opt,name=result,proto3,enum=resnet.backend.v1.DType" json:"result,omitempty"`
+	Truncated     bool                   `protobuf:"varint,5,opt,name=truncated,proto3" json:"truncated,omitempty"` // sums may be truncated instead of rounded
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Precision) Reset() {
+	*x = Precision{}
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Precision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Precision) ProtoMessage() {}
+
+func (x *Precision) ProtoReflect() protoreflect.Message {
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Precision.ProtoReflect.Descriptor instead.
+func (*Precision) Descriptor() ([]byte, []int) {
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *Precision) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *Precision) GetOperands() DType {
+	if x != nil {
+		return x.Operands
+	}
+	return DType_DTYPE_UNSPECIFIED
+}
+
+func (x *Precision) GetParameters() DType {
+	if x != nil {
+		return x.Parameters
+	}
+	return DType_DTYPE_UNSPECIFIED
+}
+
+func (x *Precision) GetResult() DType {
+	if x != nil {
+		return x.Result
+	}
+	return DType_DTYPE_UNSPECIFIED
+}
+
+func (x *Precision) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
+}
+
 // Transform is Toom and Cook's (Winograd's) way to compute a convolution of stride 1 and dilation 1: the finite points
 // along each axis, besides infinity. F(2x2,3x3) as it is commonly used has 0, 1, -1 along both. Along an axis without
 // points the products are summed as they are.
@@ -2570,7 +2657,7 @@ type Transform struct {
 
 func (x *Transform) Reset() {
 	*x = Transform{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[38]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2582,7 +2669,7 @@ func (x *Transform) String() string {
 func (*Transform) ProtoMessage() {}
 
 func (x *Transform) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[38]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2595,7 +2682,7 @@ func (x *Transform) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transform.ProtoReflect.Descriptor instead.
 func (*Transform) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{38}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Transform) GetNode() string {
@@ -2630,7 +2717,7 @@ type RunRequest struct {
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[39]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2642,7 +2729,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[39]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2655,7 +2742,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{39}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RunRequest) GetExecutable() uint64 {
@@ -2687,7 +2774,7 @@ type RunResponse struct {
 
 func (x *RunResponse) Reset() {
 	*x = RunResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[40]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2699,7 +2786,7 @@ func (x *RunResponse) String() string {
 func (*RunResponse) ProtoMessage() {}
 
 func (x *RunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[40]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2712,7 +2799,7 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
 func (*RunResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{40}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{41}
 }
 
 type ProfileResponse struct {
@@ -2724,7 +2811,7 @@ type ProfileResponse struct {
 
 func (x *ProfileResponse) Reset() {
 	*x = ProfileResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2736,7 +2823,7 @@ func (x *ProfileResponse) String() string {
 func (*ProfileResponse) ProtoMessage() {}
 
 func (x *ProfileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2749,7 +2836,7 @@ func (x *ProfileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProfileResponse.ProtoReflect.Descriptor instead.
 func (*ProfileResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{41}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ProfileResponse) GetTimes() []*NodeTime {
@@ -2771,7 +2858,7 @@ type NodeTime struct {
 
 func (x *NodeTime) Reset() {
 	*x = NodeTime{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2783,7 +2870,7 @@ func (x *NodeTime) String() string {
 func (*NodeTime) ProtoMessage() {}
 
 func (x *NodeTime) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2796,7 +2883,7 @@ func (x *NodeTime) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeTime.ProtoReflect.Descriptor instead.
 func (*NodeTime) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{42}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *NodeTime) GetNode() string {
@@ -2838,7 +2925,7 @@ type CreateBufferRequest struct {
 
 func (x *CreateBufferRequest) Reset() {
 	*x = CreateBufferRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2850,7 +2937,7 @@ func (x *CreateBufferRequest) String() string {
 func (*CreateBufferRequest) ProtoMessage() {}
 
 func (x *CreateBufferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2863,7 +2950,7 @@ func (x *CreateBufferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBufferRequest.ProtoReflect.Descriptor instead.
 func (*CreateBufferRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{43}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *CreateBufferRequest) GetDevice() uint64 {
@@ -2895,7 +2982,7 @@ type CreateBufferResponse struct {
 
 func (x *CreateBufferResponse) Reset() {
 	*x = CreateBufferResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2907,7 +2994,7 @@ func (x *CreateBufferResponse) String() string {
 func (*CreateBufferResponse) ProtoMessage() {}
 
 func (x *CreateBufferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2920,7 +3007,7 @@ func (x *CreateBufferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBufferResponse.ProtoReflect.Descriptor instead.
 func (*CreateBufferResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{44}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{45}
 }
 
 // WriteBufferRequest is one message of the stream: start first, then chunks that follow each other without a gap.
@@ -2937,7 +3024,7 @@ type WriteBufferRequest struct {
 
 func (x *WriteBufferRequest) Reset() {
 	*x = WriteBufferRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2949,7 +3036,7 @@ func (x *WriteBufferRequest) String() string {
 func (*WriteBufferRequest) ProtoMessage() {}
 
 func (x *WriteBufferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2962,7 +3049,7 @@ func (x *WriteBufferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBufferRequest.ProtoReflect.Descriptor instead.
 func (*WriteBufferRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{45}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *WriteBufferRequest) GetPart() isWriteBufferRequest_Part {
@@ -3016,7 +3103,7 @@ type WriteBufferStart struct {
 
 func (x *WriteBufferStart) Reset() {
 	*x = WriteBufferStart{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3028,7 +3115,7 @@ func (x *WriteBufferStart) String() string {
 func (*WriteBufferStart) ProtoMessage() {}
 
 func (x *WriteBufferStart) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3041,7 +3128,7 @@ func (x *WriteBufferStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBufferStart.ProtoReflect.Descriptor instead.
 func (*WriteBufferStart) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{46}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *WriteBufferStart) GetBuffer() uint64 {
@@ -3066,7 +3153,7 @@ type WriteBufferResponse struct {
 
 func (x *WriteBufferResponse) Reset() {
 	*x = WriteBufferResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3078,7 +3165,7 @@ func (x *WriteBufferResponse) String() string {
 func (*WriteBufferResponse) ProtoMessage() {}
 
 func (x *WriteBufferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3091,7 +3178,7 @@ func (x *WriteBufferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBufferResponse.ProtoReflect.Descriptor instead.
 func (*WriteBufferResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{47}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{48}
 }
 
 type ReadBufferRequest struct {
@@ -3104,7 +3191,7 @@ type ReadBufferRequest struct {
 
 func (x *ReadBufferRequest) Reset() {
 	*x = ReadBufferRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3116,7 +3203,7 @@ func (x *ReadBufferRequest) String() string {
 func (*ReadBufferRequest) ProtoMessage() {}
 
 func (x *ReadBufferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3129,7 +3216,7 @@ func (x *ReadBufferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBufferRequest.ProtoReflect.Descriptor instead.
 func (*ReadBufferRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{48}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ReadBufferRequest) GetBuffer() uint64 {
@@ -3155,7 +3242,7 @@ type ReadBufferResponse struct {
 
 func (x *ReadBufferResponse) Reset() {
 	*x = ReadBufferResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3167,7 +3254,7 @@ func (x *ReadBufferResponse) String() string {
 func (*ReadBufferResponse) ProtoMessage() {}
 
 func (x *ReadBufferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3180,7 +3267,7 @@ func (x *ReadBufferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBufferResponse.ProtoReflect.Descriptor instead.
 func (*ReadBufferResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{49}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ReadBufferResponse) GetChunk() []byte {
@@ -3202,7 +3289,7 @@ type SharedRange struct {
 
 func (x *SharedRange) Reset() {
 	*x = SharedRange{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3214,7 +3301,7 @@ func (x *SharedRange) String() string {
 func (*SharedRange) ProtoMessage() {}
 
 func (x *SharedRange) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3227,7 +3314,7 @@ func (x *SharedRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharedRange.ProtoReflect.Descriptor instead.
 func (*SharedRange) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{50}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *SharedRange) GetRegion() uint64 {
@@ -3263,7 +3350,7 @@ type OpenRegionRequest struct {
 
 func (x *OpenRegionRequest) Reset() {
 	*x = OpenRegionRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3275,7 +3362,7 @@ func (x *OpenRegionRequest) String() string {
 func (*OpenRegionRequest) ProtoMessage() {}
 
 func (x *OpenRegionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3288,7 +3375,7 @@ func (x *OpenRegionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRegionRequest.ProtoReflect.Descriptor instead.
 func (*OpenRegionRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{51}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *OpenRegionRequest) GetRegion() uint64 {
@@ -3329,7 +3416,7 @@ type OpenRegionResponse struct {
 
 func (x *OpenRegionResponse) Reset() {
 	*x = OpenRegionResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3341,7 +3428,7 @@ func (x *OpenRegionResponse) String() string {
 func (*OpenRegionResponse) ProtoMessage() {}
 
 func (x *OpenRegionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3354,7 +3441,7 @@ func (x *OpenRegionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRegionResponse.ProtoReflect.Descriptor instead.
 func (*OpenRegionResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{52}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *OpenRegionResponse) GetAccepted() bool {
@@ -3380,7 +3467,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3392,7 +3479,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3405,7 +3492,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{53}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *CloseRequest) GetObject() uint64 {
@@ -3423,7 +3510,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3435,7 +3522,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3448,7 +3535,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{54}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{55}
 }
 
 // Error travels in the details of the gRPC status of a failed call, and in SupportsResponse.
@@ -3463,7 +3550,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3475,7 +3562,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3488,7 +3575,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{55}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Error) GetKinds() []ErrorKind {
@@ -3526,7 +3613,7 @@ type ShapeError struct {
 
 func (x *ShapeError) Reset() {
 	*x = ShapeError{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3538,7 +3625,7 @@ func (x *ShapeError) String() string {
 func (*ShapeError) ProtoMessage() {}
 
 func (x *ShapeError) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3551,7 +3638,7 @@ func (x *ShapeError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShapeError.ProtoReflect.Descriptor instead.
 func (*ShapeError) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{56}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *ShapeError) GetNode() string {
@@ -3738,14 +3825,25 @@ const file_resnet_backend_v1_backend_proto_rawDesc = "" +
 	"\rParameterData\x12\x1c\n" +
 	"\tparameter\x18\x01 \x01(\rR\tparameter\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x12\n" +
-	"\x04data\x18\x03 \x01(\fR\x04data\"\xd1\x01\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\"\x8f\x02\n" +
 	"\x0fCompileResponse\x120\n" +
 	"\x06inputs\x18\x01 \x03(\v2\x18.resnet.backend.v1.ValueR\x06inputs\x122\n" +
 	"\aoutputs\x18\x02 \x03(\v2\x18.resnet.backend.v1.ValueR\aoutputs\x12\x1a\n" +
 	"\bprofiler\x18\x03 \x01(\bR\bprofiler\x12<\n" +
 	"\n" +
 	"transforms\x18\x04 \x03(\v2\x1c.resnet.backend.v1.TransformR\n" +
-	"transforms\"M\n" +
+	"transforms\x12<\n" +
+	"\n" +
+	"precisions\x18\x05 \x03(\v2\x1c.resnet.backend.v1.PrecisionR\n" +
+	"precisions\"\xdf\x01\n" +
+	"\tPrecision\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x124\n" +
+	"\boperands\x18\x02 \x01(\x0e2\x18.resnet.backend.v1.DTypeR\boperands\x128\n" +
+	"\n" +
+	"parameters\x18\x03 \x01(\x0e2\x18.resnet.backend.v1.DTypeR\n" +
+	"parameters\x120\n" +
+	"\x06result\x18\x04 \x01(\x0e2\x18.resnet.backend.v1.DTypeR\x06result\x12\x1c\n" +
+	"\ttruncated\x18\x05 \x01(\bR\ttruncated\"M\n" +
 	"\tTransform\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
 	"\x04rows\x18\x02 \x03(\x01R\x04rows\x12\x18\n" +
@@ -3871,7 +3969,7 @@ func file_resnet_backend_v1_backend_proto_rawDescGZIP() []byte {
 }
 
 var file_resnet_backend_v1_backend_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_resnet_backend_v1_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
+var file_resnet_backend_v1_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
 var file_resnet_backend_v1_backend_proto_goTypes = []any{
 	(DeviceType)(0),              // 0: resnet.backend.v1.DeviceType
 	(DType)(0),                   // 1: resnet.backend.v1.DType
@@ -3915,32 +4013,33 @@ var file_resnet_backend_v1_backend_proto_goTypes = []any{
 	(*CompileStart)(nil),         // 39: resnet.backend.v1.CompileStart
 	(*ParameterData)(nil),        // 40: resnet.backend.v1.ParameterData
 	(*CompileResponse)(nil),      // 41: resnet.backend.v1.CompileResponse
-	(*Transform)(nil),            // 42: resnet.backend.v1.Transform
-	(*RunRequest)(nil),           // 43: resnet.backend.v1.RunRequest
-	(*RunResponse)(nil),          // 44: resnet.backend.v1.RunResponse
-	(*ProfileResponse)(nil),      // 45: resnet.backend.v1.ProfileResponse
-	(*NodeTime)(nil),             // 46: resnet.backend.v1.NodeTime
-	(*CreateBufferRequest)(nil),  // 47: resnet.backend.v1.CreateBufferRequest
-	(*CreateBufferResponse)(nil), // 48: resnet.backend.v1.CreateBufferResponse
-	(*WriteBufferRequest)(nil),   // 49: resnet.backend.v1.WriteBufferRequest
-	(*WriteBufferStart)(nil),     // 50: resnet.backend.v1.WriteBufferStart
-	(*WriteBufferResponse)(nil),  // 51: resnet.backend.v1.WriteBufferResponse
-	(*ReadBufferRequest)(nil),    // 52: resnet.backend.v1.ReadBufferRequest
-	(*ReadBufferResponse)(nil),   // 53: resnet.backend.v1.ReadBufferResponse
-	(*SharedRange)(nil),          // 54: resnet.backend.v1.SharedRange
-	(*OpenRegionRequest)(nil),    // 55: resnet.backend.v1.OpenRegionRequest
-	(*OpenRegionResponse)(nil),   // 56: resnet.backend.v1.OpenRegionResponse
-	(*CloseRequest)(nil),         // 57: resnet.backend.v1.CloseRequest
-	(*CloseResponse)(nil),        // 58: resnet.backend.v1.CloseResponse
-	(*Error)(nil),                // 59: resnet.backend.v1.Error
-	(*ShapeError)(nil),           // 60: resnet.backend.v1.ShapeError
-	nil,                          // 61: resnet.backend.v1.DeviceInfo.PropertiesEntry
+	(*Precision)(nil),            // 42: resnet.backend.v1.Precision
+	(*Transform)(nil),            // 43: resnet.backend.v1.Transform
+	(*RunRequest)(nil),           // 44: resnet.backend.v1.RunRequest
+	(*RunResponse)(nil),          // 45: resnet.backend.v1.RunResponse
+	(*ProfileResponse)(nil),      // 46: resnet.backend.v1.ProfileResponse
+	(*NodeTime)(nil),             // 47: resnet.backend.v1.NodeTime
+	(*CreateBufferRequest)(nil),  // 48: resnet.backend.v1.CreateBufferRequest
+	(*CreateBufferResponse)(nil), // 49: resnet.backend.v1.CreateBufferResponse
+	(*WriteBufferRequest)(nil),   // 50: resnet.backend.v1.WriteBufferRequest
+	(*WriteBufferStart)(nil),     // 51: resnet.backend.v1.WriteBufferStart
+	(*WriteBufferResponse)(nil),  // 52: resnet.backend.v1.WriteBufferResponse
+	(*ReadBufferRequest)(nil),    // 53: resnet.backend.v1.ReadBufferRequest
+	(*ReadBufferResponse)(nil),   // 54: resnet.backend.v1.ReadBufferResponse
+	(*SharedRange)(nil),          // 55: resnet.backend.v1.SharedRange
+	(*OpenRegionRequest)(nil),    // 56: resnet.backend.v1.OpenRegionRequest
+	(*OpenRegionResponse)(nil),   // 57: resnet.backend.v1.OpenRegionResponse
+	(*CloseRequest)(nil),         // 58: resnet.backend.v1.CloseRequest
+	(*CloseResponse)(nil),        // 59: resnet.backend.v1.CloseResponse
+	(*Error)(nil),                // 60: resnet.backend.v1.Error
+	(*ShapeError)(nil),           // 61: resnet.backend.v1.ShapeError
+	nil,                          // 62: resnet.backend.v1.DeviceInfo.PropertiesEntry
 }
 var file_resnet_backend_v1_backend_proto_depIdxs = []int32{
 	5,  // 0: resnet.backend.v1.DescribeRequest.capabilities:type_name -> resnet.backend.v1.HostCapabilities
 	7,  // 1: resnet.backend.v1.DescribeResponse.capabilities:type_name -> resnet.backend.v1.PluginCapabilities
 	0,  // 2: resnet.backend.v1.DeviceInfo.type:type_name -> resnet.backend.v1.DeviceType
-	61, // 3: resnet.backend.v1.DeviceInfo.properties:type_name -> resnet.backend.v1.DeviceInfo.PropertiesEntry
+	62, // 3: resnet.backend.v1.DeviceInfo.properties:type_name -> resnet.backend.v1.DeviceInfo.PropertiesEntry
 	10, // 4: resnet.backend.v1.ListDevicesResponse.devices:type_name -> resnet.backend.v1.DeviceInfo
 	10, // 5: resnet.backend.v1.OpenDeviceResponse.info:type_name -> resnet.backend.v1.DeviceInfo
 	1,  // 6: resnet.backend.v1.TensorType.dtype:type_name -> resnet.backend.v1.DType
@@ -3978,51 +4077,55 @@ var file_resnet_backend_v1_backend_proto_depIdxs = []int32{
 	15, // 38: resnet.backend.v1.NodeQuery.result:type_name -> resnet.backend.v1.TensorType
 	16, // 39: resnet.backend.v1.Operand.value:type_name -> resnet.backend.v1.Value
 	34, // 40: resnet.backend.v1.SupportsRequest.nodes:type_name -> resnet.backend.v1.NodeQuery
-	59, // 41: resnet.backend.v1.SupportsResponse.answers:type_name -> resnet.backend.v1.Error
+	60, // 41: resnet.backend.v1.SupportsResponse.answers:type_name -> resnet.backend.v1.Error
 	39, // 42: resnet.backend.v1.CompileRequest.start:type_name -> resnet.backend.v1.CompileStart
 	17, // 43: resnet.backend.v1.CompileRequest.graph:type_name -> resnet.backend.v1.Graph
 	40, // 44: resnet.backend.v1.CompileRequest.data:type_name -> resnet.backend.v1.ParameterData
 	16, // 45: resnet.backend.v1.CompileResponse.inputs:type_name -> resnet.backend.v1.Value
 	16, // 46: resnet.backend.v1.CompileResponse.outputs:type_name -> resnet.backend.v1.Value
-	42, // 47: resnet.backend.v1.CompileResponse.transforms:type_name -> resnet.backend.v1.Transform
-	46, // 48: resnet.backend.v1.ProfileResponse.times:type_name -> resnet.backend.v1.NodeTime
-	15, // 49: resnet.backend.v1.CreateBufferRequest.type:type_name -> resnet.backend.v1.TensorType
-	50, // 50: resnet.backend.v1.WriteBufferRequest.start:type_name -> resnet.backend.v1.WriteBufferStart
-	54, // 51: resnet.backend.v1.WriteBufferStart.shared:type_name -> resnet.backend.v1.SharedRange
-	54, // 52: resnet.backend.v1.ReadBufferRequest.shared:type_name -> resnet.backend.v1.SharedRange
-	3,  // 53: resnet.backend.v1.Error.kinds:type_name -> resnet.backend.v1.ErrorKind
-	60, // 54: resnet.backend.v1.Error.shape:type_name -> resnet.backend.v1.ShapeError
-	4,  // 55: resnet.backend.v1.Backend.Describe:input_type -> resnet.backend.v1.DescribeRequest
-	8,  // 56: resnet.backend.v1.Backend.Session:input_type -> resnet.backend.v1.SessionRequest
-	11, // 57: resnet.backend.v1.Backend.ListDevices:input_type -> resnet.backend.v1.ListDevicesRequest
-	13, // 58: resnet.backend.v1.Backend.OpenDevice:input_type -> resnet.backend.v1.OpenDeviceRequest
-	36, // 59: resnet.backend.v1.Backend.Supports:input_type -> resnet.backend.v1.SupportsRequest
-	38, // 60: resnet.backend.v1.Backend.Compile:input_type -> resnet.backend.v1.CompileRequest
-	43, // 61: resnet.backend.v1.Backend.Run:input_type -> resnet.backend.v1.RunRequest
-	43, // 62: resnet.backend.v1.Backend.Profile:input_type -> resnet.backend.v1.RunRequest
-	47, // 63: resnet.backend.v1.Backend.CreateBuffer:input_type -> resnet.backend.v1.CreateBufferRequest
-	49, // 64: resnet.backend.v1.Backend.WriteBuffer:input_type -> resnet.backend.v1.WriteBufferRequest
-	52, // 65: resnet.backend.v1.Backend.ReadBuffer:input_type -> resnet.backend.v1.ReadBufferRequest
-	55, // 66: resnet.backend.v1.Backend.OpenRegion:input_type -> resnet.backend.v1.OpenRegionRequest
-	57, // 67: resnet.backend.v1.Backend.Close:input_type -> resnet.backend.v1.CloseRequest
-	6,  // 68: resnet.backend.v1.Backend.Describe:output_type -> resnet.backend.v1.DescribeResponse
-	9,  // 69: resnet.backend.v1.Backend.Session:output_type -> resnet.backend.v1.SessionEvent
-	12, // 70: resnet.backend.v1.Backend.ListDevices:output_type -> resnet.backend.v1.ListDevicesResponse
-	14, // 71: resnet.backend.v1.Backend.OpenDevice:output_type -> resnet.backend.v1.OpenDeviceResponse
-	37, // 72: resnet.backend.v1.Backend.Supports:output_type -> resnet.backend.v1.SupportsResponse
-	41, // 73: resnet.backend.v1.Backend.Compile:output_type -> resnet.backend.v1.CompileResponse
-	44, // 74: resnet.backend.v1.Backend.Run:output_type -> resnet.backend.v1.RunResponse
-	45, // 75: resnet.backend.v1.Backend.Profile:output_type -> resnet.backend.v1.ProfileResponse
-	48, // 76: resnet.backend.v1.Backend.CreateBuffer:output_type -> resnet.backend.v1.CreateBufferResponse
-	51, // 77: resnet.backend.v1.Backend.WriteBuffer:output_type -> resnet.backend.v1.WriteBufferResponse
-	53, // 78: resnet.backend.v1.Backend.ReadBuffer:output_type -> resnet.backend.v1.ReadBufferResponse
-	56, // 79: resnet.backend.v1.Backend.OpenRegion:output_type -> resnet.backend.v1.OpenRegionResponse
-	58, // 80: resnet.backend.v1.Backend.Close:output_type -> resnet.backend.v1.CloseResponse
-	68, // [68:81] is the sub-list for method output_type
-	55, // [55:68] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	43, // 47: resnet.backend.v1.CompileResponse.transforms:type_name -> resnet.backend.v1.Transform
+	42, // 48: resnet.backend.v1.CompileResponse.precisions:type_name -> resnet.backend.v1.Precision
+	1,  // 49: resnet.backend.v1.Precision.operands:type_name -> resnet.backend.v1.DType
+	1,  // 50: resnet.backend.v1.Precision.parameters:type_name -> resnet.backend.v1.DType
+	1,  // 51: resnet.backend.v1.Precision.result:type_name -> resnet.backend.v1.DType
+	47, // 52: resnet.backend.v1.ProfileResponse.times:type_name -> resnet.backend.v1.NodeTime
+	15, // 53: resnet.backend.v1.CreateBufferRequest.type:type_name -> resnet.backend.v1.TensorType
+	51, // 54: resnet.backend.v1.WriteBufferRequest.start:type_name -> resnet.backend.v1.WriteBufferStart
+	55, // 55: resnet.backend.v1.WriteBufferStart.shared:type_name -> resnet.backend.v1.SharedRange
+	55, // 56: resnet.backend.v1.ReadBufferRequest.shared:type_name -> resnet.backend.v1.SharedRange
+	3,  // 57: resnet.backend.v1.Error.kinds:type_name -> resnet.backend.v1.ErrorKind
+	61, // 58: resnet.backend.v1.Error.shape:type_name -> resnet.backend.v1.ShapeError
+	4,  // 59: resnet.backend.v1.Backend.Describe:input_type -> resnet.backend.v1.DescribeRequest
+	8,  // 60: resnet.backend.v1.Backend.Session:input_type -> resnet.backend.v1.SessionRequest
+	11, // 61: resnet.backend.v1.Backend.ListDevices:input_type -> resnet.backend.v1.ListDevicesRequest
+	13, // 62: resnet.backend.v1.Backend.OpenDevice:input_type -> resnet.backend.v1.OpenDeviceRequest
+	36, // 63: resnet.backend.v1.Backend.Supports:input_type -> resnet.backend.v1.SupportsRequest
+	38, // 64: resnet.backend.v1.Backend.Compile:input_type -> resnet.backend.v1.CompileRequest
+	44, // 65: resnet.backend.v1.Backend.Run:input_type -> resnet.backend.v1.RunRequest
+	44, // 66: resnet.backend.v1.Backend.Profile:input_type -> resnet.backend.v1.RunRequest
+	48, // 67: resnet.backend.v1.Backend.CreateBuffer:input_type -> resnet.backend.v1.CreateBufferRequest
+	50, // 68: resnet.backend.v1.Backend.WriteBuffer:input_type -> resnet.backend.v1.WriteBufferRequest
+	53, // 69: resnet.backend.v1.Backend.ReadBuffer:input_type -> resnet.backend.v1.ReadBufferRequest
+	56, // 70: resnet.backend.v1.Backend.OpenRegion:input_type -> resnet.backend.v1.OpenRegionRequest
+	58, // 71: resnet.backend.v1.Backend.Close:input_type -> resnet.backend.v1.CloseRequest
+	6,  // 72: resnet.backend.v1.Backend.Describe:output_type -> resnet.backend.v1.DescribeResponse
+	9,  // 73: resnet.backend.v1.Backend.Session:output_type -> resnet.backend.v1.SessionEvent
+	12, // 74: resnet.backend.v1.Backend.ListDevices:output_type -> resnet.backend.v1.ListDevicesResponse
+	14, // 75: resnet.backend.v1.Backend.OpenDevice:output_type -> resnet.backend.v1.OpenDeviceResponse
+	37, // 76: resnet.backend.v1.Backend.Supports:output_type -> resnet.backend.v1.SupportsResponse
+	41, // 77: resnet.backend.v1.Backend.Compile:output_type -> resnet.backend.v1.CompileResponse
+	45, // 78: resnet.backend.v1.Backend.Run:output_type -> resnet.backend.v1.RunResponse
+	46, // 79: resnet.backend.v1.Backend.Profile:output_type -> resnet.backend.v1.ProfileResponse
+	49, // 80: resnet.backend.v1.Backend.CreateBuffer:output_type -> resnet.backend.v1.CreateBufferResponse
+	52, // 81: resnet.backend.v1.Backend.WriteBuffer:output_type -> resnet.backend.v1.WriteBufferResponse
+	54, // 82: resnet.backend.v1.Backend.ReadBuffer:output_type -> resnet.backend.v1.ReadBufferResponse
+	57, // 83: resnet.backend.v1.Backend.OpenRegion:output_type -> resnet.backend.v1.OpenRegionResponse
+	59, // 84: resnet.backend.v1.Backend.Close:output_type -> resnet.backend.v1.CloseResponse
+	72, // [72:85] is the sub-list for method output_type
+	59, // [59:72] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_resnet_backend_v1_backend_proto_init() }
@@ -4049,7 +4152,7 @@ func file_resnet_backend_v1_backend_proto_init() {
 		(*CompileRequest_Graph)(nil),
 		(*CompileRequest_Data)(nil),
 	}
-	file_resnet_backend_v1_backend_proto_msgTypes[45].OneofWrappers = []any{
+	file_resnet_backend_v1_backend_proto_msgTypes[46].OneofWrappers = []any{
 		(*WriteBufferRequest_Start)(nil),
 		(*WriteBufferRequest_Chunk)(nil),
 	}
@@ -4059,7 +4162,7 @@ func file_resnet_backend_v1_backend_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_resnet_backend_v1_backend_proto_rawDesc), len(file_resnet_backend_v1_backend_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   58,
+			NumMessages:   59,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
