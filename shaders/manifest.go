@@ -21,6 +21,14 @@ type Variant struct {
 	Optimize bool
 	// Half: tensors are stored as float16 (in the packed format; what is dense is float32), and so are weights.
 	Half bool
+	// Matrix: needs matrix units (VK_KHR_cooperative_matrix) that multiply float16 into float32, and subgroups of a known size.
+	Matrix bool
+	// Emulated: computes what a Matrix variant does, by loops, to prove its indexing on any device.
+	Emulated bool
+	// Grid is how many subgroups of a workgroup stand along filters and along pixels, for Matrix and Emulated.
+	Grid [2]int
+	// Newer: GLSL that the compiler of Debian 12 does not know; see internal/cmd/genshaders.
+	Newer bool
 	// Quad: needs the quad operations of subgroups in compute shaders.
 	Quad bool
 
@@ -82,7 +90,7 @@ var Manifest = []Variant{
 	{Name: "peak_copy_f32", Source: "peak_copy.comp", Target: target, Bindings: 2, PushBytes: 4, Spec: flatSpec},
 }
 
-func init() { Manifest = append(Manifest, halfVariants...) }
+func init() { Manifest = append(append(Manifest, halfVariants...), matrixVariants...) }
 
 // packed is a row of conv2d_packed.comp with a tile of filters × pixels an invocation. Its texel buffers are x, w and the shortcut.
 func packed(name string, filters, pixels int, quad, storage bool) Variant {

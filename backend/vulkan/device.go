@@ -23,6 +23,10 @@ type device struct {
 	inst   *vk.Instance
 	dev    *vk.Device
 
+	// What kernels that emulate matrix units take for those of the device; for tests.
+	emulate         plan.MatrixShape
+	emulateSubgroup int
+
 	unified     bool         // the host can write the device's memory
 	allocations atomic.Int64 // live ones: a device allows only so many (maxMemoryAllocationCount)
 
@@ -51,7 +55,7 @@ var _ backend.Device = (*device)(nil)
 
 func open(o Options, inst *vk.Instance, c candidate) (*device, error) {
 	family, _ := c.facts.ComputeQueue()
-	dev, err := inst.CreateDevice(c.handle, vk.DeviceOptions{QueueFamily: family})
+	dev, err := inst.CreateDevice(c.handle, vk.DeviceOptions{QueueFamily: family, Features: wantedFeatures(&c.facts)})
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +89,9 @@ func (d *device) Supports(n *graph.Node) error {
 }
 
 func (d *device) planOptions() plan.Options {
-	return plan.Options{Variants: d.opts.Kernels, MaxChunk: d.opts.MaxChunk, Half: d.opts.Precision == Half}
+	return plan.Options{
+		Variants: d.opts.Kernels, MaxChunk: d.opts.MaxChunk, Half: d.opts.Precision == Half, Emulate: d.emulate, EmulateSubgroup: d.emulateSubgroup,
+	}
 }
 
 // enter begins a call; leave ends it. Between the two the device is not destroyed.

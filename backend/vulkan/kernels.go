@@ -111,7 +111,11 @@ func (k *kernels) create(s *plan.Step) (kn kernel, err error) {
 		}
 		k.layouts[key] = kn.layout
 	}
-	kn.pipeline, err = dev.CreateComputePipeline(k.cache, vk.ComputePipeline{Layout: kn.layout, Module: module, Spec: slices.Clone(s.Spec)})
+	p := vk.ComputePipeline{Layout: kn.layout, Module: module, Spec: slices.Clone(s.Spec)}
+	if v.Matrix && sizedSubgroups(&k.dev.facts) {
+		p.SubgroupSize, p.FullSubgroups = int(s.Spec[plan.SubgroupConstant]), true
+	}
+	kn.pipeline, err = dev.CreateComputePipeline(k.cache, p)
 	return kn, err
 }
 

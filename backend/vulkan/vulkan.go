@@ -230,6 +230,7 @@ func distinguish(list []candidate) {
 func limits(f *facts.Facts) plan.Limits {
 	l := &f.Limits
 	return plan.Limits{
+		Matrices: matrices(f), MaxSubgroups: f.Subgroup.MaxWorkgroupSubgroups,
 		MaxStorageBufferRange:           l.MaxStorageBufferRange,
 		MaxMemoryAllocationSize:         l.MaxMemoryAllocationSize,
 		MinStorageBufferOffsetAlignment: max(l.MinStorageBufferOffsetAlignment, 4),

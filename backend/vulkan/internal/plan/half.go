@@ -32,7 +32,7 @@ func HalfConvKernels() []string {
 func halfCandidates(lim Limits, opt Options, n *graph.Node) ([]Candidate, error) {
 	switch op := n.Op.(type) {
 	case graph.Conv2D:
-		return convCandidatesOf(lim, opt, n, op, halfConvKernels)
+		return convCandidatesOf(lim, opt, n, op, append(halfConvKernels[:len(halfConvKernels):len(halfConvKernels)], matrixConvKernels...))
 	case graph.ReLU:
 		return halfElementwise(lim, n, "relu_f16", 0)
 	case graph.Add:
@@ -86,14 +86,20 @@ func packHalfVectors(n *graph.Node, op graph.Conv2D, block int) *Packed {
 				copy(bias[:], from[:block])
 				copy(to[2*block:], from[block:])
 				for j, b := range bias[:block] {
-					to[j] = graph.RoundFloat16(b)
-					if to[block+j] = b - to[j]; math.IsNaN(float64(to[block+j])) {
-						to[block+j] = 0 // of an infinity
-					}
+					to[j], to[block+j] = splitHalf(b)
 				}
 			}
 		},
 	}
+}
+
+// splitHalf is a number rounded to float16, and what the rounding left.
+func splitHalf(v float32) (hi, lo float32) {
+	hi = graph.RoundFloat16(v)
+	if lo = v - hi; math.IsNaN(float64(lo)) {
+		lo = 0 // of an infinity
+	}
+	return hi, lo
 }
 
 // precisions tells how the tensors of each node are stored where that is not float32 throughout.
@@ -118,6 +124,7 @@ func precisions(g *graph.Graph, choices []*Candidate) map[string]backend.Precisi
 			if k.weights != nil && k.weights.Half {
 				p.Parameters = graph.Float16
 			}
+			p.Truncated = p.Truncated || k.variant.Matrix
 		}
 		all[n.Name] = p
 	}
