@@ -58,6 +58,14 @@ type Backend interface {
 	Open(ctx context.Context, id string) (Device, error)
 }
 
+// Variants is an optional ability of a Backend: the same devices can be made to work in other ways, such as with another precision.
+type Variants interface {
+	// Variant returns the backend for which a selection "name@variant" asks. Its Name and the Backend of its devices are that whole.
+	//
+	// Errors: a variant that there is not; the text lists those that there are.
+	Variant(name string) (Backend, error)
+}
+
 // Device is an opened device. All methods are safe for concurrent use.
 type Device interface {
 	// Info returns facts about the device; they never change.
