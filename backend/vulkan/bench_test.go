@@ -208,3 +208,25 @@ func benchFlights(b *testing.B, d backend.Device, g *graph.Graph, callers int) {
 	wg.Wait()
 	b.ReportMetric(float64(sig.Inputs[0].Type.Shape.Dim(0)*b.N)/b.Elapsed().Seconds(), "images/s")
 }
+
+// BenchmarkCompile times Compile on a device without pipelines. With -cpu 1,2,... it shows what making them side by side gains,
+// on drivers that compile then and not at the first run.
+func BenchmarkCompile(b *testing.B) {
+	g := seededNetwork(b, "resnet50", 1, 64)
+	benchDevices(b, Options{}, func(b *testing.B, d backend.Device) {
+		for b.Loop() {
+			b.StopTimer()
+			fresh, err := New(Options{NoCache: true}).Open(context.Background(), d.Info().ID)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+			if _, err := fresh.Compile(context.Background(), g); err != nil {
+				b.Fatal(err)
+			}
+			b.StopTimer()
+			fresh.Close()
+			b.StartTimer()
+		}
+	})
+}
