@@ -6,6 +6,7 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/facts"
@@ -23,8 +24,11 @@ type device struct {
 	inst   *vk.Instance
 	dev    *vk.Device
 
-	unified     bool         // the host can write the device's memory
-	allocations atomic.Int64 // live ones: a device allows only so many (maxMemoryAllocationCount)
+	physical vk.PhysicalDevice
+
+	unified     bool          // the host can write the device's memory
+	bound       time.Duration // of a submission; 0 is none
+	allocations atomic.Int64  // live ones: a device allows only so many (maxMemoryAllocationCount)
 
 	allocatedBytes atomic.Int64 // of those that are live
 
@@ -58,8 +62,8 @@ func open(o Options, inst *vk.Instance, c candidate) (*device, error) {
 		return nil, err
 	}
 	d := &device{
-		opts: o, info: c.info, facts: c.facts, limits: limits(&c.facts), inst: inst, dev: dev,
-		unified: c.facts.UnifiedMemory() && !o.ForceStaging, queue: dev.Queue(0), children: map[child]struct{}{},
+		opts: o, info: c.info, facts: c.facts, limits: limits(&c.facts), inst: inst, dev: dev, physical: c.handle,
+		unified: c.facts.UnifiedMemory() && !o.ForceStaging, bound: submissionBound(o, c.facts.Type == facts.DeviceCPU), queue: dev.Queue(0), children: map[child]struct{}{},
 	}
 	d.outcomes = newOutcomes(d)
 	d.SetTuning(o.Tuning)
@@ -194,4 +198,11 @@ func (d *device) submit(cmd vk.CommandBuffer, f vk.Fence) error {
 	d.queueMu.Lock()
 	defer d.queueMu.Unlock()
 	return d.dev.QueueSubmit(d.queue, f, cmd)
+}
+
+// submitAll hands several to the queue as one submission, in order.
+func (d *device) submitAll(cmds []vk.CommandBuffer, f vk.Fence) error {
+	d.queueMu.Lock()
+	defer d.queueMu.Unlock()
+	return d.dev.QueueSubmit(d.queue, f, cmds...)
 }

@@ -3,9 +3,14 @@
 //
 // # Life of a run
 //
-// Compile plans the whole run (internal/plan), uploads the packed weights, makes the pipelines and reserves one arena
-// for all intermediate tensors. The first Run with a set of buffers records one command buffer for them; later runs
-// with the same buffers only submit it. Run allocates nothing then, and the intermediate tensors never leave the device.
+// Compile plans the whole run (internal/plan), uploads the packed weights while the pipelines are made side by side, and
+// reserves one arena for all intermediate tensors. The first Run with a set of buffers records its commands; later runs
+// with the same buffers only submit them. Run allocates nothing then, and the intermediate tensors never leave the device.
+//
+// Runs of several goroutines, each with buffers of its own, are queued on the device, up to four of an executable: it does not
+// wait for the host between them. They compute one after the other, since they share the arena; a barrier at the end of each
+// orders them. A run is one submission, unless that would take longer than Options.MaxSubmission; then it is
+// several, and a cancelled run ends with those that the device has.
 //
 // # Proof and tuning
 //
@@ -16,8 +21,9 @@
 // # Memory
 //
 // Where the device shares the host's memory, buffers are mapped and nothing is copied; elsewhere reads and writes go
-// through a staging buffer. A batch whose tensors exceed a limit of the device, or its free memory, is split into
-// parts inside the executable.
+// through a staging buffer, on the queue that computes: there, a transfer waits for the runs that were submitted before
+// it. A batch whose tensors exceed a limit of the device, or its free memory (VK_EXT_memory_budget, or the size of the
+// heap), is split into parts inside the executable.
 //
 // # What it does not do
 //
@@ -30,6 +36,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/facts"
@@ -66,6 +73,12 @@ type Options struct {
 	Direct bool
 	// MaxChunk, when not 0, bounds how many pictures of a batch go through the graph at once.
 	MaxChunk int
+	// MemoryBudget, when not 0, is how many bytes of the device's memory may be allocated; a batch that does not fit goes
+	// through the graph in parts. The driver's own budget, or the size of the memory, holds in any case.
+	MemoryBudget int64
+	// MaxSubmission is how long one submission to the device should take at most, so that no watchdog of a display
+	// driver ends it: a long run becomes several. 0 is half a second on a GPU and no bound on a software driver, negative no bound.
+	MaxSubmission time.Duration
 	// ForceStaging copies through a staging buffer even where memory is shared, as on a discrete GPU.
 	ForceStaging bool
 

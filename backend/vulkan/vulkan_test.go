@@ -154,12 +154,3 @@ func writeFloats(t *testing.T, b backend.Buffer, v []float32) {
 		t.Fatal(err)
 	}
 }
-
-func readFloats(t *testing.T, b backend.Buffer) []float32 {
-	t.Helper()
-	x := graph.NewTensor(b.Type())
-	if err := b.Read(context.Background(), x.Data); err != nil {
-		t.Fatal(err)
-	}
-	return x.Float32s()
-}

@@ -429,6 +429,7 @@ func (x *DescribeResponse) GetCapabilities() *PluginCapabilities {
 type PluginCapabilities struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SharedMemory  bool                   `protobuf:"varint,1,opt,name=shared_memory,json=sharedMemory,proto3" json:"shared_memory,omitempty"` // OpenRegion may be called
+	Execute       bool                   `protobuf:"varint,2,opt,name=execute,proto3" json:"execute,omitempty"`                               // Execute may be called
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -466,6 +467,13 @@ func (*PluginCapabilities) Descriptor() ([]byte, []int) {
 func (x *PluginCapabilities) GetSharedMemory() bool {
 	if x != nil {
 		return x.SharedMemory
+	}
+	return false
+}
+
+func (x *PluginCapabilities) GetExecute() bool {
+	if x != nil {
+		return x.Execute
 	}
 	return false
 }
@@ -2715,6 +2723,172 @@ func (*RunResponse) Descriptor() ([]byte, []int) {
 	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{40}
 }
 
+// ExecuteRequest: the writes are done first, in order, then the run, then the reads, in order. What is not set is not done.
+type ExecuteRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Writes        []*Transfer            `protobuf:"bytes,1,rep,name=writes,proto3" json:"writes,omitempty"` // no buffer twice
+	Run           *RunRequest            `protobuf:"bytes,2,opt,name=run,proto3" json:"run,omitempty"`
+	Reads         []*Transfer            `protobuf:"bytes,3,rep,name=reads,proto3" json:"reads,omitempty"` // no buffer twice
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecuteRequest) Reset() {
+	*x = ExecuteRequest{}
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecuteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecuteRequest) ProtoMessage() {}
+
+func (x *ExecuteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecuteRequest.ProtoReflect.Descriptor instead.
+func (*ExecuteRequest) Descriptor() ([]byte, []int) {
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *ExecuteRequest) GetWrites() []*Transfer {
+	if x != nil {
+		return x.Writes
+	}
+	return nil
+}
+
+func (x *ExecuteRequest) GetRun() *RunRequest {
+	if x != nil {
+		return x.Run
+	}
+	return nil
+}
+
+func (x *ExecuteRequest) GetReads() []*Transfer {
+	if x != nil {
+		return x.Reads
+	}
+	return nil
+}
+
+// Transfer is a whole tensor to or from a buffer. Frozen.
+type Transfer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Buffer        uint64                 `protobuf:"varint,1,opt,name=buffer,proto3" json:"buffer,omitempty"`
+	Shared        *SharedRange           `protobuf:"bytes,2,opt,name=shared,proto3" json:"shared,omitempty"` // set: the tensor lies, or is to be laid, there
+	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`     // else, in a write: the tensor. At most 1 MiB in one message, all transfers together
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Transfer) Reset() {
+	*x = Transfer{}
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Transfer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Transfer) ProtoMessage() {}
+
+func (x *Transfer) ProtoReflect() protoreflect.Message {
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Transfer.ProtoReflect.Descriptor instead.
+func (*Transfer) Descriptor() ([]byte, []int) {
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *Transfer) GetBuffer() uint64 {
+	if x != nil {
+		return x.Buffer
+	}
+	return 0
+}
+
+func (x *Transfer) GetShared() *SharedRange {
+	if x != nil {
+		return x.Shared
+	}
+	return nil
+}
+
+func (x *Transfer) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type ExecuteResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          [][]byte               `protobuf:"bytes,1,rep,name=data,proto3" json:"data,omitempty"` // the tensors of the reads without shared, in order: at most 1 MiB together
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecuteResponse) Reset() {
+	*x = ExecuteResponse{}
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecuteResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecuteResponse) ProtoMessage() {}
+
+func (x *ExecuteResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecuteResponse.ProtoReflect.Descriptor instead.
+func (*ExecuteResponse) Descriptor() ([]byte, []int) {
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *ExecuteResponse) GetData() [][]byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 type ProfileResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Times         []*NodeTime            `protobuf:"bytes,1,rep,name=times,proto3" json:"times,omitempty"` // to be appended
@@ -2724,7 +2898,7 @@ type ProfileResponse struct {
 
 func (x *ProfileResponse) Reset() {
 	*x = ProfileResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2736,7 +2910,7 @@ func (x *ProfileResponse) String() string {
 func (*ProfileResponse) ProtoMessage() {}
 
 func (x *ProfileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2749,7 +2923,7 @@ func (x *ProfileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProfileResponse.ProtoReflect.Descriptor instead.
 func (*ProfileResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{41}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ProfileResponse) GetTimes() []*NodeTime {
@@ -2771,7 +2945,7 @@ type NodeTime struct {
 
 func (x *NodeTime) Reset() {
 	*x = NodeTime{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2783,7 +2957,7 @@ func (x *NodeTime) String() string {
 func (*NodeTime) ProtoMessage() {}
 
 func (x *NodeTime) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2796,7 +2970,7 @@ func (x *NodeTime) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeTime.ProtoReflect.Descriptor instead.
 func (*NodeTime) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{42}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *NodeTime) GetNode() string {
@@ -2838,7 +3012,7 @@ type CreateBufferRequest struct {
 
 func (x *CreateBufferRequest) Reset() {
 	*x = CreateBufferRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2850,7 +3024,7 @@ func (x *CreateBufferRequest) String() string {
 func (*CreateBufferRequest) ProtoMessage() {}
 
 func (x *CreateBufferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2863,7 +3037,7 @@ func (x *CreateBufferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBufferRequest.ProtoReflect.Descriptor instead.
 func (*CreateBufferRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{43}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *CreateBufferRequest) GetDevice() uint64 {
@@ -2895,7 +3069,7 @@ type CreateBufferResponse struct {
 
 func (x *CreateBufferResponse) Reset() {
 	*x = CreateBufferResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2907,7 +3081,7 @@ func (x *CreateBufferResponse) String() string {
 func (*CreateBufferResponse) ProtoMessage() {}
 
 func (x *CreateBufferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2920,7 +3094,7 @@ func (x *CreateBufferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBufferResponse.ProtoReflect.Descriptor instead.
 func (*CreateBufferResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{44}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{47}
 }
 
 // WriteBufferRequest is one message of the stream: start first, then chunks that follow each other without a gap.
@@ -2937,7 +3111,7 @@ type WriteBufferRequest struct {
 
 func (x *WriteBufferRequest) Reset() {
 	*x = WriteBufferRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2949,7 +3123,7 @@ func (x *WriteBufferRequest) String() string {
 func (*WriteBufferRequest) ProtoMessage() {}
 
 func (x *WriteBufferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2962,7 +3136,7 @@ func (x *WriteBufferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBufferRequest.ProtoReflect.Descriptor instead.
 func (*WriteBufferRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{45}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *WriteBufferRequest) GetPart() isWriteBufferRequest_Part {
@@ -3016,7 +3190,7 @@ type WriteBufferStart struct {
 
 func (x *WriteBufferStart) Reset() {
 	*x = WriteBufferStart{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3028,7 +3202,7 @@ func (x *WriteBufferStart) String() string {
 func (*WriteBufferStart) ProtoMessage() {}
 
 func (x *WriteBufferStart) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3041,7 +3215,7 @@ func (x *WriteBufferStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBufferStart.ProtoReflect.Descriptor instead.
 func (*WriteBufferStart) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{46}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *WriteBufferStart) GetBuffer() uint64 {
@@ -3066,7 +3240,7 @@ type WriteBufferResponse struct {
 
 func (x *WriteBufferResponse) Reset() {
 	*x = WriteBufferResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3078,7 +3252,7 @@ func (x *WriteBufferResponse) String() string {
 func (*WriteBufferResponse) ProtoMessage() {}
 
 func (x *WriteBufferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3091,7 +3265,7 @@ func (x *WriteBufferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBufferResponse.ProtoReflect.Descriptor instead.
 func (*WriteBufferResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{47}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{50}
 }
 
 type ReadBufferRequest struct {
@@ -3104,7 +3278,7 @@ type ReadBufferRequest struct {
 
 func (x *ReadBufferRequest) Reset() {
 	*x = ReadBufferRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3116,7 +3290,7 @@ func (x *ReadBufferRequest) String() string {
 func (*ReadBufferRequest) ProtoMessage() {}
 
 func (x *ReadBufferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3129,7 +3303,7 @@ func (x *ReadBufferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBufferRequest.ProtoReflect.Descriptor instead.
 func (*ReadBufferRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{48}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ReadBufferRequest) GetBuffer() uint64 {
@@ -3155,7 +3329,7 @@ type ReadBufferResponse struct {
 
 func (x *ReadBufferResponse) Reset() {
 	*x = ReadBufferResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3167,7 +3341,7 @@ func (x *ReadBufferResponse) String() string {
 func (*ReadBufferResponse) ProtoMessage() {}
 
 func (x *ReadBufferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3180,7 +3354,7 @@ func (x *ReadBufferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBufferResponse.ProtoReflect.Descriptor instead.
 func (*ReadBufferResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{49}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ReadBufferResponse) GetChunk() []byte {
@@ -3202,7 +3376,7 @@ type SharedRange struct {
 
 func (x *SharedRange) Reset() {
 	*x = SharedRange{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3214,7 +3388,7 @@ func (x *SharedRange) String() string {
 func (*SharedRange) ProtoMessage() {}
 
 func (x *SharedRange) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3227,7 +3401,7 @@ func (x *SharedRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharedRange.ProtoReflect.Descriptor instead.
 func (*SharedRange) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{50}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *SharedRange) GetRegion() uint64 {
@@ -3263,7 +3437,7 @@ type OpenRegionRequest struct {
 
 func (x *OpenRegionRequest) Reset() {
 	*x = OpenRegionRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3275,7 +3449,7 @@ func (x *OpenRegionRequest) String() string {
 func (*OpenRegionRequest) ProtoMessage() {}
 
 func (x *OpenRegionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3288,7 +3462,7 @@ func (x *OpenRegionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRegionRequest.ProtoReflect.Descriptor instead.
 func (*OpenRegionRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{51}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *OpenRegionRequest) GetRegion() uint64 {
@@ -3329,7 +3503,7 @@ type OpenRegionResponse struct {
 
 func (x *OpenRegionResponse) Reset() {
 	*x = OpenRegionResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3341,7 +3515,7 @@ func (x *OpenRegionResponse) String() string {
 func (*OpenRegionResponse) ProtoMessage() {}
 
 func (x *OpenRegionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3354,7 +3528,7 @@ func (x *OpenRegionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRegionResponse.ProtoReflect.Descriptor instead.
 func (*OpenRegionResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{52}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *OpenRegionResponse) GetAccepted() bool {
@@ -3380,7 +3554,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3392,7 +3566,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3405,7 +3579,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{53}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *CloseRequest) GetObject() uint64 {
@@ -3423,7 +3597,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3435,7 +3609,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3448,7 +3622,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{54}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{57}
 }
 
 // Error travels in the details of the gRPC status of a failed call, and in SupportsResponse.
@@ -3463,7 +3637,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3475,7 +3649,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3488,7 +3662,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{55}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *Error) GetKinds() []ErrorKind {
@@ -3526,7 +3700,7 @@ type ShapeError struct {
 
 func (x *ShapeError) Reset() {
 	*x = ShapeError{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3538,7 +3712,7 @@ func (x *ShapeError) String() string {
 func (*ShapeError) ProtoMessage() {}
 
 func (x *ShapeError) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3551,7 +3725,7 @@ func (x *ShapeError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShapeError.ProtoReflect.Descriptor instead.
 func (*ShapeError) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{56}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ShapeError) GetNode() string {
@@ -3603,9 +3777,10 @@ const file_resnet_backend_v1_backend_proto_rawDesc = "" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12I\n" +
-	"\fcapabilities\x18\x03 \x01(\v2%.resnet.backend.v1.PluginCapabilitiesR\fcapabilities\"9\n" +
+	"\fcapabilities\x18\x03 \x01(\v2%.resnet.backend.v1.PluginCapabilitiesR\fcapabilities\"S\n" +
 	"\x12PluginCapabilities\x12#\n" +
-	"\rshared_memory\x18\x01 \x01(\bR\fsharedMemory\"\x10\n" +
+	"\rshared_memory\x18\x01 \x01(\bR\fsharedMemory\x12\x18\n" +
+	"\aexecute\x18\x02 \x01(\bR\aexecute\"\x10\n" +
 	"\x0eSessionRequest\"\x0e\n" +
 	"\fSessionEvent\"\xd8\x02\n" +
 	"\n" +
@@ -3757,7 +3932,17 @@ const file_resnet_backend_v1_backend_proto_rawDesc = "" +
 	"executable\x12\x16\n" +
 	"\x06inputs\x18\x02 \x03(\x04R\x06inputs\x12\x18\n" +
 	"\aoutputs\x18\x03 \x03(\x04R\aoutputs\"\r\n" +
-	"\vRunResponse\"D\n" +
+	"\vRunResponse\"\xa9\x01\n" +
+	"\x0eExecuteRequest\x123\n" +
+	"\x06writes\x18\x01 \x03(\v2\x1b.resnet.backend.v1.TransferR\x06writes\x12/\n" +
+	"\x03run\x18\x02 \x01(\v2\x1d.resnet.backend.v1.RunRequestR\x03run\x121\n" +
+	"\x05reads\x18\x03 \x03(\v2\x1b.resnet.backend.v1.TransferR\x05reads\"n\n" +
+	"\bTransfer\x12\x16\n" +
+	"\x06buffer\x18\x01 \x01(\x04R\x06buffer\x126\n" +
+	"\x06shared\x18\x02 \x01(\v2\x1e.resnet.backend.v1.SharedRangeR\x06shared\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\"%\n" +
+	"\x0fExecuteResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x03(\fR\x04data\"D\n" +
 	"\x0fProfileResponse\x121\n" +
 	"\x05times\x18\x01 \x03(\v2\x1b.resnet.backend.v1.NodeTimeR\x05times\"h\n" +
 	"\bNodeTime\x12\x12\n" +
@@ -3839,7 +4024,7 @@ const file_resnet_backend_v1_backend_proto_rawDesc = "" +
 	"\x14ERROR_KIND_NO_DEVICE\x10\x05\x12\x18\n" +
 	"\x14ERROR_KIND_CANCELLED\x10\x06\x12 \n" +
 	"\x1cERROR_KIND_DEADLINE_EXCEEDED\x10\a\x12\x16\n" +
-	"\x12ERROR_KIND_INVALID\x10\b2\xec\b\n" +
+	"\x12ERROR_KIND_INVALID\x10\b2\xbe\t\n" +
 	"\aBackend\x12S\n" +
 	"\bDescribe\x12\".resnet.backend.v1.DescribeRequest\x1a#.resnet.backend.v1.DescribeResponse\x12O\n" +
 	"\aSession\x12!.resnet.backend.v1.SessionRequest\x1a\x1f.resnet.backend.v1.SessionEvent0\x01\x12\\\n" +
@@ -3853,7 +4038,8 @@ const file_resnet_backend_v1_backend_proto_rawDesc = "" +
 	"\fCreateBuffer\x12&.resnet.backend.v1.CreateBufferRequest\x1a'.resnet.backend.v1.CreateBufferResponse\x12^\n" +
 	"\vWriteBuffer\x12%.resnet.backend.v1.WriteBufferRequest\x1a&.resnet.backend.v1.WriteBufferResponse(\x01\x12[\n" +
 	"\n" +
-	"ReadBuffer\x12$.resnet.backend.v1.ReadBufferRequest\x1a%.resnet.backend.v1.ReadBufferResponse0\x01\x12Y\n" +
+	"ReadBuffer\x12$.resnet.backend.v1.ReadBufferRequest\x1a%.resnet.backend.v1.ReadBufferResponse0\x01\x12P\n" +
+	"\aExecute\x12!.resnet.backend.v1.ExecuteRequest\x1a\".resnet.backend.v1.ExecuteResponse\x12Y\n" +
 	"\n" +
 	"OpenRegion\x12$.resnet.backend.v1.OpenRegionRequest\x1a%.resnet.backend.v1.OpenRegionResponse\x12J\n" +
 	"\x05Close\x12\x1f.resnet.backend.v1.CloseRequest\x1a .resnet.backend.v1.CloseResponseBLZJgithub.com/resnet-run/resnet-run/plugins/proto/resnet/backend/v1;backendv1b\x06proto3"
@@ -3871,7 +4057,7 @@ func file_resnet_backend_v1_backend_proto_rawDescGZIP() []byte {
 }
 
 var file_resnet_backend_v1_backend_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_resnet_backend_v1_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 58)
+var file_resnet_backend_v1_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
 var file_resnet_backend_v1_backend_proto_goTypes = []any{
 	(DeviceType)(0),              // 0: resnet.backend.v1.DeviceType
 	(DType)(0),                   // 1: resnet.backend.v1.DType
@@ -3918,29 +4104,32 @@ var file_resnet_backend_v1_backend_proto_goTypes = []any{
 	(*Transform)(nil),            // 42: resnet.backend.v1.Transform
 	(*RunRequest)(nil),           // 43: resnet.backend.v1.RunRequest
 	(*RunResponse)(nil),          // 44: resnet.backend.v1.RunResponse
-	(*ProfileResponse)(nil),      // 45: resnet.backend.v1.ProfileResponse
-	(*NodeTime)(nil),             // 46: resnet.backend.v1.NodeTime
-	(*CreateBufferRequest)(nil),  // 47: resnet.backend.v1.CreateBufferRequest
-	(*CreateBufferResponse)(nil), // 48: resnet.backend.v1.CreateBufferResponse
-	(*WriteBufferRequest)(nil),   // 49: resnet.backend.v1.WriteBufferRequest
-	(*WriteBufferStart)(nil),     // 50: resnet.backend.v1.WriteBufferStart
-	(*WriteBufferResponse)(nil),  // 51: resnet.backend.v1.WriteBufferResponse
-	(*ReadBufferRequest)(nil),    // 52: resnet.backend.v1.ReadBufferRequest
-	(*ReadBufferResponse)(nil),   // 53: resnet.backend.v1.ReadBufferResponse
-	(*SharedRange)(nil),          // 54: resnet.backend.v1.SharedRange
-	(*OpenRegionRequest)(nil),    // 55: resnet.backend.v1.OpenRegionRequest
-	(*OpenRegionResponse)(nil),   // 56: resnet.backend.v1.OpenRegionResponse
-	(*CloseRequest)(nil),         // 57: resnet.backend.v1.CloseRequest
-	(*CloseResponse)(nil),        // 58: resnet.backend.v1.CloseResponse
-	(*Error)(nil),                // 59: resnet.backend.v1.Error
-	(*ShapeError)(nil),           // 60: resnet.backend.v1.ShapeError
-	nil,                          // 61: resnet.backend.v1.DeviceInfo.PropertiesEntry
+	(*ExecuteRequest)(nil),       // 45: resnet.backend.v1.ExecuteRequest
+	(*Transfer)(nil),             // 46: resnet.backend.v1.Transfer
+	(*ExecuteResponse)(nil),      // 47: resnet.backend.v1.ExecuteResponse
+	(*ProfileResponse)(nil),      // 48: resnet.backend.v1.ProfileResponse
+	(*NodeTime)(nil),             // 49: resnet.backend.v1.NodeTime
+	(*CreateBufferRequest)(nil),  // 50: resnet.backend.v1.CreateBufferRequest
+	(*CreateBufferResponse)(nil), // 51: resnet.backend.v1.CreateBufferResponse
+	(*WriteBufferRequest)(nil),   // 52: resnet.backend.v1.WriteBufferRequest
+	(*WriteBufferStart)(nil),     // 53: resnet.backend.v1.WriteBufferStart
+	(*WriteBufferResponse)(nil),  // 54: resnet.backend.v1.WriteBufferResponse
+	(*ReadBufferRequest)(nil),    // 55: resnet.backend.v1.ReadBufferRequest
+	(*ReadBufferResponse)(nil),   // 56: resnet.backend.v1.ReadBufferResponse
+	(*SharedRange)(nil),          // 57: resnet.backend.v1.SharedRange
+	(*OpenRegionRequest)(nil),    // 58: resnet.backend.v1.OpenRegionRequest
+	(*OpenRegionResponse)(nil),   // 59: resnet.backend.v1.OpenRegionResponse
+	(*CloseRequest)(nil),         // 60: resnet.backend.v1.CloseRequest
+	(*CloseResponse)(nil),        // 61: resnet.backend.v1.CloseResponse
+	(*Error)(nil),                // 62: resnet.backend.v1.Error
+	(*ShapeError)(nil),           // 63: resnet.backend.v1.ShapeError
+	nil,                          // 64: resnet.backend.v1.DeviceInfo.PropertiesEntry
 }
 var file_resnet_backend_v1_backend_proto_depIdxs = []int32{
 	5,  // 0: resnet.backend.v1.DescribeRequest.capabilities:type_name -> resnet.backend.v1.HostCapabilities
 	7,  // 1: resnet.backend.v1.DescribeResponse.capabilities:type_name -> resnet.backend.v1.PluginCapabilities
 	0,  // 2: resnet.backend.v1.DeviceInfo.type:type_name -> resnet.backend.v1.DeviceType
-	61, // 3: resnet.backend.v1.DeviceInfo.properties:type_name -> resnet.backend.v1.DeviceInfo.PropertiesEntry
+	64, // 3: resnet.backend.v1.DeviceInfo.properties:type_name -> resnet.backend.v1.DeviceInfo.PropertiesEntry
 	10, // 4: resnet.backend.v1.ListDevicesResponse.devices:type_name -> resnet.backend.v1.DeviceInfo
 	10, // 5: resnet.backend.v1.OpenDeviceResponse.info:type_name -> resnet.backend.v1.DeviceInfo
 	1,  // 6: resnet.backend.v1.TensorType.dtype:type_name -> resnet.backend.v1.DType
@@ -3978,51 +4167,57 @@ var file_resnet_backend_v1_backend_proto_depIdxs = []int32{
 	15, // 38: resnet.backend.v1.NodeQuery.result:type_name -> resnet.backend.v1.TensorType
 	16, // 39: resnet.backend.v1.Operand.value:type_name -> resnet.backend.v1.Value
 	34, // 40: resnet.backend.v1.SupportsRequest.nodes:type_name -> resnet.backend.v1.NodeQuery
-	59, // 41: resnet.backend.v1.SupportsResponse.answers:type_name -> resnet.backend.v1.Error
+	62, // 41: resnet.backend.v1.SupportsResponse.answers:type_name -> resnet.backend.v1.Error
 	39, // 42: resnet.backend.v1.CompileRequest.start:type_name -> resnet.backend.v1.CompileStart
 	17, // 43: resnet.backend.v1.CompileRequest.graph:type_name -> resnet.backend.v1.Graph
 	40, // 44: resnet.backend.v1.CompileRequest.data:type_name -> resnet.backend.v1.ParameterData
 	16, // 45: resnet.backend.v1.CompileResponse.inputs:type_name -> resnet.backend.v1.Value
 	16, // 46: resnet.backend.v1.CompileResponse.outputs:type_name -> resnet.backend.v1.Value
 	42, // 47: resnet.backend.v1.CompileResponse.transforms:type_name -> resnet.backend.v1.Transform
-	46, // 48: resnet.backend.v1.ProfileResponse.times:type_name -> resnet.backend.v1.NodeTime
-	15, // 49: resnet.backend.v1.CreateBufferRequest.type:type_name -> resnet.backend.v1.TensorType
-	50, // 50: resnet.backend.v1.WriteBufferRequest.start:type_name -> resnet.backend.v1.WriteBufferStart
-	54, // 51: resnet.backend.v1.WriteBufferStart.shared:type_name -> resnet.backend.v1.SharedRange
-	54, // 52: resnet.backend.v1.ReadBufferRequest.shared:type_name -> resnet.backend.v1.SharedRange
-	3,  // 53: resnet.backend.v1.Error.kinds:type_name -> resnet.backend.v1.ErrorKind
-	60, // 54: resnet.backend.v1.Error.shape:type_name -> resnet.backend.v1.ShapeError
-	4,  // 55: resnet.backend.v1.Backend.Describe:input_type -> resnet.backend.v1.DescribeRequest
-	8,  // 56: resnet.backend.v1.Backend.Session:input_type -> resnet.backend.v1.SessionRequest
-	11, // 57: resnet.backend.v1.Backend.ListDevices:input_type -> resnet.backend.v1.ListDevicesRequest
-	13, // 58: resnet.backend.v1.Backend.OpenDevice:input_type -> resnet.backend.v1.OpenDeviceRequest
-	36, // 59: resnet.backend.v1.Backend.Supports:input_type -> resnet.backend.v1.SupportsRequest
-	38, // 60: resnet.backend.v1.Backend.Compile:input_type -> resnet.backend.v1.CompileRequest
-	43, // 61: resnet.backend.v1.Backend.Run:input_type -> resnet.backend.v1.RunRequest
-	43, // 62: resnet.backend.v1.Backend.Profile:input_type -> resnet.backend.v1.RunRequest
-	47, // 63: resnet.backend.v1.Backend.CreateBuffer:input_type -> resnet.backend.v1.CreateBufferRequest
-	49, // 64: resnet.backend.v1.Backend.WriteBuffer:input_type -> resnet.backend.v1.WriteBufferRequest
-	52, // 65: resnet.backend.v1.Backend.ReadBuffer:input_type -> resnet.backend.v1.ReadBufferRequest
-	55, // 66: resnet.backend.v1.Backend.OpenRegion:input_type -> resnet.backend.v1.OpenRegionRequest
-	57, // 67: resnet.backend.v1.Backend.Close:input_type -> resnet.backend.v1.CloseRequest
-	6,  // 68: resnet.backend.v1.Backend.Describe:output_type -> resnet.backend.v1.DescribeResponse
-	9,  // 69: resnet.backend.v1.Backend.Session:output_type -> resnet.backend.v1.SessionEvent
-	12, // 70: resnet.backend.v1.Backend.ListDevices:output_type -> resnet.backend.v1.ListDevicesResponse
-	14, // 71: resnet.backend.v1.Backend.OpenDevice:output_type -> resnet.backend.v1.OpenDeviceResponse
-	37, // 72: resnet.backend.v1.Backend.Supports:output_type -> resnet.backend.v1.SupportsResponse
-	41, // 73: resnet.backend.v1.Backend.Compile:output_type -> resnet.backend.v1.CompileResponse
-	44, // 74: resnet.backend.v1.Backend.Run:output_type -> resnet.backend.v1.RunResponse
-	45, // 75: resnet.backend.v1.Backend.Profile:output_type -> resnet.backend.v1.ProfileResponse
-	48, // 76: resnet.backend.v1.Backend.CreateBuffer:output_type -> resnet.backend.v1.CreateBufferResponse
-	51, // 77: resnet.backend.v1.Backend.WriteBuffer:output_type -> resnet.backend.v1.WriteBufferResponse
-	53, // 78: resnet.backend.v1.Backend.ReadBuffer:output_type -> resnet.backend.v1.ReadBufferResponse
-	56, // 79: resnet.backend.v1.Backend.OpenRegion:output_type -> resnet.backend.v1.OpenRegionResponse
-	58, // 80: resnet.backend.v1.Backend.Close:output_type -> resnet.backend.v1.CloseResponse
-	68, // [68:81] is the sub-list for method output_type
-	55, // [55:68] is the sub-list for method input_type
-	55, // [55:55] is the sub-list for extension type_name
-	55, // [55:55] is the sub-list for extension extendee
-	0,  // [0:55] is the sub-list for field type_name
+	46, // 48: resnet.backend.v1.ExecuteRequest.writes:type_name -> resnet.backend.v1.Transfer
+	43, // 49: resnet.backend.v1.ExecuteRequest.run:type_name -> resnet.backend.v1.RunRequest
+	46, // 50: resnet.backend.v1.ExecuteRequest.reads:type_name -> resnet.backend.v1.Transfer
+	57, // 51: resnet.backend.v1.Transfer.shared:type_name -> resnet.backend.v1.SharedRange
+	49, // 52: resnet.backend.v1.ProfileResponse.times:type_name -> resnet.backend.v1.NodeTime
+	15, // 53: resnet.backend.v1.CreateBufferRequest.type:type_name -> resnet.backend.v1.TensorType
+	53, // 54: resnet.backend.v1.WriteBufferRequest.start:type_name -> resnet.backend.v1.WriteBufferStart
+	57, // 55: resnet.backend.v1.WriteBufferStart.shared:type_name -> resnet.backend.v1.SharedRange
+	57, // 56: resnet.backend.v1.ReadBufferRequest.shared:type_name -> resnet.backend.v1.SharedRange
+	3,  // 57: resnet.backend.v1.Error.kinds:type_name -> resnet.backend.v1.ErrorKind
+	63, // 58: resnet.backend.v1.Error.shape:type_name -> resnet.backend.v1.ShapeError
+	4,  // 59: resnet.backend.v1.Backend.Describe:input_type -> resnet.backend.v1.DescribeRequest
+	8,  // 60: resnet.backend.v1.Backend.Session:input_type -> resnet.backend.v1.SessionRequest
+	11, // 61: resnet.backend.v1.Backend.ListDevices:input_type -> resnet.backend.v1.ListDevicesRequest
+	13, // 62: resnet.backend.v1.Backend.OpenDevice:input_type -> resnet.backend.v1.OpenDeviceRequest
+	36, // 63: resnet.backend.v1.Backend.Supports:input_type -> resnet.backend.v1.SupportsRequest
+	38, // 64: resnet.backend.v1.Backend.Compile:input_type -> resnet.backend.v1.CompileRequest
+	43, // 65: resnet.backend.v1.Backend.Run:input_type -> resnet.backend.v1.RunRequest
+	43, // 66: resnet.backend.v1.Backend.Profile:input_type -> resnet.backend.v1.RunRequest
+	50, // 67: resnet.backend.v1.Backend.CreateBuffer:input_type -> resnet.backend.v1.CreateBufferRequest
+	52, // 68: resnet.backend.v1.Backend.WriteBuffer:input_type -> resnet.backend.v1.WriteBufferRequest
+	55, // 69: resnet.backend.v1.Backend.ReadBuffer:input_type -> resnet.backend.v1.ReadBufferRequest
+	45, // 70: resnet.backend.v1.Backend.Execute:input_type -> resnet.backend.v1.ExecuteRequest
+	58, // 71: resnet.backend.v1.Backend.OpenRegion:input_type -> resnet.backend.v1.OpenRegionRequest
+	60, // 72: resnet.backend.v1.Backend.Close:input_type -> resnet.backend.v1.CloseRequest
+	6,  // 73: resnet.backend.v1.Backend.Describe:output_type -> resnet.backend.v1.DescribeResponse
+	9,  // 74: resnet.backend.v1.Backend.Session:output_type -> resnet.backend.v1.SessionEvent
+	12, // 75: resnet.backend.v1.Backend.ListDevices:output_type -> resnet.backend.v1.ListDevicesResponse
+	14, // 76: resnet.backend.v1.Backend.OpenDevice:output_type -> resnet.backend.v1.OpenDeviceResponse
+	37, // 77: resnet.backend.v1.Backend.Supports:output_type -> resnet.backend.v1.SupportsResponse
+	41, // 78: resnet.backend.v1.Backend.Compile:output_type -> resnet.backend.v1.CompileResponse
+	44, // 79: resnet.backend.v1.Backend.Run:output_type -> resnet.backend.v1.RunResponse
+	48, // 80: resnet.backend.v1.Backend.Profile:output_type -> resnet.backend.v1.ProfileResponse
+	51, // 81: resnet.backend.v1.Backend.CreateBuffer:output_type -> resnet.backend.v1.CreateBufferResponse
+	54, // 82: resnet.backend.v1.Backend.WriteBuffer:output_type -> resnet.backend.v1.WriteBufferResponse
+	56, // 83: resnet.backend.v1.Backend.ReadBuffer:output_type -> resnet.backend.v1.ReadBufferResponse
+	47, // 84: resnet.backend.v1.Backend.Execute:output_type -> resnet.backend.v1.ExecuteResponse
+	59, // 85: resnet.backend.v1.Backend.OpenRegion:output_type -> resnet.backend.v1.OpenRegionResponse
+	61, // 86: resnet.backend.v1.Backend.Close:output_type -> resnet.backend.v1.CloseResponse
+	73, // [73:87] is the sub-list for method output_type
+	59, // [59:73] is the sub-list for method input_type
+	59, // [59:59] is the sub-list for extension type_name
+	59, // [59:59] is the sub-list for extension extendee
+	0,  // [0:59] is the sub-list for field type_name
 }
 
 func init() { file_resnet_backend_v1_backend_proto_init() }
@@ -4049,7 +4244,7 @@ func file_resnet_backend_v1_backend_proto_init() {
 		(*CompileRequest_Graph)(nil),
 		(*CompileRequest_Data)(nil),
 	}
-	file_resnet_backend_v1_backend_proto_msgTypes[45].OneofWrappers = []any{
+	file_resnet_backend_v1_backend_proto_msgTypes[48].OneofWrappers = []any{
 		(*WriteBufferRequest_Start)(nil),
 		(*WriteBufferRequest_Chunk)(nil),
 	}
@@ -4059,7 +4254,7 @@ func file_resnet_backend_v1_backend_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_resnet_backend_v1_backend_proto_rawDesc), len(file_resnet_backend_v1_backend_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   58,
+			NumMessages:   61,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
