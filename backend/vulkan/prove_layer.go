@@ -132,7 +132,11 @@ func (t *trial) sample(ctx context.Context, data [][]float32, v *verdict) error 
 		list = someOf(filters, 2, 4) // class B costs much more
 	}
 	for _, image := range slices.Compact([]int{0, images - 1}) {
-		for _, rows := range bands(p) {
+		blocks := bands(p)
+		if w != nil && image > 0 {
+			blocks = blocks[len(blocks)-1:]
+		}
+		for _, rows := range blocks {
 			part := reference.Part{Image: image, Filters: list, Rows: rows, Cols: [2]int{0, q}}
 			want, bound, err := reference.PartBounds(ctx, t.node, t.data, part, w)
 			if err != nil {
