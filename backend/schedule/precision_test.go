@@ -18,7 +18,9 @@ func (n narrow) Precisions() map[string]backend.Precision { return n.stored }
 
 func TestPrecisionsOfThePartsAreTold(t *testing.T) {
 	const f32, f16 = graph.Float32, graph.Float16
-	part := func(stored map[string]backend.Precision) compiledPart { return compiledPart{exec: narrow{stored: stored}} }
+	part := func(stored map[string]backend.Precision) compiledPart {
+		return compiledPart{exec: narrow{stored: stored}}
+	}
 	p := &program{routes: []*route{
 		{parts: []compiledPart{part(map[string]backend.Precision{"a": {Operands: f32, Parameters: f32, Result: f16}}), {exec: nil}}},
 		{parts: []compiledPart{part(map[string]backend.Precision{
