@@ -10,6 +10,9 @@ var matrixVariants = []Variant{
 	matrix("conv2d_coopmat128x128_f16", 128, 128, [2]int{2, 4}, false),
 	matrix("conv2d_coopmat64x64_f16", 64, 64, [2]int{2, 2}, false),
 	matrix("conv2d_coopmat32x32_f16", 32, 32, [2]int{2, 1}, false),
+	{
+		Name: "peak_coopmat_f16", Source: "peak_coopmat.comp", Target: target, Bindings: 1, PushBytes: 12, Spec: []string{"WG", "MM", "NN", "KK"}, Matrix: true, Newer: true,
+	},
 	matrix("conv2d_coopmat128x128_emulated_f16", 128, 128, [2]int{2, 4}, true),
 	matrix("conv2d_coopmat64x64_emulated_f16", 64, 64, [2]int{2, 2}, true),
 	matrix("conv2d_coopmat32x32_emulated_f16", 32, 32, [2]int{2, 1}, true),

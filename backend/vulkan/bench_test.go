@@ -114,6 +114,11 @@ func BenchmarkConv2D(b *testing.B) {
 				benchDevices(b, Options{Kernels: []string{kernel}}, func(b *testing.B, d backend.Device) { benchGraph(b, d, g) })
 			})
 		}
+		for _, kernel := range plan.HalfConvKernels() {
+			b.Run(fmt.Sprintf("%s/N%d/%s", c.name, c.n, kernel), func(b *testing.B) {
+				benchDevices(b, Options{Precision: Half, Kernels: []string{kernel}}, func(b *testing.B, d backend.Device) { benchGraph(b, d, g) })
+			})
+		}
 	}
 }
 

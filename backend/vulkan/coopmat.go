@@ -31,11 +31,13 @@ func sizedSubgroups(f *facts.Facts) bool {
 		f.Subgroup.Size >= f.Subgroup.Min && f.Subgroup.Size <= f.Subgroup.Max
 }
 
-// wantedFeatures are what is enabled on a device: what the kernels on matrix units need, where they can run at all.
+// wantedFeatures are what is enabled on a device: float16 in shaders, by which its peak is measured, and what the kernels on matrix units
+// need, where they can run at all.
 func wantedFeatures(f *facts.Facts) vk.Features {
-	if len(matrices(f)) == 0 {
-		return vk.Features{}
+	w := vk.Features{ShaderFloat16: f.Features.ShaderFloat16}
+	if len(matrices(f)) > 0 {
+		sized := sizedSubgroups(f)
+		w.CooperativeMatrix, w.VulkanMemoryModel, w.SubgroupSizeControl, w.ComputeFullSubgroups = true, true, sized, sized
 	}
-	sized := sizedSubgroups(f)
-	return vk.Features{CooperativeMatrix: true, VulkanMemoryModel: true, ShaderFloat16: true, SubgroupSizeControl: sized, ComputeFullSubgroups: sized}
+	return w
 }

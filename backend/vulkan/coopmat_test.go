@@ -85,7 +85,7 @@ func TestMatricesOfADevice(t *testing.T) {
 		if got := matrices(&f); !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
 		}
-		want := vk.Features{}
+		want := vk.Features{ShaderFloat16: f.Features.ShaderFloat16}
 		if c.want != nil {
 			want = vk.Features{CooperativeMatrix: true, VulkanMemoryModel: true, ShaderFloat16: true, SubgroupSizeControl: c.sized, ComputeFullSubgroups: c.sized}
 		}

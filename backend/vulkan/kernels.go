@@ -176,7 +176,7 @@ func (k *kernels) create(s *plan.Step) (kn kernel, err error) {
 	}
 	p := vk.ComputePipeline{Layout: kn.layout, Module: module, Spec: slices.Clone(s.Spec)}
 	if v.Matrix && sizedSubgroups(&k.dev.facts) {
-		p.SubgroupSize, p.FullSubgroups = int(s.Spec[plan.SubgroupConstant]), true
+		p.SubgroupSize, p.FullSubgroups = int(k.dev.facts.Subgroup.Size), true
 	}
 	k.mu.Unlock()
 	defer k.mu.Lock()
