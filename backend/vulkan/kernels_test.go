@@ -33,7 +33,7 @@ func TestPipelinesAreMadeOnce(t *testing.T) {
 		for i, s := range execs[0].(*executable).plan.Steps {
 			distinct[pipelineKey(s)] = true
 			for _, e := range execs[1:] {
-				if e.(*executable).kernels[i] != execs[0].(*executable).kernels[i] {
+				if e.(*executable).kernels[i].pipeline != execs[0].(*executable).kernels[i].pipeline {
 					t.Errorf("step %d: executables do not share the pipeline", i)
 				}
 			}
@@ -75,7 +75,7 @@ func TestCancelledCompileEnds(t *testing.T) {
 		if _, err := d.kernels.getAll(ctx, e.(*executable).plan.Steps); !errors.Is(err, context.Canceled) {
 			t.Errorf("pipelines with a cancelled context: got %v, want context.Canceled", err)
 		}
-		if err := e.(*executable).load(ctx); !errors.Is(err, context.Canceled) {
+		if err := e.(*executable).load(ctx, g); !errors.Is(err, context.Canceled) {
 			t.Errorf("load with a cancelled context: got %v, want context.Canceled", err)
 		}
 	})
