@@ -191,9 +191,20 @@ func (t *trial) bounds(ctx context.Context) (want, bound []float64, err error) {
 		wide[i] = reference.Widen(x)
 	}
 	if w := t.transform(); w != nil {
-		return reference.WinogradBounds(ctx, t.node, wide, *w)
+		want, bound, err = reference.WinogradBounds(ctx, t.node, wide, *w)
+	} else {
+		want, bound, err = reference.Bounds(ctx, t.node, wide)
 	}
-	return reference.Bounds(ctx, t.node, wide)
+	if p, ok := t.precision(); ok && err == nil {
+		err = reference.WidenBounds(ctx, t.node, wide, want, bound, p)
+	}
+	return want, bound, err
+}
+
+// precision is how the node's tensors are stored, false for float32 throughout.
+func (t *trial) precision() (p backend.Precision, narrow bool) {
+	p, narrow = t.exe.Precisions()[t.node.Name]
+	return p, narrow
 }
 
 // transform is how the node is computed, nil for a plain sum.

@@ -409,10 +409,10 @@ func TestTheChecksumSeesOneUnitInOneWeight(t *testing.T) {
 			t.Error("one unit in one of 960 weights was not seen")
 		}
 	})
-	if !exact(n) {
+	if !exact(n, graph.Float32) {
 		t.Error("108 taps are not taken to be exact")
 	}
-	if huge := parseBound(t, "input %x : float32[1,1100000,1,1]\nparam @w : float32[1,1100000,1,1]\n%y = conv2d(%x, @w)\noutput %y\n").Nodes[0]; exact(huge) {
+	if huge := parseBound(t, "input %x : float32[1,1100000,1,1]\nparam @w : float32[1,1100000,1,1]\n%y = conv2d(%x, @w)\noutput %y\n").Nodes[0]; exact(huge, graph.Float32) {
 		t.Error("1,100,000 taps of up to 16 are taken to be exact")
 	}
 }
