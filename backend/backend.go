@@ -58,6 +58,14 @@ type Backend interface {
 	Open(ctx context.Context, id string) (Device, error)
 }
 
+// Variants is an optional ability of a Backend: the same devices can be made to work in other ways, such as with another precision.
+type Variants interface {
+	// Variant returns the backend for which a selection "name@variant" asks. Its Name and the Backend of its devices are that whole.
+	//
+	// Errors: a variant that there is not; the text lists those that there are.
+	Variant(name string) (Backend, error)
+}
+
 // Device is an opened device. All methods are safe for concurrent use.
 type Device interface {
 	// Info returns facts about the device; they never change.
@@ -68,7 +76,8 @@ type Device interface {
 	// that it computes a node wrongly refuses it there, and here from then on.
 	Supports(n *graph.Node) error
 	// Compile does all the slow work: weights to the device, kernels, memory plan. The graph must be bound
-	// (see [graph.Graph.Bind]); it and its data may be dropped after the call.
+	// (see [graph.Graph.Bind]); it and its data may be dropped after the call. Parameters may be lazy: an implementation
+	// that reads them with Float32s asks [graph.Graph.DataErr] after the last read, and returns what it says.
 	//
 	// Errors: ErrUnsupported, ErrOutOfMemory, ErrDeviceLost, ErrClosed, the context's error, or an invalid graph.
 	Compile(ctx context.Context, g *graph.Graph) (Executable, error)

@@ -46,13 +46,26 @@ func (r *Registry) Names() []string {
 	return names
 }
 
-// Backend returns the backend of that name. The error for an unknown one lists those that are known.
+// Backend returns the backend of that name, or with "name@variant" what its [Variants] ability makes of it. The error for an unknown
+// one lists those that are known.
 func (r *Registry) Backend(name string) (Backend, error) {
+	base, variant, varied := strings.Cut(name, "@")
 	r.mu.Lock()
-	b := r.m[name]
+	b := r.m[base]
 	r.mu.Unlock()
 	if b == nil {
 		return nil, fmt.Errorf("select backend %q: unknown, want one of %s", name, strings.Join(r.Names(), ", "))
+	}
+	if !varied {
+		return b, nil
+	}
+	v, ok := b.(Variants)
+	if !ok {
+		return nil, fmt.Errorf("select backend %q: %s has no variants", name, base)
+	}
+	b, err := v.Variant(variant)
+	if err != nil {
+		return nil, fmt.Errorf("select backend %q: %w", name, err)
 	}
 	return b, nil
 }

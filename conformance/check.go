@@ -40,6 +40,8 @@ type bench struct {
 	dev   backend.Device
 	c     *Case
 	worst *Finding
+	// stored is what the executable that ran last says of its precision.
+	stored precisions
 }
 
 // judge holds a result against its bound and remembers the worst.
@@ -144,14 +146,14 @@ func (b *bench) judgeNodes(ctx context.Context, g *graph.Graph, inputs [][]float
 
 // judgeNode compares the result of a node with what the reference makes of its inputs, by the class of how it was computed.
 func (b *bench) judgeNode(ctx context.Context, n *graph.Node, in [][]float64, got []float32, how transforms) (Finding, error) {
-	f, err := judgeNode(ctx, n, in, got, how, b.c.Class == Exact)
+	f, err := judgeNode(ctx, n, in, got, how, b.stored, b.c.Class == Exact)
 	if err != nil {
 		return Finding{}, fmt.Errorf("reference: %w", err)
 	}
 	return f, nil
 }
 
-func judgeNode(ctx context.Context, n *graph.Node, in [][]float64, got []float32, how transforms, exact bool) (Finding, error) {
+func judgeNode(ctx context.Context, n *graph.Node, in [][]float64, got []float32, how transforms, stored precisions, exact bool) (Finding, error) {
 	w, transformed := how[n.Name]
 	var want, bound []float64
 	var err error
@@ -168,9 +170,18 @@ func judgeNode(ctx context.Context, n *graph.Node, in [][]float64, got []float32
 	} else {
 		allowUnrounded(n, in, bound)
 	}
+	p, narrow := stored[n.Name]
+	if narrow {
+		if err := reference.WidenBounds(ctx, n, in, want, bound, p); err != nil {
+			return Finding{}, err
+		}
+	}
 	f := Judge(n.Name, n.Op.Name(), n.Output.Type.Shape, got, want, bound)
 	if transformed {
 		f.Transform = w.String()
+	}
+	if narrow {
+		f.Precision = p.String()
 	}
 	return f, nil
 }
@@ -242,6 +253,9 @@ func (b *bench) agree(v *graph.Value, got []float32, want []float64, how transfo
 	l2Limit, maxLimit := float64(l2Limit), float64(maxLimit)
 	if len(how) > 0 {
 		l2Limit, maxLimit = spread*l2Limit, spread*maxLimit
+	}
+	if b.stored.half() {
+		l2Limit, maxLimit = halfL2Limit, halfMaxLimit
 	}
 	greatest, norm, diff := 0.0, 0.0, 0.0
 	for i, w := range want {

@@ -197,6 +197,9 @@ func (b *bench) once(ctx context.Context, g *graph.Graph, inputs [][]float32) (o
 	if how, err = transformsOf(e, g); err != nil {
 		return nil, nil, err
 	}
+	if b.stored, err = precisionsOf(e, g); err != nil {
+		return nil, nil, err
+	}
 	t, err := newTray(ctx, b.dev, g.Signature(), inputs)
 	if err != nil {
 		return nil, nil, err

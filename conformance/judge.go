@@ -23,6 +23,8 @@ type Finding struct {
 	Pattern  string  `json:"pattern,omitempty"` // what the failed elements have in common
 	// Transform is the transform through which the device computes the node, as it says itself; the bound is then that of class B.
 	Transform string `json:"transform,omitempty"`
+	// Precision is how the device stores the node's tensors, as it says itself, where that is not float32; the bound has those roundings.
+	Precision string `json:"precision,omitempty"`
 }
 
 // Judge compares the float32 result of a node with float64 values, within a bound for each element. It is
@@ -50,6 +52,9 @@ func (f Finding) Err() error {
 	op := f.Op
 	if f.Transform != "" {
 		op += ", " + f.Transform
+	}
+	if f.Precision != "" {
+		op += ", " + f.Precision
 	}
 	return fmt.Errorf("node %q (%s): %d of %d elements are out of bounds: %s; worst at %v: got %g, want %g: error is %.3g of the bound %g, %.3g ULP",
 		f.Node, op, f.Failed, f.Elements, f.Pattern, f.Place, f.Got, f.Want, f.Fraction, f.Bound, f.ULP)

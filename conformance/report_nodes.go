@@ -13,8 +13,10 @@ import (
 // parameters are not looked at. Inputs that other nodes made count as known up to one rounding. how is what the executable
 // says as a [backend.Transformer]: nodes that it names are judged by class B.
 //
-// Errors: those of [reference.Bounds] and [reference.WinogradBounds].
-func JudgeNode(ctx context.Context, n *graph.Node, in [][]float32, got []float32, how map[string]backend.Winograd) (Finding, error) {
+// stored is what it says as a [backend.MixedPrecision].
+//
+// Errors: those of [reference.Bounds], [reference.WinogradBounds] and [reference.WidenBounds].
+func JudgeNode(ctx context.Context, n *graph.Node, in [][]float32, got []float32, how map[string]backend.Winograd, stored map[string]backend.Precision) (Finding, error) {
 	wide := make([][]float64, len(n.Inputs))
 	for i, v := range n.Inputs {
 		if v.Kind == graph.ParamValue {
@@ -23,5 +25,5 @@ func JudgeNode(ctx context.Context, n *graph.Node, in [][]float32, got []float32
 			wide[i] = reference.Widen(in[i])
 		}
 	}
-	return judgeNode(ctx, n, wide, got, how, false)
+	return judgeNode(ctx, n, wide, got, how, stored, false)
 }

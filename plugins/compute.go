@@ -39,6 +39,9 @@ func (s *service) Compile(stream grpc.ClientStreamingServer[pb.CompileRequest, p
 		if t, ok := exe.(backend.Transformer); ok {
 			resp.Transforms = wire.EncodeTransforms(t.Transforms())
 		}
+		if m, ok := exe.(backend.MixedPrecision); ok {
+			resp.Precisions = wire.EncodePrecisions(m.Precisions())
+		}
 		return exe, nil
 	})
 	if err != nil {

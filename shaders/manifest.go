@@ -10,7 +10,7 @@ type Variant struct {
 	Target  string   // SPIR-V environment, for example "vulkan1.1"
 
 	Bindings  int      // buffers, bound at 0..Bindings-1 of set 0: storage buffers but for Texels
-	Texels    []int    // bindings that are uniform texel buffers of four float32 a texel
+	Texels    []int    // bindings that are uniform texel buffers of four float32 a texel, or with Half of four float16
 	PushBytes int      // size of the push constants
 	Spec      []string // names of the specialization constants by id, "" for an id not used; "WG" is the local size
 
@@ -19,6 +19,16 @@ type Variant struct {
 
 	// Optimize runs spirv-opt -O: it unrolls the loops over a tile and keeps the tile in registers, which not every driver does.
 	Optimize bool
+	// Half: tensors are stored as float16 (in the packed format; what is dense is float32), and so are weights.
+	Half bool
+	// Matrix: needs matrix units (VK_KHR_cooperative_matrix) that multiply float16 into float32, and subgroups of a known size.
+	Matrix bool
+	// Emulated: computes what a Matrix variant does, by loops, to prove its indexing on any device.
+	Emulated bool
+	// Grid is how many subgroups of a workgroup stand along filters and along pixels, for Matrix and Emulated.
+	Grid [2]int
+	// Newer: GLSL that the compiler of Debian 12 does not know; see internal/cmd/genshaders.
+	Newer bool
 	// Quad: needs the quad operations of subgroups in compute shaders.
 	Quad bool
 
@@ -86,6 +96,8 @@ var Manifest = []Variant{
 	{Name: "peak_fma_f32", Source: "peak_fma.comp", Target: target, Bindings: 1, PushBytes: 12, Spec: []string{"WG", "fused"}},
 	{Name: "peak_copy_f32", Source: "peak_copy.comp", Target: target, Bindings: 2, PushBytes: 4, Spec: flatSpec},
 }
+
+func init() { Manifest = append(append(Manifest, halfVariants...), matrixVariants...) }
 
 // packed is a row of conv2d_packed.comp with a tile of filters × pixels an invocation. Its texel buffers are x, w and the shortcut.
 func packed(name string, filters, pixels int, quad, storage bool) Variant {

@@ -128,7 +128,7 @@ func TestManifestSaysWhatTheModulesDeclare(t *testing.T) {
 			if m.pushBytes != v.PushBytes || v.PushBytes > 128 {
 				t.Errorf("push constants: the module has %d bytes, the manifest %d", m.pushBytes, v.PushBytes)
 			}
-			if m.shared != v.SharedBytes || v.SharedBytes > 16384 {
+			if m.shared != v.SharedBytes || v.SharedBytes > 16384 && !v.Matrix && !v.Emulated {
 				t.Errorf("shared memory: the module has %d bytes, the manifest %d", m.shared, v.SharedBytes)
 			}
 			var want []int

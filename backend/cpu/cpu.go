@@ -22,6 +22,7 @@ package cpu
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"sync"
@@ -39,8 +40,8 @@ const (
 
 // Options change what the backend does.
 type Options struct {
-	// Threads is how many threads a run uses, the caller's included; 0 is GOMAXPROCS at Open, which honours the CPU
-	// quota of a container.
+	// Threads is how many threads a run uses, the caller's included; 0 is GOMAXPROCS at Open, or as
+	// many as the CPU quota of a container has processors, rounded up, when that is less.
 	Threads int
 	// Kernels is the instruction set: "portable", "avx2" or "avx512". "" is what the environment variable
 	// RESNET_RUN_CPU says, or else the fastest that the processor has.
@@ -115,6 +116,10 @@ func (b cpuBackend) device() (*device, error) {
 	}
 	if d.workers < 1 {
 		d.workers = runtime.GOMAXPROCS(0)
+		// A thread that waits spins, and would spend what the quota allows the one that works.
+		if quota := quotaCPUs("/"); quota < float64(d.workers) {
+			d.workers = max(1, int(math.Ceil(quota)))
+		}
 	}
 	memory := memoryBytes()
 	if d.limit = memory; memory == 0 {

@@ -37,6 +37,14 @@ func Check(ctx context.Context, g *graph.Graph, values map[string][]float32) ([]
 //
 // Errors: as [Check], and a transform that does not fit its node.
 func CheckTransformed(ctx context.Context, g *graph.Graph, values map[string][]float32, how map[string]backend.Winograd) ([]NodeReport, error) {
+	return CheckMixed(ctx, g, values, how, nil)
+}
+
+// CheckMixed is [CheckTransformed] of an executable that stores tensors of some nodes in other types, as it says by
+// [backend.MixedPrecision].
+//
+// Errors: as [CheckTransformed], and those of [WidenBounds].
+func CheckMixed(ctx context.Context, g *graph.Graph, values map[string][]float32, how map[string]backend.Winograd, stored map[string]backend.Precision) ([]NodeReport, error) {
 	if err := check(g); err != nil {
 		return nil, fmt.Errorf("check run: %w", err)
 	}
@@ -71,6 +79,11 @@ func CheckTransformed(ctx context.Context, g *graph.Graph, values map[string][]f
 		}
 		if err != nil {
 			return nil, fmt.Errorf("check run of graph %q: %w", g.Name, err)
+		}
+		if p, ok := stored[n.Name]; ok {
+			if err := WidenBounds(ctx, n, in, want, bound, p); err != nil {
+				return nil, fmt.Errorf("check run of graph %q: %w", g.Name, err)
+			}
 		}
 		reports[i] = NodeReport{n, Compare(values[n.Name], want, bound)}
 	}

@@ -35,6 +35,13 @@
 //     the sum under the root does: a relative 2u·c, halved by the root.
 //   - softmax, computed with the maximum subtracted first: see softmaxRow.
 //
+// A node that works on float16 ([backend.Precision]) has these bounds for the numbers that its operands are rounded to, and so more for the
+// operands themselves ([WidenBounds]): Σ|δa|·|b| + Σ(|a| + |δa|)·|δb|, where δ is 2^-11 relative for parameters, which are rounded to the
+// nearest, 2^-10 for what the device rounds (packHalf2x16 may truncate), the number itself below 2^-14 (it may be flushed), and nothing for
+// numbers that float16 has. The result adds 2^-10 relative. Beyond 65504 a bound is infinite: a number becomes an infinity there, and what keeps a
+// network from it is no matter of one node. Sums that a matrix unit makes are aligned to their largest term and truncated, with two bits
+// lost at worst (Fasi, Higham, Mikaitis and Pranesh 2021, "Numerical behavior of NVIDIA tensor cores"): 4·γ(T) instead of γ(T).
+//
 // Subnormal numbers may be flushed to zero, as operands and as results: a bound grows by the products that have a
 // subnormal operand, and by 2^-126 for each operation that may flush; a comparison may take them for zero and yet hand
 // them on. Where a partial sum could exceed the range

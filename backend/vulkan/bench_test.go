@@ -114,6 +114,11 @@ func BenchmarkConv2D(b *testing.B) {
 				benchDevices(b, Options{Kernels: []string{kernel}}, func(b *testing.B, d backend.Device) { benchGraph(b, d, g) })
 			})
 		}
+		for _, kernel := range plan.HalfConvKernels() {
+			b.Run(fmt.Sprintf("%s/N%d/%s", c.name, c.n, kernel), func(b *testing.B) {
+				benchDevices(b, Options{Precision: Half, Kernels: []string{kernel}}, func(b *testing.B, d backend.Device) { benchGraph(b, d, g) })
+			})
+		}
 	}
 }
 
@@ -207,4 +212,26 @@ func benchFlights(b *testing.B, d backend.Device, g *graph.Graph, callers int) {
 	}
 	wg.Wait()
 	b.ReportMetric(float64(sig.Inputs[0].Type.Shape.Dim(0)*b.N)/b.Elapsed().Seconds(), "images/s")
+}
+
+// BenchmarkCompile times Compile on a device without pipelines. With -cpu 1,2,... it shows what making them side by side gains,
+// on drivers that compile then and not at the first run.
+func BenchmarkCompile(b *testing.B) {
+	g := seededNetwork(b, "resnet50", 1, 64)
+	benchDevices(b, Options{}, func(b *testing.B, d backend.Device) {
+		for b.Loop() {
+			b.StopTimer()
+			fresh, err := New(Options{NoCache: true}).Open(context.Background(), d.Info().ID)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+			if _, err := fresh.Compile(context.Background(), g); err != nil {
+				b.Fatal(err)
+			}
+			b.StopTimer()
+			fresh.Close()
+			b.StartTimer()
+		}
+	})
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
+	"github.com/resnet-run/resnet-run/shaders"
 )
 
 // binding is the plan recorded for one set of input and output buffers. Its buffers are of one run at a time, and so is it.
@@ -193,7 +194,7 @@ func (e *executable) writeSets(b *binding, space func(plan.Ref) vk.Buffer) (err 
 			ranges = append(ranges, vk.BufferRange{Buffer: space(r), Offset: r.Offset, Size: r.Size})
 			var view vk.BufferView
 			if e.kernels[i].types[j] == vk.DescriptorUniformTexel {
-				if view, err = d.CreateBufferView(ranges[j], vk.FormatRGBA32Float); err != nil {
+				if view, err = d.CreateBufferView(ranges[j], texelFormat(s.Variant)); err != nil {
 					return err
 				}
 				b.views = append(b.views, view)
@@ -204,6 +205,14 @@ func (e *executable) writeSets(b *binding, space func(plan.Ref) vk.Buffer) (err 
 		b.sets = append(b.sets, set)
 	}
 	return nil
+}
+
+// texelFormat is that of a variant's texel buffers.
+func texelFormat(v *shaders.Variant) vk.Format {
+	if v.Half {
+		return vk.FormatRGBA16Float
+	}
+	return vk.FormatRGBA32Float
 }
 
 // destroySets releases a binding's descriptor sets and what they refer to.

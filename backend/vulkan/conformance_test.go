@@ -19,7 +19,12 @@ import (
 const conformanceEnv = "RESNET_RUN_CONFORMANCE"
 
 // TestConformance holds every test device against the conformance suite, with the validation layer on.
-func TestConformance(t *testing.T) {
+func TestConformance(t *testing.T) { testConformance(t, Float32) }
+
+// TestHalfConformance is the same with float16 storage.
+func TestHalfConformance(t *testing.T) { testConformance(t, Half) }
+
+func testConformance(t *testing.T, p Precision) {
 	if testing.Short() {
 		t.Skip("takes about a minute on each software driver")
 	}
@@ -37,7 +42,7 @@ func TestConformance(t *testing.T) {
 	}
 	var mu sync.Mutex
 	var messages []string
-	b := New(Options{NoCache: true, Validation: true, Unproved: true, OnMessage: func(m string) {
+	b := New(Options{NoCache: true, Precision: p, Validation: true, Unproved: true, OnMessage: func(m string) {
 		mu.Lock()
 		defer mu.Unlock()
 		messages = append(messages, m)

@@ -26,6 +26,10 @@ type device struct {
 
 	physical vk.PhysicalDevice
 
+	// What kernels that emulate matrix units take for those of the device; for tests.
+	emulate         plan.MatrixShape
+	emulateSubgroup int
+
 	unified     bool          // the host can write the device's memory
 	bound       time.Duration // of a submission; 0 is none
 	allocations atomic.Int64  // live ones: a device allows only so many (maxMemoryAllocationCount)
@@ -57,7 +61,7 @@ var _ backend.Device = (*device)(nil)
 
 func open(o Options, inst *vk.Instance, c candidate) (*device, error) {
 	family, _ := c.facts.ComputeQueue()
-	dev, err := inst.CreateDevice(c.handle, vk.DeviceOptions{QueueFamily: family})
+	dev, err := inst.CreateDevice(c.handle, vk.DeviceOptions{QueueFamily: family, Features: wantedFeatures(&c.facts)})
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +100,9 @@ func (d *device) Supports(n *graph.Node) error {
 }
 
 func (d *device) planOptions() plan.Options {
-	return plan.Options{Variants: d.opts.Kernels, Direct: d.opts.Direct, MaxChunk: d.opts.MaxChunk}
+	return plan.Options{
+		Variants: d.opts.Kernels, Direct: d.opts.Direct, MaxChunk: d.opts.MaxChunk, Half: d.opts.Precision == Half, Emulate: d.emulate, EmulateSubgroup: d.emulateSubgroup,
+	}
 }
 
 // enter begins a call; leave ends it. Between the two the device is not destroyed.

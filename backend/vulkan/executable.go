@@ -43,8 +43,9 @@ type executable struct {
 }
 
 var (
-	_ backend.Executable  = (*executable)(nil)
-	_ backend.Transformer = (*executable)(nil)
+	_ backend.Executable     = (*executable)(nil)
+	_ backend.Transformer    = (*executable)(nil)
+	_ backend.MixedPrecision = (*executable)(nil)
 )
 
 // Compile plans the graph, uploads its weights and makes its pipelines.
@@ -62,6 +63,17 @@ func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executabl
 		return nil, fmt.Errorf("compile %q: %w", g.Name, err)
 	}
 	opt := d.planOptions()
+	if opt.Half {
+		var err error
+		if opt.Float32, err = d.keptFloat32(ctx, g); err != nil {
+			return nil, fmt.Errorf("compile %q: calibrate: %w", g.Name, err)
+		}
+	}
+	return d.compile(ctx, g, opt)
+}
+
+// compile is Compile of a graph that was looked at, with options.
+func (d *device) compile(ctx context.Context, g *graph.Graph, opt plan.Options) (*executable, error) {
 	for {
 		p, err := d.settle(ctx, opt, g)
 		if err == nil {
@@ -184,7 +196,11 @@ func (e *executable) upload(ctx context.Context, g *graph.Graph) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := e.dev.staging.fill(e.pages[w.Page], w.Offset, w.Elems, w.Fill); err != nil {
+		fill := e.dev.staging.fill
+		if w.Half {
+			fill = e.dev.staging.fillHalf
+		}
+		if err := fill(e.pages[w.Page], w.Offset, w.Elems, w.Fill); err != nil {
 			return fmt.Errorf("upload weights of node %q: %w", w.Node, err)
 		}
 	}
@@ -198,6 +214,9 @@ func (e *executable) Signature() graph.Signature {
 
 // Transforms tells which convolutions are computed by Winograd's algorithm.
 func (e *executable) Transforms() map[string]backend.Winograd { return maps.Clone(e.plan.Transforms) }
+
+// Precisions tells which nodes work on float16.
+func (e *executable) Precisions() map[string]backend.Precision { return maps.Clone(e.plan.Precisions) }
 
 // Close releases the executable after the runs in progress.
 func (e *executable) Close() error {

@@ -174,9 +174,13 @@ func (k *kernels) create(s *plan.Step) (kn kernel, err error) {
 		}
 		k.layouts[key] = kn.layout
 	}
+	p := vk.ComputePipeline{Layout: kn.layout, Module: module, Spec: slices.Clone(s.Spec)}
+	if v.Matrix && sizedSubgroups(&k.dev.facts) {
+		p.SubgroupSize, p.FullSubgroups = int(k.dev.facts.Subgroup.Size), true
+	}
 	k.mu.Unlock()
 	defer k.mu.Lock()
-	kn.pipeline, err = dev.CreateComputePipeline(k.cache, vk.ComputePipeline{Layout: kn.layout, Module: module, Spec: slices.Clone(s.Spec)})
+	kn.pipeline, err = dev.CreateComputePipeline(k.cache, p)
 	return kn, err
 }
 

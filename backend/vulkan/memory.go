@@ -1,6 +1,7 @@
 package vulkan
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
+	"github.com/resnet-run/resnet-run/graph"
 )
 
 // memory is a buffer with its own allocation.
@@ -192,6 +194,20 @@ func (s *staging) fill(m *memory, offset uint64, n int, f func([]float32)) error
 
 // floats is the first n elements of memory that is aligned to 4 bytes.
 func floats(b []byte, n int) []float32 { return unsafe.Slice((*float32)(unsafe.Pointer(&b[0])), n) }
+
+// fillHalf is fill for n float16 elements.
+func (s *staging) fillHalf(m *memory, offset uint64, n int, f func([]float32)) error {
+	if n == 0 {
+		return nil
+	}
+	wide := make([]float32, n)
+	f(wide)
+	data := make([]byte, 0, 2*n)
+	for _, v := range wide {
+		data = binary.NativeEndian.AppendUint16(data, graph.Float16Bits(v))
+	}
+	return s.write(m, offset, data)
+}
 
 // pieces calls f for pieces of at most stagingBytes, with the staging memory locked.
 func (s *staging) pieces(n int, f func(at, n int) error) error {

@@ -39,7 +39,7 @@ const (
 	flopsPerStep  = 24
 )
 
-// MeasurePeak measures float32 multiply-adds, fused and not, and a copy.
+// MeasurePeak measures float32 multiply-adds, fused and not, the same in float16 and on matrix units where the device has them, and a copy.
 func (d *device) MeasurePeak(ctx context.Context) (backend.Peak, error) {
 	var p backend.Peak
 	if err := d.enter(); err != nil {
@@ -47,10 +47,23 @@ func (d *device) MeasurePeak(ctx context.Context) (backend.Peak, error) {
 	}
 	defer d.leave()
 	err := func() error {
-		for _, fused := range []bool{true, false} {
-			a, err := d.peakArithmetic(ctx, fused)
+		types := []graph.DType{graph.Float32}
+		if d.facts.Features.ShaderFloat16 {
+			types = append(types, graph.Float16)
+		}
+		for _, typ := range types {
+			for _, fused := range []bool{true, false} {
+				a, err := d.peakArithmetic(ctx, typ, fused)
+				if err != nil {
+					return fmt.Errorf("arithmetic: %w", err)
+				}
+				p.Arithmetic = append(p.Arithmetic, a)
+			}
+		}
+		for _, m := range d.limits.Matrices {
+			a, err := d.peakMatrices(ctx, m)
 			if err != nil {
-				return fmt.Errorf("arithmetic: %w", err)
+				return fmt.Errorf("matrices: %w", err)
 			}
 			p.Arithmetic = append(p.Arithmetic, a)
 		}
@@ -66,11 +79,11 @@ func (d *device) MeasurePeak(ctx context.Context) (backend.Peak, error) {
 	return p, nil
 }
 
-func (d *device) peakArithmetic(ctx context.Context, fused bool) (backend.ArithmeticPeak, error) {
+func (d *device) peakArithmetic(ctx context.Context, typ graph.DType, fused bool) (backend.ArithmeticPeak, error) {
 	local := d.peakLocal()
 	groups := d.peakGroups()
 	invocations := uint64(local) * uint64(groups)
-	name := "peak_fma_f32"
+	name := map[graph.DType]string{graph.Float32: "peak_fma_f32", graph.Float16: "peak_fma_f16"}[typ]
 	spec := []uint32{local, 0}
 	if fused {
 		spec[1] = 1
@@ -104,7 +117,7 @@ func (d *device) peakArithmetic(ctx context.Context, fused bool) (backend.Arithm
 		name += ", not fused"
 	}
 	return backend.ArithmeticPeak{
-		DType: graph.Float32, Kernel: name, FLOPsPerSecond: float64(invocations) * float64(rounds) * stepsPerRound * flopsPerStep / seconds,
+		DType: typ, Kernel: name, FLOPsPerSecond: float64(invocations) * float64(rounds) * stepsPerRound * flopsPerStep / seconds,
 	}, nil
 }
 

@@ -24,8 +24,12 @@ func TestPeakComesFromRightAnswers(t *testing.T) {
 		if f := p.FLOPsPerSecond(graph.Float32); !(f > 1e6 && f < 1e16) {
 			t.Errorf("got %g FLOP/s", f)
 		}
-		if p.FLOPsPerSecond(graph.Float16) != 0 || len(p.Arithmetic) != 2 {
-			t.Errorf("got %+v, want float32 alone, fused and not", p)
+		want := 2 + len(d.limits.Matrices) // float32, fused and not
+		if d.facts.Features.ShaderFloat16 {
+			want += 2
+		}
+		if has := p.FLOPsPerSecond(graph.Float16) > 0; has != d.facts.Features.ShaderFloat16 || len(p.Arithmetic) != want {
+			t.Errorf("got %+v, want float32 and, as the device has it (%v), float16, fused and not", p, d.facts.Features.ShaderFloat16)
 		}
 		if b := p.BytesPerSecond; !(b > 1e6 && b < 1e15) {
 			t.Errorf("got %g B/s", b)

@@ -1,5 +1,5 @@
 // Package vulkan is the main backend of resnet-run: it runs graphs on any device with a Vulkan 1.1 driver, GPU or
-// software, as SPIR-V compute shaders in float32.
+// software, as SPIR-V compute shaders in float32, or with float16 storage (see [Precision]).
 //
 // # Life of a run
 //
@@ -42,6 +42,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/facts"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
+	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/shaders"
 )
 
@@ -60,6 +61,13 @@ type Options struct {
 	// Validation loads the Khronos validation layer with synchronization validation; its messages go to OnMessage.
 	Validation bool
 	OnMessage  func(message string)
+
+	// Precision is how activations and weights are stored.
+	Precision Precision
+	// Calibrate makes inputs on which the range of each layer is probed when a graph is compiled in another precision than Float32; they
+	// should be like those that will be run. Its result has a slice for each port of the inputs, of as many numbers as that has elements.
+	// nil takes numbers from a normal distribution with a standard deviation of 1, as normalised pictures have it.
+	Calibrate func(inputs []graph.Port) [][]float32
 
 	// Tuning says how kernels are chosen among those that have proved themselves; the zero value is by rule.
 	Tuning Tuning
@@ -103,10 +111,18 @@ func New(o Options) backend.Backend {
 
 type vulkan struct{ opts Options }
 
-var _ backend.Backend = (*vulkan)(nil)
+var (
+	_ backend.Backend  = (*vulkan)(nil)
+	_ backend.Variants = (*vulkan)(nil)
+)
 
-// Name returns "vulkan".
-func (*vulkan) Name() string { return Name }
+// Name returns "vulkan", or with a precision that is not the default "vulkan@f16".
+func (b *vulkan) Name() string {
+	if b.opts.Precision != Float32 {
+		return Name + "@" + b.opts.Precision.String()
+	}
+	return Name
+}
 
 // Devices lists the usable devices, real GPUs before software.
 func (b *vulkan) Devices(ctx context.Context) ([]backend.DeviceInfo, error) {
@@ -174,7 +190,12 @@ func (b *vulkan) enumerate(ctx context.Context) (*vk.Instance, []candidate, erro
 			refused = append(refused, fmt.Sprintf("%s: %v", f.Name, err))
 			continue
 		}
-		list = append(list, candidate{describe(&f), f, handles[i]})
+		info := describe(&f)
+		info.Backend = b.Name()
+		if b.opts.Precision != Float32 {
+			info.Properties["precision"] = b.opts.Precision.String()
+		}
+		list = append(list, candidate{info, f, handles[i]})
 	}
 	if len(list) == 0 {
 		inst.Close()
@@ -246,6 +267,7 @@ func distinguish(list []candidate) {
 func limits(f *facts.Facts) plan.Limits {
 	l := &f.Limits
 	return plan.Limits{
+		Matrices: matrices(f), MaxSubgroups: f.Subgroup.MaxWorkgroupSubgroups,
 		MaxStorageBufferRange:           l.MaxStorageBufferRange,
 		MaxMemoryAllocationSize:         l.MaxMemoryAllocationSize,
 		MinStorageBufferOffsetAlignment: max(l.MinStorageBufferOffsetAlignment, 4),

@@ -65,7 +65,7 @@ that is slower by more than --tolerance and the noise of both runs gives exit co
 	f.model = a.addModelFlags(s, false)
 	s.StringArrayVar(&f.on, "on", nil, "measure on `BACKEND[:DEVICE]`, and so on for each time it is given; all is every device but the reference")
 	s.IntSliceVarP(&f.batches, "batch", "b", []int{1}, "batches of `N,...` pictures")
-	s.StringSliceVar(&f.precisions, "precision", []string{bench.F32}, "`PRECISION,...` of the arithmetic: f32")
+	s.StringSliceVar(&f.precisions, "precision", []string{bench.F32}, "`PRECISION,...` in which activations and weights are stored: f32, or f16 on Vulkan devices")
 	s.DurationVar(&f.opts.Warmup, "warmup", 300*time.Millisecond, "`TIME` that runs are repeated for before the first that counts")
 	s.DurationVarP(&f.opts.Duration, "duration", "d", 3*time.Second, "`TIME` that samples are taken for; at least "+fmt.Sprint(bench.MinRuns)+" samples")
 	s.IntVarP(&f.opts.Runs, "runs", "n", 0, "take exactly `N` samples instead")
@@ -107,8 +107,8 @@ func (f *benchFlags) check(models []string) (report.Format, *bench.Baseline, err
 		return format, nil, errors.New("--batch: want at least one number, got none")
 	}
 	for _, p := range f.precisions {
-		if p != bench.F32 {
-			return format, nil, fmt.Errorf("--precision: the backends compute in %s: want that, got %.40q", bench.F32, p)
+		if _, err := inPrecision(auto, p); err != nil {
+			return format, nil, err
 		}
 	}
 	if f.opts.Runs < 0 || f.opts.Runs > bench.MaxRuns {
@@ -143,7 +143,7 @@ func (a *app) bench(ctx context.Context, f *benchFlags, models []string) error {
 		return err
 	}
 	suite := bench.Suite{
-		Targets: targets, Batches: f.batches, Precision: f.precisions[0], Tolerance: bench.Float32, Options: f.opts, NoPeak: f.noPeak,
+		Targets: targets, Batches: f.batches, Tolerance: bench.Float32, Options: f.opts, NoPeak: f.noPeak,
 		Note: a.note, Done: a.benchDone,
 	}
 	for _, name := range models {
@@ -224,21 +224,24 @@ func (a *app) benchModel(ctx context.Context, f *benchFlags, name string) (*mode
 
 // benchTargets are the devices of --on, else the one of --backend and --device.
 func (a *app) benchTargets(ctx context.Context, f *benchFlags) ([]bench.Target, error) {
-	target := func(backendName, device string) bench.Target {
-		flags := &deviceFlags{backend: backendName, device: device, threads: f.device.threads, tune: f.device.tune}
-		return bench.Target{Open: func(ctx context.Context) (backend.Device, error) { return a.openDevice(ctx, flags) }}
+	var list []bench.Target
+	add := func(backendName, device string) {
+		for _, p := range f.precisions {
+			flags := &deviceFlags{backend: backendName, device: device, threads: f.device.threads, precision: p, tune: f.device.tune}
+			list = append(list, bench.Target{Open: func(ctx context.Context) (backend.Device, error) { return a.openDevice(ctx, flags) }})
+		}
 	}
 	if len(f.on) == 0 {
-		return []bench.Target{target(f.device.backend, f.device.device)}, nil
+		add(f.device.backend, f.device.device)
+		return list, nil
 	}
-	var list []bench.Target
 	for _, on := range f.on {
 		if on != "all" {
 			name, _, _ := strings.Cut(on, ":")
 			if _, err := a.registry.Backend(name); err != nil && name != auto {
 				return nil, failure(exitUsage, fmt.Errorf("--on %s: %w", on, err))
 			}
-			list = append(list, target(on, ""))
+			add(on, "")
 			continue
 		}
 		for _, name := range a.registry.Names() {
@@ -251,7 +254,7 @@ func (a *app) benchTargets(ctx context.Context, f *benchFlags) ([]bench.Target, 
 				a.note("backend %s has no device: %v", name, err)
 			}
 			for _, d := range devices {
-				list = append(list, target(name, d.ID))
+				add(name, d.ID)
 			}
 		}
 	}

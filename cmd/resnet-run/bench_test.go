@@ -243,7 +243,7 @@ func TestBenchUsage(t *testing.T) {
 		want string
 		args []string
 	}{
-		{"--precision: the backends compute in f32", []string{"--precision", "f16"}},
+		{"--precision: want f32 or f16", []string{"--precision", "f8"}},
 		{"--batch: want at least 1", []string{"--batch", "1,0"}},
 		{"--runs: want 0 to", []string{"--runs", "-1"}},
 		{"--duration", []string{"--duration", "-1s"}},

@@ -22,6 +22,7 @@ import (
 type compareFlags struct {
 	model                         *modelFlags
 	image, input, passes, threads string
+	precision                     string
 	format                        string
 	noOrient                      bool
 }
@@ -52,6 +53,7 @@ The table has the errors by layer; --format html is a page with a picture, svg t
 	s.StringVar(&f.passes, "passes", "after", "compare the network `before|after` the optimisation passes")
 	s.StringVar(&f.threads, "threads", or(a.getenv("RESNET_RUN_THREADS"), "0"), "`N` threads at most on the CPU, 0 = as many as there are processors")
 	s.BoolVar(&f.noOrient, "no-exif-orientation", false, "leave the picture as it is stored, as PIL does")
+	addPrecision(s, &f.precision)
 	addFormat(cmd, &f.format, report.ComparisonFormats)
 	cmd.RunE = runs(func(cmd *cobra.Command, args []string) error { return a.compare(cmd.Context(), &f, [2]string(args)) })
 	return cmd
@@ -79,7 +81,11 @@ func (a *app) compare(ctx context.Context, f *compareFlags, targets [2]string) (
 	}
 	var devices [2]backend.Device
 	for i, t := range targets {
-		dev, err := a.openDevice(ctx, newConformanceTarget(t, f.threads))
+		target := newConformanceTarget(t, f.threads)
+		if !strings.Contains(t, "@") { // that one of two is in another precision can be said by its name
+			target.precision = f.precision
+		}
+		dev, err := a.openDevice(ctx, target)
 		if err != nil {
 			return err
 		}

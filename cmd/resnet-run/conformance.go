@@ -20,6 +20,7 @@ type conformanceFlags struct {
 	set               *pflag.FlagSet
 	backends, devices []string
 	threads           string
+	precision         string
 	profile           string
 	filter            string
 	format, out       string
@@ -71,6 +72,7 @@ func (a *app) addConformanceFlags(cmd *cobra.Command, f *conformanceFlags) {
 	f.set = s
 	s.StringArrayVar(&f.backends, "backend", []string{or(a.getenv("RESNET_RUN_BACKEND"), auto)}, "`NAME[:DEVICE]` of a backend: auto, all, "+strings.Join(a.registry.Names(), ", ")+"; may be given again")
 	s.StringArrayVar(&f.devices, "device", []string{a.getenv("RESNET_RUN_DEVICE")}, "`DEVICE` by index, part of its name, or UUID, see 'resnet-run devices'; may be given again")
+	addPrecision(s, &f.precision)
 	s.StringVar(&f.threads, "threads", or(a.getenv("RESNET_RUN_THREADS"), "0"), "`N` threads at most on the CPU; 0 is as many as there are processors, or as the quota of a container allows")
 	s.StringVar(&f.profile, "profile", conformance.Quick.String(), "how much to run: `quick|full|long`")
 	s.StringVar(&f.filter, "filter", "", "run the cases that this `EXPRESSION` matches, or the one of this name")

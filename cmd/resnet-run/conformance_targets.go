@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/internal/bench"
 	"github.com/resnet-run/resnet-run/internal/report"
 )
 
@@ -31,6 +32,15 @@ func newConformanceTarget(target, threads string) *deviceFlags {
 func (a *app) conformanceTargets(ctx context.Context, f *conformanceFlags) ([]*deviceFlags, []report.Missing, error) {
 	usage := func(format string, args ...any) error { return failure(exitUsage, fmt.Errorf(format, args...)) }
 	var names []string
+	for i, b := range f.backends {
+		if b == allDevices && f.precision != bench.F32 && f.precision != "" {
+			return nil, nil, usage("--backend all: want it without --precision")
+		}
+		var err error
+		if f.backends[i], err = selectInPrecision(b, f.precision); err != nil {
+			return nil, nil, failure(exitUsage, err)
+		}
+	}
 	for _, b := range f.backends {
 		list := strings.Split(b, ",")
 		if len(list) > 1 && len(f.backends)+len(f.devices) > 2 {
@@ -98,16 +108,17 @@ func (a *app) selectDevices(ctx context.Context, selections []string, threads st
 	var out []*deviceFlags
 	for _, s := range selections {
 		name, sel, _ := strings.Cut(s, ":")
+		base, _, _ := strings.Cut(name, "@") // the devices of a variant are those of the backend
 		var list []backend.DeviceInfo
 		for _, d := range found.Devices {
-			if d.Backend == name {
+			if d.Backend == base {
 				list = append(list, d.DeviceInfo)
 			}
 		}
 		info, err := backend.Select(list, sel)
 		if err != nil {
 			for _, m := range found.Missing {
-				if m.Backend == name {
+				if m.Backend == base {
 					err = fmt.Errorf("%w: %s", err, m.Reason)
 				}
 			}

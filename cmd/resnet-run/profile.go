@@ -16,7 +16,7 @@ import (
 )
 
 func (a *app) profileCommand() *cobra.Command {
-	f := benchFlags{precisions: []string{bench.F32}}
+	var f benchFlags
 	var batch, runCount int
 	cmd := &cobra.Command{
 		Use:   "profile [MODEL]",
@@ -36,6 +36,7 @@ MODEL is as for --model of classify; an architecture without --weights gets rand
 	s := cmd.Flags()
 	f.device = a.addDeviceFlags(s)
 	a.addTuneFlag(s, f.device)
+	addPrecision(s, &f.device.precision)
 	f.model = a.addModelFlags(s, false)
 	s.IntVarP(&batch, "batch", "b", 1, "batch of `N` pictures")
 	s.IntVarP(&runCount, "runs", "n", 7, "take the median of `N` runs")
@@ -73,7 +74,7 @@ func (a *app) profile(ctx context.Context, f *benchFlags, name string, batch, ru
 		return err
 	}
 	defer func() { err = errors.Join(err, bench.Close(ctx, dev)) }()
-	p := &report.Profile{Environment: bench.ReadEnvironment(), Device: bench.Device{DeviceInfo: dev.Info()}, Network: m.Name, Batch: batch, Precision: bench.F32, Runs: runCount}
+	p := &report.Profile{Environment: bench.ReadEnvironment(), Device: bench.Device{DeviceInfo: dev.Info()}, Network: m.Name, Batch: batch, Precision: bench.PrecisionOf(dev.Info()), Runs: runCount}
 	if !f.noPeak {
 		p.Device = bench.MeasurePeak(ctx, dev)
 	}

@@ -95,7 +95,11 @@ func (f *deviceFlags) selections() ([]selection, error) {
 	}
 	var list []selection
 	for i := range n {
-		text, device := backends[min(i, len(backends)-1)], devices[min(i, len(devices)-1)]
+		text, err := selectInPrecision(backends[min(i, len(backends)-1)], f.precision)
+		if err != nil {
+			return nil, err
+		}
+		device := devices[min(i, len(devices)-1)]
 		name, sel, both := strings.Cut(text, ":")
 		switch {
 		case name == "":

@@ -99,6 +99,9 @@ var Float32 = Tolerance{L2: 1e-5, Max: 4e-5}
 // ofTransforms is the tolerance where convolutions are computed by Winograd's F(4×4,3×3), that of package conformance.
 func (t Tolerance) ofTransforms() Tolerance { return Tolerance{L2: 4 * t.L2, Max: 4 * t.Max} }
 
+// ofHalf is the tolerance where tensors are stored as float16, that of package conformance.
+func (t Tolerance) ofHalf() Tolerance { return Tolerance{L2: 1000 * t.L2, Max: 500 * t.Max} }
+
 // Verification is how a batch compares with the answers.
 type Verification struct {
 	Right    bool    `json:"right"`

@@ -99,7 +99,7 @@ func open(t testing.TB, spoil func(int, []float32)) Target {
 func suite(t testing.TB, spoil func(int, []float32)) *Suite {
 	t.Helper()
 	return &Suite{
-		Targets: []Target{open(t, spoil)}, Networks: []Network{tiny(t)}, Batches: []int{1, 3}, Precision: F32, Tolerance: Float32,
+		Targets: []Target{open(t, spoil)}, Networks: []Network{tiny(t)}, Batches: []int{1, 3}, Tolerance: Float32,
 		Options: Options{Runs: 8}, Note: t.Logf, Done: func(*Result) {},
 	}
 }

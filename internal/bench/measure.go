@@ -53,7 +53,8 @@ type Prepared struct {
 
 // Prepare compiles the network for a batch and runs it once. The caller closes it.
 //
-// An executable that computes convolutions through transforms has four times the tolerance, as in package conformance.
+// An executable that computes convolutions through transforms has four times the tolerance, and one that stores tensors as float16 a thousand
+// times, as in package conformance.
 // Errors: those of the passes and of backend.Device; ErrWrong for a first run whose answer is wrong: Prepared is then not nil,
 // and its Verification tells how wrong it is.
 func Prepare(ctx context.Context, dev backend.Device, n Network, a *Answers, batch int, tol Tolerance) (*Prepared, error) {
@@ -73,6 +74,9 @@ func Prepare(ctx context.Context, dev backend.Device, n Network, a *Answers, bat
 	p.Compile = time.Since(start).Seconds()
 	if t, ok := p.exec.(backend.Transformer); ok && len(t.Transforms()) > 0 {
 		p.tol = tol.ofTransforms()
+	}
+	if m, ok := p.exec.(backend.MixedPrecision); ok && len(m.Precisions()) > 0 {
+		p.tol = tol.ofHalf()
 	}
 	err = p.buffers(ctx, dev)
 	if err == nil {

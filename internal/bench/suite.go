@@ -25,7 +25,6 @@ type Suite struct {
 	Targets   []Target
 	Networks  []Network
 	Batches   []int
-	Precision string
 	Tolerance Tolerance
 	Options   Options
 	NoPeak    bool
@@ -100,7 +99,7 @@ func (s *Suite) target(ctx context.Context, t Target, answers []*Answers, r *Rep
 // one measures a case.
 func (s *Suite) one(ctx context.Context, dev backend.Device, d Device, n Network, a *Answers, batch int) Result {
 	res := Result{
-		Case:   Case{Network: n.Name, Backend: d.Backend, DeviceID: d.ID, Batch: batch, Precision: s.Precision, Transfers: s.Options.Transfers},
+		Case:   Case{Network: n.Name, Backend: d.Backend, DeviceID: d.ID, Batch: batch, Precision: PrecisionOf(d.DeviceInfo), Transfers: s.Options.Transfers},
 		Device: d.Name,
 	}
 	before := allocated(dev)
@@ -116,7 +115,7 @@ func (s *Suite) one(ctx context.Context, dev backend.Device, d Device, n Network
 			res.Verification = &v
 		}
 		if len(samples) > 0 {
-			res.Timing = newTiming(samples, batch, p.Cost.FLOPs, d.peak(s.Precision))
+			res.Timing = newTiming(samples, batch, p.Cost.FLOPs, d.peak(res.Precision))
 		}
 		if closing := Close(ctx, p); err == nil {
 			err = closing
@@ -171,14 +170,26 @@ func (d *Device) peak(precision string) float64 {
 	if d.Peak == nil {
 		return 0
 	}
-	return d.Peak.FLOPsPerSecond[dtypes[precision].String()]
+	best := d.Peak.FLOPsPerSecond[graph.Float32.String()]
+	if precision == F16 { // stored as float16, in whichever arithmetic is faster
+		best = max(best, d.Peak.FLOPsPerSecond[graph.Float16.String()])
+	}
+	return best
 }
 
-// dtypes are the element types of the precisions.
-var dtypes = map[string]graph.DType{F32: graph.Float32}
+// The precisions of tensors in a device's memory.
+const (
+	F32 = "f32" // that every backend has
+	F16 = "f16"
+)
 
-// F32 is the precision that every backend has.
-const F32 = "f32"
+// PrecisionOf is the precision that a device works in: its property "precision", else F32.
+func PrecisionOf(d backend.DeviceInfo) string {
+	if p := d.Properties["precision"]; p != "" {
+		return p
+	}
+	return F32
+}
 
 // starts times cold and warm starts in turn, each with a folder of its own for the caches, and keeps the medians.
 func (s *Suite) starts(ctx context.Context, res *Result, d backend.DeviceInfo, network int, a *Answers) {

@@ -148,6 +148,7 @@ type looker struct {
 	values   map[string][]float32 // of the exposed run
 	findings []conformance.Finding
 	how      map[string]backend.Winograd // of the last run
+	stored   map[string]backend.Precision
 	parts    int
 	step     func(string)
 }
@@ -243,5 +244,5 @@ func (l *looker) judge(ctx context.Context, n *graph.Node, values map[string][]f
 			}
 		}
 	}
-	return conformance.JudgeNode(ctx, n, in, values[n.Name], l.how)
+	return conformance.JudgeNode(ctx, n, in, values[n.Name], l.how, l.stored)
 }

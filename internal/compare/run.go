@@ -20,6 +20,10 @@ func (l *looker) run(ctx context.Context, g *graph.Graph) (outputs [][]float32, 
 	if t, ok := e.(backend.Transformer); ok {
 		l.how = t.Transforms()
 	}
+	l.stored = nil
+	if m, ok := e.(backend.MixedPrecision); ok {
+		l.stored = m.Precisions()
+	}
 	var buffers []backend.Buffer
 	defer func() {
 		for _, b := range buffers {

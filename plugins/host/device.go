@@ -100,6 +100,9 @@ func (d *device) compile(ctx context.Context, g *graph.Graph) (backend.Executabl
 	if err == nil {
 		e.transforms, err = wire.DecodeTransforms(r.GetTransforms(), g)
 	}
+	if err == nil {
+		e.precisions, err = wire.DecodePrecisions(r.GetPrecisions(), g)
+	}
 	if err != nil {
 		d.p.violated(fmt.Errorf("Compile: %w", err))
 		return nil, d.p.gone()

@@ -23,9 +23,13 @@ type executable struct {
 	sig  graph.Signature
 
 	transforms map[string]backend.Winograd
+	precisions map[string]backend.Precision
 }
 
-var _ backend.Transformer = (*executable)(nil)
+var (
+	_ backend.Transformer    = (*executable)(nil)
+	_ backend.MixedPrecision = (*executable)(nil)
+)
 
 // profiler is an executable that can tell its times.
 type profiler struct{ *executable }
@@ -39,6 +43,9 @@ func (e *executable) Signature() graph.Signature {
 
 // Transforms returns what the plugin said of the graph's convolutions.
 func (e *executable) Transforms() map[string]backend.Winograd { return maps.Clone(e.transforms) }
+
+// Precisions returns what the plugin said of how tensors are stored.
+func (e *executable) Precisions() map[string]backend.Precision { return maps.Clone(e.precisions) }
 
 // Run runs the graph in the plugin. Tensors that wait go with the call, and come with its answer.
 func (e *executable) Run(ctx context.Context, in, out []backend.Buffer) error {

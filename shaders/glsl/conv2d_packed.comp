@@ -17,6 +17,8 @@
 // Neighbouring invocations have neighbouring pixels, so that a fetch of x is one run of memory, and all fetch the same
 // weights. Where x and w are texel buffers, a driver that runs on the CPU fetches whole vectors, which it does not do
 // for storage buffers (SSBO); QUAD lets each invocation of a quad fetch a quarter of the weights and hand it round.
+// HALF: x, w, z and y are stored as float16, and all arithmetic is float32. A block of w then begins with BM float16 that are the
+// bias values rounded, and BM that are what the rounding left, so that the bias keeps about 21 bits.
 // Sums are made in two levels, as conv2d.glsl says: 128 taps are summed up before they are added to the total.
 //
 // Dispatch: x: ceil(pixels/(PX·WG)), y: blocks, z: groups. Limits: fewer than 2^31 elements a tensor.
@@ -41,19 +43,34 @@ layout(push_constant) uniform Geometry {
     uint blocks;     // ceil(Kg/BM)
 };
 
+#ifdef HALF
+#include "half.glsl"
+#define STORED uvec2 // four float16
+#define WIDEN(v) widen(v)
+#define NARROW(v) narrow(v)
+#else
+#define STORED vec4
+#define WIDEN(v) v
+#define NARROW(v) v
+#endif
 #ifdef SSBO
-layout(std430, binding = 0) readonly buffer X { vec4 x[]; };
-layout(std430, binding = 1) readonly buffer Weights { vec4 w[]; };
-layout(std430, binding = 2) readonly buffer Shortcut { vec4 z[]; };
-#define FETCH(buf, i) buf[i]
+layout(std430, binding = 0) readonly buffer X { STORED x[]; };
+layout(std430, binding = 1) readonly buffer Weights { STORED w[]; };
+layout(std430, binding = 2) readonly buffer Shortcut { STORED z[]; };
+#define FETCH(buf, i) WIDEN(buf[i])
 #else
 layout(binding = 0) uniform samplerBuffer x;
 layout(binding = 1) uniform samplerBuffer w;
 layout(binding = 2) uniform samplerBuffer z;
 #define FETCH(buf, i) texelFetch(buf, int(i))
 #endif
-layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };
+layout(std430, binding = 3) writeonly buffer Y { STORED y[]; };
 
+#ifdef HALF
+const uint BIAS = BM / 2; // vectors of a block before its weights
+#else
+const uint BIAS = BM / 4;
+#endif
 const uint STEP = 32; // taps of four channels summed up before they go into the total
 
 void main() {
@@ -71,12 +88,15 @@ void main() {
         out0[j] = (n * K4 + group * (Kg / 4)) * PQ + rem; // one group may have a tail of filters, several may not
     }
     float total[BM * PX];
-    uint at = (group * blocks + block) * (BM / 4 + R * S * Cg4 * BM); // in w
+    uint at = (group * blocks + block) * (BIAS + R * S * Cg4 * BM); // in w
     [[unroll]] for (int m = 0; m < BM; m += 4) {
         vec4 bias = FETCH(w, at + m / 4);
+#ifdef HALF
+        bias += FETCH(w, at + (BM + m) / 4);
+#endif
         [[unroll]] for (int i = 0; i < 4 * PX; i++) total[m * PX + i] = bias[i / PX];
     }
-    at += BM / 4;
+    at += BIAS;
     uint r = 0, s = 0, c = 0, T = R * S * Cg4;
     for (uint t0 = 0; t0 < T; t0 += STEP) {
         float sum[BM * PX];
@@ -130,7 +150,7 @@ void main() {
                     if (applyReLU) v = mix(v, vec4(0.0), lessThan(v, vec4(0.0))); // keeps NaN
                     // A filter that does not exist has sums of zeros, but NaN where x is not finite.
                     if (k + 4 > Kg) v = mix(vec4(0.0), v, lessThan(uvec4(k, k + 1, k + 2, k + 3), uvec4(Kg)));
-                    y[o] = v;
+                    y[o] = NARROW(v);
                 }
             }
         }

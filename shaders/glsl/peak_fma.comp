@@ -7,7 +7,17 @@
 // it starts from in [0, 2], and stays there exactly, so y must be 6: a device that skips work or adds wrongly is found out. a
 // and b come from push constants so that no compiler can know it.
 //
+// HALF: the same in float16, whose numbers are exact here too.
+//
 // FUSED asks for fma(), else it is left to the compiler whether a·b + c is fused: drivers exist where either is slow.
+#ifdef HALF
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#define T float16_t
+#define T4 f16vec4
+#else
+#define T float
+#define T4 vec4
+#endif
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const bool FUSED = true;
 layout(push_constant) uniform Push { uint rounds; float a; float b; };
@@ -20,13 +30,13 @@ layout(std430, binding = 0) writeonly buffer Y { vec4 y[]; };
 void main() {
     uint i = gl_GlobalInvocationID.x;
     float start = float(i & 15u) / 16.0;
-    vec4 s = vec4(start, start + 0.25, start + 0.5, start + 0.75);
-    vec4 t = s + 0.125, u = s + 0.0625;
-    const vec4 va = vec4(a), vb = vec4(b);
+    T4 s = T4(start, start + 0.25, start + 0.5, start + 0.75);
+    T4 t = s + T(0.125), u = s + T(0.0625);
+    const T4 va = T4(a), vb = T4(b);
     if (FUSED) {
         for (uint r = 0; r < rounds; r++) { FOUR(FOUR(FUSED_STEP)) }
     } else {
         for (uint r = 0; r < rounds; r++) { FOUR(FOUR(PLAIN_STEP)) }
     }
-    y[i] = s + t + u;
+    y[i] = vec4(s + t + u);
 }

@@ -3,7 +3,7 @@
 // Pooling over windows of R×S, one output an invocation. OP_MAX: the maximum, NaN wins; OP_AVG: the mean, where the
 // divisor counts the window's elements in the input, or in the padded input when countIncludePad is set.
 // Tensors: x [N,C,H,W], y [N,C,P,Q], or with PACKED x [N,C4,H,W,4], y [N,C4,P,Q,4], with C4 = ceil(C/4), of which a
-// vector is an element here. padBottom and padRight only matter for the divisor.
+// vector is an element here. With HALF too, vectors are stored as four float16 and widened on the way in. padBottom and padRight only matter for the divisor.
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint R = 1;
 layout(constant_id = 2) const uint S = 1;
@@ -20,14 +20,24 @@ layout(push_constant) uniform Geometry { uint count, H, W, P, Q; };
 #else
 #define T float
 #endif
+#ifdef HALF
+#include "half.glsl"
+#define STORED uvec2
+#define WIDEN(v) widen(v)
+#define NARROW(v) narrow(v)
+#else
+#define STORED T
+#define WIDEN(v) v
+#define NARROW(v) v
+#endif
 #if defined(PACKED) && !defined(SSBO) // faster on drivers that run on the CPU, but of a limited number of texels
 layout(binding = 0) uniform samplerBuffer x;
 #define FETCH(i) texelFetch(x, int(i))
 #else
-layout(std430, binding = 0) readonly buffer X { T x[]; };
-#define FETCH(i) x[i]
+layout(std430, binding = 0) readonly buffer X { STORED x[]; };
+#define FETCH(i) WIDEN(x[i])
 #endif
-layout(std430, binding = 1) writeonly buffer Y { T y[]; };
+layout(std430, binding = 1) writeonly buffer Y { STORED y[]; };
 #include "linear_index.glsl"
 
 // A test of the bits: comparisons may be compiled as if there were no NaN.
@@ -54,7 +64,7 @@ void main() {
     for (int h = h0; h < h1; h++) {
         for (int w = w0; w < w1; w++) best = larger(best, FETCH(base + uint(h) * W + uint(w)));
     }
-    y[i] = best;
+    y[i] = NARROW(best);
 #else
     T sum = T(0.0);
     for (int h = h0; h < h1; h++) {
@@ -65,6 +75,7 @@ void main() {
         rows = min(top + int(R), int(H) + padBottom) - top;
         cols = min(left + int(S), int(W) + padRight) - left;
     }
-    y[i] = sum / (float(rows) * float(cols)); // the product of wide paddings may exceed an int
+    sum /= float(rows) * float(cols); // the product of wide paddings may exceed an int
+    y[i] = NARROW(sum);
 #endif
 }

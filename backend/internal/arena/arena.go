@@ -47,10 +47,27 @@ func Assign(ivs []*Interval, alignment uint64) uint64 {
 			}
 		}
 	}
+	for _, percent := range []uint64{100, 105, 110} { // of the least that is possible
+		if top := Align(least*percent/100, alignment); best <= top || search(ivs, top, alignment) {
+			if best > top {
+				keep(extent(ivs, alignment))
+			}
+			break
+		}
+	}
 	for i, iv := range ivs {
 		iv.Offset = offsets[i]
 	}
 	return best
+}
+
+// extent is where the last interval ends.
+func extent(ivs []*Interval, alignment uint64) uint64 {
+	var total uint64
+	for _, iv := range ivs {
+		total = max(total, iv.Offset+iv.Size)
+	}
+	return Align(total, alignment)
 }
 
 // rounds is how often the order is changed; networks of the family take few.

@@ -3,6 +3,10 @@
 //
 // With -check it writes nothing and fails when what is committed differs from what it would write. SPIR-V is compared
 // only when the compiler has the version that made it (spv/compiler.txt); another one still compiles and validates all.
+//
+// Variants that are Newer in the manifest need a compiler that knows GL_KHR_cooperative_matrix, and a validator that does: those in the
+// folder that RESNET_RUN_GLSLANG names ("scripts/setup shaders" makes one), else those on the path where they are new enough. Where there are none
+// these variants stay as they are committed, and that is said; spv/compiler-newer.txt has the versions that made them.
 package main
 
 import (
@@ -11,7 +15,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -30,14 +33,13 @@ func main() {
 }
 
 func run(dir string, check bool) error {
-	version, err := compilerVersion()
+	w := &writer{dir: dir, check: check}
+	usual, err := newCompiler(w, "", "compiler.txt")
 	if err != nil {
 		return err
 	}
-	w := &writer{dir: dir, check: check}
-	made, err := os.ReadFile(filepath.Join(dir, "spv", "compiler.txt"))
-	sameCompiler := err == nil && string(made) == version
-	keep := []string{"compiler.txt"}
+	newer := newerCompiler(w, usual)
+	keep := []string{usual.file, "compiler-newer.txt"}
 	tmp, err := os.MkdirTemp("", "genshaders")
 	if err != nil {
 		return err
@@ -45,55 +47,35 @@ func run(dir string, check bool) error {
 	defer os.RemoveAll(tmp)
 	for i := range shaders.Manifest {
 		v := &shaders.Manifest[i]
-		code, err := compile(dir, tmp, v)
+		c := usual
+		if v.Newer {
+			c = newer
+		}
+		keep = append(keep, v.Name+".spv")
+		if c == nil {
+			continue
+		}
+		code, err := c.compile(dir, tmp, v)
 		if err != nil {
 			return fmt.Errorf("compile %s: %w", v.Name, err)
 		}
-		keep = append(keep, v.Name+".spv")
-		if !check || sameCompiler {
+		if !check || c.same {
 			w.file(filepath.Join("spv", v.Name+".spv"), code)
 		}
 	}
-	if check && !sameCompiler {
-		fmt.Fprintf(os.Stderr, "genshaders: this is %q, the committed SPIR-V is by %q: compiled and validated, not compared\n", version, made)
-	} else {
-		w.file(filepath.Join("spv", "compiler.txt"), []byte(version))
+	for _, c := range []*compiler{usual, newer} {
+		switch {
+		case c == nil:
+			fmt.Fprintln(os.Stderr, "genshaders: no compiler here knows GL_KHR_cooperative_matrix (scripts/setup shaders installs one): the variants that need it were not regenerated")
+		case check && !c.same:
+			fmt.Fprintf(os.Stderr, "genshaders: this is %q, the committed SPIR-V is by %q: compiled and validated, not compared\n", c.version, c.made)
+		default:
+			w.file(filepath.Join("spv", c.file), []byte(c.version))
+		}
 	}
 	w.readme()
 	w.orphans(keep)
 	return errors.Join(w.errs...)
-}
-
-func compilerVersion() (string, error) {
-	out, err := exec.Command("glslangValidator", "--version").Output()
-	if err != nil {
-		return "", fmt.Errorf("run glslangValidator (Debian: glslang-tools): %w", err)
-	}
-	opt, err := exec.Command("spirv-opt", "--version").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("run spirv-opt (Debian: spirv-tools): %w", err)
-	}
-	first := func(text []byte) string { line, _, _ := strings.Cut(string(text), "\n"); return line + "\n" }
-	return first(out) + first(opt), nil
-}
-
-func compile(dir, tmp string, v *shaders.Variant) ([]byte, error) {
-	out := filepath.Join(tmp, v.Name+".spv")
-	args := []string{"-V", "--quiet", "--target-env", v.Target, "-o", out}
-	for _, d := range v.Defines {
-		args = append(args, "-D"+d)
-	}
-	args = append(args, filepath.Join(dir, "glsl", v.Source))
-	cmds := [][]string{append([]string{"glslangValidator"}, args...)}
-	if v.Optimize {
-		cmds = append(cmds, []string{"spirv-opt", "--target-env=" + v.Target, "-O", out, "-o", out})
-	}
-	for _, cmd := range append(cmds, []string{"spirv-val", "--target-env", v.Target, out}) {
-		if msg, err := exec.Command(cmd[0], cmd[1:]...).CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("%s: %w\n%s", strings.Join(cmd, " "), err, msg)
-		}
-	}
-	return os.ReadFile(out)
 }
 
 // writer writes files, or notes which differ.

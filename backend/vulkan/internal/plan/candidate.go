@@ -65,12 +65,28 @@ func Candidates(lim Limits, opt Options, n *graph.Node) ([]Candidate, error) {
 	if _, ok := n.Op.(graph.Flatten); ok {
 		return nil, nil
 	}
+	if opt.Half && !opt.Float32[n.Name] {
+		all, err := halfCandidates(lim, opt, n)
+		if err != nil && !backend.IsUnsupported(err) {
+			return nil, err
+		}
+		if list, _ := allowed(lim, n, all); len(list) > 0 {
+			return list, nil
+		}
+	}
 	all, err := candidatesOf(lim, opt, n)
 	if err != nil {
 		return nil, err
 	}
-	var list []Candidate
-	var refusals []error
+	list, refusals := allowed(lim, n, all)
+	if len(list) == 0 {
+		return nil, errors.Join(refusals...)
+	}
+	return list, nil
+}
+
+// allowed are the candidates within the limits of a device, and why the others are not.
+func allowed(lim Limits, n *graph.Node, all []Candidate) (list []Candidate, refusals []error) {
 	for _, c := range all {
 		if err := c.check(lim, n); err != nil {
 			refusals = append(refusals, err)
@@ -78,10 +94,7 @@ func Candidates(lim Limits, opt Options, n *graph.Node) ([]Candidate, error) {
 		}
 		list = append(list, c)
 	}
-	if len(list) == 0 {
-		return nil, errors.Join(refusals...)
-	}
-	return list, nil
+	return list, refusals
 }
 
 // candidate makes the candidate of one kernel.
@@ -114,8 +127,8 @@ func (c *Candidate) check(lim Limits, n *graph.Node) error {
 			if size > lim.MaxStorageBufferRange {
 				return backend.Unsupported("binding", fmt.Sprintf("at most %d bytes (maxStorageBufferRange)", lim.MaxStorageBufferRange), fmt.Sprint(size))
 			}
-			if k.isTexel(b) && size/texelBytes > uint64(lim.MaxTexelBufferElements) {
-				return backend.Unsupported("binding", fmt.Sprintf("at most %d texels (maxTexelBufferElements)", lim.MaxTexelBufferElements), fmt.Sprint(size/texelBytes))
+			if texels := size / k.texelBytes(); k.isTexel(b) && texels > uint64(lim.MaxTexelBufferElements) {
+				return backend.Unsupported("binding", fmt.Sprintf("at most %d texels (maxTexelBufferElements)", lim.MaxTexelBufferElements), fmt.Sprint(texels))
 			}
 		}
 		for i, g := range k.groups {
@@ -127,8 +140,16 @@ func (c *Candidate) check(lim Limits, n *graph.Node) error {
 	return nil
 }
 
-// texelBytes is the size of a texel: four float32.
+// texelBytes is the size of the largest texel: four float32.
 const texelBytes = 16
+
+// texelBytes is the size of the texels of a kernel's texel buffers.
+func (k *kernel) texelBytes() uint64 {
+	if k.variant.Half {
+		return texelBytes / 2
+	}
+	return texelBytes
+}
 
 func (k *kernel) isTexel(binding int) bool {
 	for _, b := range k.variant.Texels {

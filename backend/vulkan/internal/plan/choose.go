@@ -33,7 +33,7 @@ func choose(lim Limits, opt Options, g *graph.Graph) ([]*Candidate, error) {
 	c.index()
 	var best []int
 	least := 0.0
-	for _, f := range []Format{Packed4, Dense} {
+	for _, f := range formats {
 		pick := c.start(f)
 		c.descend(pick)
 		if cost := c.total(pick); best == nil || cost < least {
@@ -176,14 +176,18 @@ func (c *chooser) conversions(pick []int, root *graph.Value) float64 {
 	if i, ok := c.made[root]; ok && len(c.lists[i]) > 0 {
 		made = c.lists[i][pick[i]].Out
 	}
-	wanted := c.dense[root] && made != Dense
+	var wanted [len(formats) + 1]bool
+	wanted[Dense] = c.dense[root]
 	for _, i := range c.readers[root] {
-		wanted = wanted || c.lists[i][pick[i]].In != made
+		wanted[c.lists[i][pick[i]].In] = true
 	}
-	if !wanted || !Packed4.holds(root.Type) {
-		return 0
+	cost := 0.0
+	for _, f := range formats {
+		if wanted[f] && f != made && f.holds(root.Type) {
+			cost += float64(made.sizeBytes(root.Type)+f.sizeBytes(root.Type)) / c.lim.bandwidth()
+		}
 	}
-	return float64(Dense.sizeBytes(root.Type)+Packed4.sizeBytes(root.Type)) / c.lim.bandwidth()
+	return cost
 }
 
 // total is the cost of everything.

@@ -13,12 +13,15 @@ import (
 
 // convGeometry is what the convolution kernels must know of a node.
 type convGeometry struct {
-	op             graph.Conv2D
-	batch, c, h, w int
-	filters        int // K
-	cg, kg         int // channels and filters of one group
-	r, s, p, q     int
-	shortcut       operand // the input that is added, or input 0: a binding must hold something
+	op              graph.Conv2D
+	batch, c, h, w  int
+	filters         int // K
+	cg, kg          int // channels and filters of one group
+	r, s, p, q      int
+	emulate         MatrixShape
+	emulateSubgroup int
+
+	shortcut operand // the input that is added, or input 0: a binding must hold something
 }
 
 func geometryOf(n *graph.Node, op graph.Conv2D) convGeometry {
@@ -79,7 +82,13 @@ func ConvKernels() []string {
 // convCandidates lists the kernels that can compute a convolution here, the cheapest by estimate first, or in the order of
 // opt.Variants where that says which.
 func convCandidates(lim Limits, opt Options, n *graph.Node, op graph.Conv2D) ([]Candidate, error) {
+	return convCandidatesOf(lim, opt, n, op, convKernels)
+}
+
+// convCandidatesOf is convCandidates among some kernels.
+func convCandidatesOf(lim Limits, opt Options, n *graph.Node, op graph.Conv2D, kernels []convKernel) ([]Candidate, error) {
 	g := geometryOf(n, op)
+	g.emulate, g.emulateSubgroup = opt.Emulate, opt.EmulateSubgroup
 	if g.cg*g.r*g.s > math.MaxInt32/64 {
 		return nil, backend.Unsupported("weight", "at most 2^25 taps a filter", n.Inputs[1].Type.String())
 	}
@@ -87,7 +96,7 @@ func convCandidates(lim Limits, opt Options, n *graph.Node, op graph.Conv2D) ([]
 		return nil, err
 	}
 	var list []Candidate
-	for _, k := range convKernels {
+	for _, k := range kernels {
 		v := variant(k.variant)
 		if len(opt.Variants) > 0 && !slices.Contains(opt.Variants, k.name) || !fits(lim, v) {
 			continue
@@ -118,7 +127,7 @@ func convCandidates(lim Limits, opt Options, n *graph.Node, op graph.Conv2D) ([]
 func fits(lim Limits, v *shaders.Variant) bool {
 	return uint32(v.LocalSize) <= min(lim.MaxComputeWorkGroupInvocations, lim.MaxComputeWorkGroupSize[0]) &&
 		uint32(v.SharedBytes) <= lim.MaxComputeSharedMemorySize && uint32(v.PushBytes) <= lim.MaxPushConstantsSize &&
-		(!v.Quad || lim.SubgroupQuad && lim.SubgroupSize >= 4)
+		(!v.Quad || lim.SubgroupQuad && lim.SubgroupSize >= 4) && (!v.Matrix || len(lim.Matrices) > 0)
 }
 
 // denseConv lowers to the kernels of conv2d.glsl.

@@ -11,7 +11,7 @@ type Limits struct {
 	MaxMemoryAllocationSize         uint64
 	MinStorageBufferOffsetAlignment uint64
 	MinTexelBufferOffsetAlignment   uint64
-	MaxTexelBufferElements          uint32 // texels of four float32
+	MaxTexelBufferElements          uint32 // texels of four numbers
 	MaxPushConstantsSize            uint32
 	MaxComputeWorkGroupCount        [3]uint32
 	MaxComputeWorkGroupSize         [3]uint32
@@ -19,9 +19,17 @@ type Limits struct {
 	MaxComputeSharedMemorySize      uint32
 	SubgroupSize                    uint32 // 0: not known
 	SubgroupQuad                    bool   // compute shaders have the quad operations
+	// Matrices are the shapes of cooperative matrices that a subgroup of SubgroupSize multiplies, float16 times float16 into float32; none where the
+	// device has not all that the kernels on them need.
+	Matrices []MatrixShape
+	// MaxSubgroups is how many subgroups a workgroup may have where their size is asked for; 0 is no bound of its own.
+	MaxSubgroups uint32
 	// SoftwareDriver: the "device" is a program on the CPU, where shared memory is ordinary memory.
 	SoftwareDriver bool
 }
+
+// MatrixShape is W of M×K times X of K×N.
+type MatrixShape struct{ M, N, K int }
 
 // Floor is what the Vulkan 1.1 specification promises of every device (table "Required Limits").
 func Floor() Limits {
@@ -52,6 +60,13 @@ type Options struct {
 	Variants []string
 	// Direct leaves out candidates of class Transformed.
 	Direct bool
+	// Half stores activations and weights as float16 where a kernel for it exists and Float32 does not name the node.
+	Half    bool
+	Float32 map[string]bool
+	// Emulate is what the kernels that emulate matrix units take for the device's shape, with subgroups of the given size. They run only where
+	// Variants names them.
+	Emulate         MatrixShape
+	EmulateSubgroup int
 	// Judge, when not nil, tells what is known of a node's candidate on the device; see Verdict.
 	Judge func(n *graph.Node, candidate string) Verdict
 }

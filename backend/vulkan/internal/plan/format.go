@@ -17,27 +17,34 @@ const (
 	// Packed4 is [N, ceil(C/4), H, W, 4] for a tensor [N,C,H,W] of float32: four channels of a pixel lie together, and
 	// channels that do not exist are zero.
 	Packed4
+	// Packed4Half is Packed4 of float16.
+	Packed4Half
 )
 
-// String returns "dense" or "packed4".
+// formats are all of them.
+var formats = [...]Format{Dense, Packed4, Packed4Half}
+
+// String returns "dense", "packed4" or "packed4half".
 func (f Format) String() string {
 	switch f {
 	case Dense:
 		return "dense"
 	case Packed4:
 		return "packed4"
+	case Packed4Half:
+		return "packed4half"
 	}
 	return fmt.Sprintf("format(%d)", uint8(f))
 }
 
 // holds reports whether tensors of type t can have the format.
 func (f Format) holds(t graph.TensorType) bool {
-	return f == Dense || f == Packed4 && t.Shape.Rank() == 4
+	return f == Dense || (f == Packed4 || f == Packed4Half) && t.Shape.Rank() == 4
 }
 
 // elems is the number of elements that a tensor of type t has in the format, those of padding included.
 func (f Format) elems(t graph.TensorType) int {
-	if f == Packed4 {
+	if f != Dense {
 		n, c, h, w := t.Shape.NCHW()
 		return n * vectors(c) * h * w * 4
 	}
@@ -46,6 +53,9 @@ func (f Format) elems(t graph.TensorType) int {
 
 // sizeBytes is the memory that a tensor of type t takes in the format.
 func (f Format) sizeBytes(t graph.TensorType) uint64 {
+	if f == Packed4Half {
+		return 2 * uint64(f.elems(t))
+	}
 	return uint64(f.elems(t)) * uint64(t.DType.SizeBytes())
 }
 

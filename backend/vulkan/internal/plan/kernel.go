@@ -12,12 +12,18 @@ import (
 // Packed is the weights of one node in the order that its kernel wants.
 type Packed struct {
 	Node  string
-	Elems int // float32 elements
+	Elems int
+	Half  bool // the elements are to be stored as float16, else as float32
 	// Fill writes the packed weights to dst, of Elems elements. It reads the data of the node's parameters.
 	Fill func(dst []float32)
 }
 
-func (p *Packed) sizeBytes() uint64 { return 4 * uint64(p.Elems) }
+func (p *Packed) sizeBytes() uint64 {
+	if p.Half {
+		return 2 * uint64(p.Elems)
+	}
+	return 4 * uint64(p.Elems)
+}
 
 // withBatch copies a node with the first dimension of its activations set to batch, where the op treats the
 // elements of that dimension alike.
@@ -112,9 +118,9 @@ func candidatesOf(lim Limits, opt Options, n *graph.Node) ([]Candidate, error) {
 	case graph.Add:
 		return elementwise(lim, n, "add_f32", 0, 1)
 	case graph.MaxPool:
-		return poolCandidates(lim, n, "max_pool", op.Kernel, op.Stride, op.Padding, false)
+		return poolCandidates(lim, n, "max_pool", op.Kernel, op.Stride, op.Padding, false, false)
 	case graph.AvgPool:
-		return poolCandidates(lim, n, "avg_pool", op.Kernel, op.Stride, op.Padding, op.CountIncludePad)
+		return poolCandidates(lim, n, "avg_pool", op.Kernel, op.Stride, op.Padding, op.CountIncludePad, false)
 	case graph.GlobalAvgPool:
 		return globalPoolCandidates(lim, n)
 	case graph.ChannelPad:
@@ -174,7 +180,8 @@ func (c Candidate) costs(lim Limits, n *graph.Node, factor float64) Candidate {
 	return c
 }
 
-func poolCandidates(lim Limits, n *graph.Node, name string, window, stride [2]int, pad graph.Padding, include bool) ([]Candidate, error) {
+// poolCandidates lists the kernels of a pool over windows, of the dense and the packed format or, when half is set, of packed float16.
+func poolCandidates(lim Limits, n *graph.Node, name string, window, stride [2]int, pad graph.Padding, include, half bool) ([]Candidate, error) {
 	if err := checkWindow(n, pad); err != nil {
 		return nil, err
 	}
@@ -186,14 +193,19 @@ func poolCandidates(lim Limits, n *graph.Node, name string, window, stride [2]in
 	}
 	push := []uint32{u32(h), u32(w), u32(p), u32(q)}
 	var list []Candidate
-	k, err := flat(lim, name+"_f32", batch*ch*p*q, spec, push, 0, result)
-	if err != nil {
-		return nil, err
+	format, typ := Packed4, "f32"
+	if half {
+		format, typ = Packed4Half, "f16"
+	} else {
+		k, err := flat(lim, name+"_f32", batch*ch*p*q, spec, push, 0, result)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, candidate(Dense, Dense, k).costs(lim, n, 2))
 	}
-	list = append(list, candidate(Dense, Dense, k).costs(lim, n, 2))
-	for i, name := range []string{name + "_packed_f32", name + "_packed_ssbo_f32"} {
-		if k, err = flat(lim, name, batch*vectors(ch)*p*q, spec, push, 0, result); err == nil {
-			list = append(list, candidate(Packed4, Packed4, k).costs(lim, n, 1+float64(i)/4))
+	for i, name := range []string{name + "_packed_", name + "_packed_ssbo_"} {
+		if k, err := flat(lim, name+typ, batch*vectors(ch)*p*q, spec, push, 0, result); err == nil {
+			list = append(list, candidate(format, format, k).costs(lim, n, 1+float64(i)/4))
 		}
 	}
 	return list, nil
@@ -245,11 +257,11 @@ func linearCandidates(lim Limits, n *graph.Node, op graph.Linear) ([]Candidate, 
 }
 
 // convert is the kernel that brings a value from one format to another.
-func convert(lim Limits, t graph.TensorType, to Format) (*kernel, error) {
-	name := "unpack_f32"
-	if to == Packed4 {
-		name = "pack_f32"
-	}
+func convert(lim Limits, t graph.TensorType, from, to Format) (*kernel, error) {
+	name := map[[2]Format]string{
+		{Dense, Packed4}: "pack_f32", {Packed4, Dense}: "unpack_f32", {Dense, Packed4Half}: "pack_f16", {Packed4Half, Dense}: "unpack_f16",
+		{Packed4, Packed4Half}: "narrow_f16", {Packed4Half, Packed4}: "widen_f16",
+	}[[2]Format{from, to}]
 	n, c, h, w := t.Shape.NCHW()
 	return flat(lim, name, n*vectors(c)*h*w, nil, []uint32{u32(c), u32(h * w)}, 0, result)
 }

@@ -19,6 +19,7 @@ type Plan struct {
 	Steps        []*Step  // the dispatches of the first pass; Dispatch.Set indexes them
 	Choices      []string // by node of the graph: the candidate that computes it, "" where none is needed
 	HasCopies    bool
+	Precisions   map[string]backend.Precision // of the nodes that are not float32 throughout
 	ArenaBytes   uint64
 	LiveBytes    uint64 // the least that ArenaBytes could be
 	Weights      []Weight
@@ -100,6 +101,7 @@ func buildChunked(lim Limits, opt Options, g *graph.Graph, batch, chunk int) (*P
 	if err != nil {
 		return nil, err
 	}
+	p.Precisions = precisions(part, choices)
 	prog, err := assemble(lim, part, choices)
 	if err != nil {
 		return nil, err

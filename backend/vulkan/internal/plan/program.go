@@ -12,6 +12,7 @@ type program struct {
 	tensors []*tensor // in the order in which they are made
 	calls   []*call
 	values  map[tensorKey]*tensor
+	made    map[*graph.Value]Format // the format in which a value was made: what is converted is converted from that
 	root    map[*graph.Value]*graph.Value
 	choice  []string // by node, the name of its candidate
 }
@@ -37,9 +38,10 @@ type call struct {
 
 // assemble makes the program of a graph from the candidates chosen for its nodes.
 func assemble(lim Limits, g *graph.Graph, choices []*Candidate) (*program, error) {
-	p := &program{g: g, values: map[tensorKey]*tensor{}, root: roots(g)}
+	p := &program{g: g, values: map[tensorKey]*tensor{}, made: map[*graph.Value]Format{}, root: roots(g)}
 	for _, v := range g.Inputs {
 		p.tensor(v, Dense)
+		p.made[v] = Dense
 	}
 	for i, n := range g.Nodes {
 		c := choices[i]
@@ -85,13 +87,13 @@ func (p *program) need(lim Limits, n *graph.Node, v *graph.Value, f Format) erro
 	if p.values[tensorKey{r, f}] != nil {
 		return nil
 	}
-	k, err := convert(lim, r.Type, f)
-	if err != nil {
-		return fmt.Errorf("node %q: %w", n.Name, err)
-	}
-	from := p.values[tensorKey{r, other(f)}]
+	from := p.values[tensorKey{r, p.made[r]}]
 	if from == nil {
 		panic(fmt.Sprintf("plan: bug: node %q wants %q, which nothing made", n.Name, r.Name))
+	}
+	k, err := convert(lim, r.Type, p.made[r], f)
+	if err != nil {
+		return fmt.Errorf("node %q: %w", n.Name, err)
 	}
 	name := r.Name
 	if r.Node == nil {
@@ -99,14 +101,6 @@ func (p *program) need(lim Limits, n *graph.Node, v *graph.Value, f Format) erro
 	}
 	p.calls = append(p.calls, &call{kernel: k, node: name, tensors: []*tensor{from, p.tensor(r, f)}})
 	return nil
-}
-
-// other is the format that a value is in when it is not in f.
-func other(f Format) Format {
-	if f == Dense {
-		return Packed4
-	}
-	return Dense
 }
 
 // add appends the kernels of a node.
@@ -124,6 +118,7 @@ func (p *program) add(lim Limits, n *graph.Node, c *Candidate) error {
 		p.tensors = append(p.tensors, scratch[i])
 	}
 	out := p.tensor(n.Output, c.Out)
+	p.made[p.root[n.Output]] = c.Out
 	for _, k := range c.kernels {
 		x := &call{kernel: k, node: n.Name, reason: c.Why}
 		for _, o := range k.args {

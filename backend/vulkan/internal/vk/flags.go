@@ -51,6 +51,9 @@ type Format uint32
 // FormatRGBA32Float is four float32. Every device can read a uniform texel buffer of it.
 const FormatRGBA32Float Format = 109
 
+// FormatRGBA16Float is four float16. Every device can read a uniform texel buffer of it too.
+const FormatRGBA16Float Format = 97
+
 // DescriptorType is what a binding of a descriptor set holds, VkDescriptorType.
 type DescriptorType uint32
 

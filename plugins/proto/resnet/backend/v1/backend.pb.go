@@ -2501,7 +2501,10 @@ type CompileResponse struct {
 	Profiler bool                   `protobuf:"varint,3,opt,name=profiler,proto3" json:"profiler,omitempty"` // Profile may be called
 	// Convolutions that are computed through transforms; all others are plain sums. It decides by which bound a result
 	// is judged: a node that is not named here is held to that of a plain sum.
-	Transforms    []*Transform `protobuf:"bytes,4,rep,name=transforms,proto3" json:"transforms,omitempty"`
+	Transforms []*Transform `protobuf:"bytes,4,rep,name=transforms,proto3" json:"transforms,omitempty"`
+	// Nodes whose tensors are stored in a narrower type than float32; all others are float32 throughout. Their bounds grow by
+	// those roundings.
+	Precisions    []*Precision `protobuf:"bytes,5,rep,name=precisions,proto3" json:"precisions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2564,6 +2567,90 @@ func (x *CompileResponse) GetTransforms() []*Transform {
 	return nil
 }
 
+func (x *CompileResponse) GetPrecisions() []*Precision {
+	if x != nil {
+		return x.Precisions
+	}
+	return nil
+}
+
+// Precision tells how the tensors of a node are stored: float32 or float16. Products and sums are float32.
+type Precision struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"` // of the compiled graph
+	Operands      DType                  `protobuf:"varint,2,opt,name=operands,proto3,enum=resnet.backend.v1.DType" json:"operands,omitempty"`
+	Parameters    DType                  `protobuf:"varint,3,opt,name=parameters,proto3,enum=resnet.backend.v1.DType" json:"parameters,omitempty"`
+	Result        DType                  `protobuf:"varint,4,opt,name=result,proto3,enum=resnet.backend.v1.DType" json:"result,omitempty"`
+	Truncated     bool                   `protobuf:"varint,5,opt,name=truncated,proto3" json:"truncated,omitempty"` // sums may be truncated instead of rounded
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Precision) Reset() {
+	*x = Precision{}
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Precision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Precision) ProtoMessage() {}
+
+func (x *Precision) ProtoReflect() protoreflect.Message {
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Precision.ProtoReflect.Descriptor instead.
+func (*Precision) Descriptor() ([]byte, []int) {
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *Precision) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *Precision) GetOperands() DType {
+	if x != nil {
+		return x.Operands
+	}
+	return DType_DTYPE_UNSPECIFIED
+}
+
+func (x *Precision) GetParameters() DType {
+	if x != nil {
+		return x.Parameters
+	}
+	return DType_DTYPE_UNSPECIFIED
+}
+
+func (x *Precision) GetResult() DType {
+	if x != nil {
+		return x.Result
+	}
+	return DType_DTYPE_UNSPECIFIED
+}
+
+func (x *Precision) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
+}
+
 // Transform is Toom and Cook's (Winograd's) way to compute a convolution of stride 1 and dilation 1: the finite points
 // along each axis, besides infinity. F(2x2,3x3) as it is commonly used has 0, 1, -1 along both. Along an axis without
 // points the products are summed as they are.
@@ -2578,7 +2665,7 @@ type Transform struct {
 
 func (x *Transform) Reset() {
 	*x = Transform{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[38]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2590,7 +2677,7 @@ func (x *Transform) String() string {
 func (*Transform) ProtoMessage() {}
 
 func (x *Transform) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[38]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2603,7 +2690,7 @@ func (x *Transform) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transform.ProtoReflect.Descriptor instead.
 func (*Transform) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{38}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Transform) GetNode() string {
@@ -2638,7 +2725,7 @@ type RunRequest struct {
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[39]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2650,7 +2737,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[39]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2663,7 +2750,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{39}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *RunRequest) GetExecutable() uint64 {
@@ -2695,7 +2782,7 @@ type RunResponse struct {
 
 func (x *RunResponse) Reset() {
 	*x = RunResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[40]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2707,7 +2794,7 @@ func (x *RunResponse) String() string {
 func (*RunResponse) ProtoMessage() {}
 
 func (x *RunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[40]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2720,7 +2807,7 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
 func (*RunResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{40}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{41}
 }
 
 // ExecuteRequest: the writes are done first, in order, then the run, then the reads, in order. What is not set is not done.
@@ -2735,7 +2822,7 @@ type ExecuteRequest struct {
 
 func (x *ExecuteRequest) Reset() {
 	*x = ExecuteRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2747,7 +2834,7 @@ func (x *ExecuteRequest) String() string {
 func (*ExecuteRequest) ProtoMessage() {}
 
 func (x *ExecuteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2760,7 +2847,7 @@ func (x *ExecuteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecuteRequest.ProtoReflect.Descriptor instead.
 func (*ExecuteRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{41}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *ExecuteRequest) GetWrites() []*Transfer {
@@ -2796,7 +2883,7 @@ type Transfer struct {
 
 func (x *Transfer) Reset() {
 	*x = Transfer{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2808,7 +2895,7 @@ func (x *Transfer) String() string {
 func (*Transfer) ProtoMessage() {}
 
 func (x *Transfer) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2821,7 +2908,7 @@ func (x *Transfer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transfer.ProtoReflect.Descriptor instead.
 func (*Transfer) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{42}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Transfer) GetBuffer() uint64 {
@@ -2854,7 +2941,7 @@ type ExecuteResponse struct {
 
 func (x *ExecuteResponse) Reset() {
 	*x = ExecuteResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2866,7 +2953,7 @@ func (x *ExecuteResponse) String() string {
 func (*ExecuteResponse) ProtoMessage() {}
 
 func (x *ExecuteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2879,7 +2966,7 @@ func (x *ExecuteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecuteResponse.ProtoReflect.Descriptor instead.
 func (*ExecuteResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{43}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *ExecuteResponse) GetData() [][]byte {
@@ -2898,7 +2985,7 @@ type ProfileResponse struct {
 
 func (x *ProfileResponse) Reset() {
 	*x = ProfileResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2910,7 +2997,7 @@ func (x *ProfileResponse) String() string {
 func (*ProfileResponse) ProtoMessage() {}
 
 func (x *ProfileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2923,7 +3010,7 @@ func (x *ProfileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProfileResponse.ProtoReflect.Descriptor instead.
 func (*ProfileResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{44}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ProfileResponse) GetTimes() []*NodeTime {
@@ -2945,7 +3032,7 @@ type NodeTime struct {
 
 func (x *NodeTime) Reset() {
 	*x = NodeTime{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2957,7 +3044,7 @@ func (x *NodeTime) String() string {
 func (*NodeTime) ProtoMessage() {}
 
 func (x *NodeTime) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2970,7 +3057,7 @@ func (x *NodeTime) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeTime.ProtoReflect.Descriptor instead.
 func (*NodeTime) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{45}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *NodeTime) GetNode() string {
@@ -3012,7 +3099,7 @@ type CreateBufferRequest struct {
 
 func (x *CreateBufferRequest) Reset() {
 	*x = CreateBufferRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3024,7 +3111,7 @@ func (x *CreateBufferRequest) String() string {
 func (*CreateBufferRequest) ProtoMessage() {}
 
 func (x *CreateBufferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3037,7 +3124,7 @@ func (x *CreateBufferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBufferRequest.ProtoReflect.Descriptor instead.
 func (*CreateBufferRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{46}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *CreateBufferRequest) GetDevice() uint64 {
@@ -3069,7 +3156,7 @@ type CreateBufferResponse struct {
 
 func (x *CreateBufferResponse) Reset() {
 	*x = CreateBufferResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3081,7 +3168,7 @@ func (x *CreateBufferResponse) String() string {
 func (*CreateBufferResponse) ProtoMessage() {}
 
 func (x *CreateBufferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3094,7 +3181,7 @@ func (x *CreateBufferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBufferResponse.ProtoReflect.Descriptor instead.
 func (*CreateBufferResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{47}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{48}
 }
 
 // WriteBufferRequest is one message of the stream: start first, then chunks that follow each other without a gap.
@@ -3111,7 +3198,7 @@ type WriteBufferRequest struct {
 
 func (x *WriteBufferRequest) Reset() {
 	*x = WriteBufferRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3123,7 +3210,7 @@ func (x *WriteBufferRequest) String() string {
 func (*WriteBufferRequest) ProtoMessage() {}
 
 func (x *WriteBufferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3136,7 +3223,7 @@ func (x *WriteBufferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBufferRequest.ProtoReflect.Descriptor instead.
 func (*WriteBufferRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{48}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *WriteBufferRequest) GetPart() isWriteBufferRequest_Part {
@@ -3190,7 +3277,7 @@ type WriteBufferStart struct {
 
 func (x *WriteBufferStart) Reset() {
 	*x = WriteBufferStart{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3202,7 +3289,7 @@ func (x *WriteBufferStart) String() string {
 func (*WriteBufferStart) ProtoMessage() {}
 
 func (x *WriteBufferStart) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3215,7 +3302,7 @@ func (x *WriteBufferStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBufferStart.ProtoReflect.Descriptor instead.
 func (*WriteBufferStart) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{49}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *WriteBufferStart) GetBuffer() uint64 {
@@ -3240,7 +3327,7 @@ type WriteBufferResponse struct {
 
 func (x *WriteBufferResponse) Reset() {
 	*x = WriteBufferResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3252,7 +3339,7 @@ func (x *WriteBufferResponse) String() string {
 func (*WriteBufferResponse) ProtoMessage() {}
 
 func (x *WriteBufferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3265,7 +3352,7 @@ func (x *WriteBufferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBufferResponse.ProtoReflect.Descriptor instead.
 func (*WriteBufferResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{50}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{51}
 }
 
 type ReadBufferRequest struct {
@@ -3278,7 +3365,7 @@ type ReadBufferRequest struct {
 
 func (x *ReadBufferRequest) Reset() {
 	*x = ReadBufferRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3290,7 +3377,7 @@ func (x *ReadBufferRequest) String() string {
 func (*ReadBufferRequest) ProtoMessage() {}
 
 func (x *ReadBufferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3303,7 +3390,7 @@ func (x *ReadBufferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBufferRequest.ProtoReflect.Descriptor instead.
 func (*ReadBufferRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{51}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ReadBufferRequest) GetBuffer() uint64 {
@@ -3329,7 +3416,7 @@ type ReadBufferResponse struct {
 
 func (x *ReadBufferResponse) Reset() {
 	*x = ReadBufferResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3341,7 +3428,7 @@ func (x *ReadBufferResponse) String() string {
 func (*ReadBufferResponse) ProtoMessage() {}
 
 func (x *ReadBufferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3354,7 +3441,7 @@ func (x *ReadBufferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBufferResponse.ProtoReflect.Descriptor instead.
 func (*ReadBufferResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{52}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ReadBufferResponse) GetChunk() []byte {
@@ -3376,7 +3463,7 @@ type SharedRange struct {
 
 func (x *SharedRange) Reset() {
 	*x = SharedRange{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3388,7 +3475,7 @@ func (x *SharedRange) String() string {
 func (*SharedRange) ProtoMessage() {}
 
 func (x *SharedRange) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3401,7 +3488,7 @@ func (x *SharedRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharedRange.ProtoReflect.Descriptor instead.
 func (*SharedRange) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{53}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *SharedRange) GetRegion() uint64 {
@@ -3437,7 +3524,7 @@ type OpenRegionRequest struct {
 
 func (x *OpenRegionRequest) Reset() {
 	*x = OpenRegionRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3449,7 +3536,7 @@ func (x *OpenRegionRequest) String() string {
 func (*OpenRegionRequest) ProtoMessage() {}
 
 func (x *OpenRegionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3462,7 +3549,7 @@ func (x *OpenRegionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRegionRequest.ProtoReflect.Descriptor instead.
 func (*OpenRegionRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{54}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *OpenRegionRequest) GetRegion() uint64 {
@@ -3503,7 +3590,7 @@ type OpenRegionResponse struct {
 
 func (x *OpenRegionResponse) Reset() {
 	*x = OpenRegionResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3515,7 +3602,7 @@ func (x *OpenRegionResponse) String() string {
 func (*OpenRegionResponse) ProtoMessage() {}
 
 func (x *OpenRegionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3528,7 +3615,7 @@ func (x *OpenRegionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRegionResponse.ProtoReflect.Descriptor instead.
 func (*OpenRegionResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{55}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *OpenRegionResponse) GetAccepted() bool {
@@ -3554,7 +3641,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3566,7 +3653,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3579,7 +3666,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{56}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *CloseRequest) GetObject() uint64 {
@@ -3597,7 +3684,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3609,7 +3696,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3622,7 +3709,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{57}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{58}
 }
 
 // Error travels in the details of the gRPC status of a failed call, and in SupportsResponse.
@@ -3637,7 +3724,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[58]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3649,7 +3736,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[58]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3662,7 +3749,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{58}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *Error) GetKinds() []ErrorKind {
@@ -3700,7 +3787,7 @@ type ShapeError struct {
 
 func (x *ShapeError) Reset() {
 	*x = ShapeError{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[59]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3712,7 +3799,7 @@ func (x *ShapeError) String() string {
 func (*ShapeError) ProtoMessage() {}
 
 func (x *ShapeError) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[59]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3725,7 +3812,7 @@ func (x *ShapeError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShapeError.ProtoReflect.Descriptor instead.
 func (*ShapeError) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{59}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ShapeError) GetNode() string {
@@ -3913,14 +4000,25 @@ const file_resnet_backend_v1_backend_proto_rawDesc = "" +
 	"\rParameterData\x12\x1c\n" +
 	"\tparameter\x18\x01 \x01(\rR\tparameter\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x12\n" +
-	"\x04data\x18\x03 \x01(\fR\x04data\"\xd1\x01\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\"\x8f\x02\n" +
 	"\x0fCompileResponse\x120\n" +
 	"\x06inputs\x18\x01 \x03(\v2\x18.resnet.backend.v1.ValueR\x06inputs\x122\n" +
 	"\aoutputs\x18\x02 \x03(\v2\x18.resnet.backend.v1.ValueR\aoutputs\x12\x1a\n" +
 	"\bprofiler\x18\x03 \x01(\bR\bprofiler\x12<\n" +
 	"\n" +
 	"transforms\x18\x04 \x03(\v2\x1c.resnet.backend.v1.TransformR\n" +
-	"transforms\"M\n" +
+	"transforms\x12<\n" +
+	"\n" +
+	"precisions\x18\x05 \x03(\v2\x1c.resnet.backend.v1.PrecisionR\n" +
+	"precisions\"\xdf\x01\n" +
+	"\tPrecision\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x124\n" +
+	"\boperands\x18\x02 \x01(\x0e2\x18.resnet.backend.v1.DTypeR\boperands\x128\n" +
+	"\n" +
+	"parameters\x18\x03 \x01(\x0e2\x18.resnet.backend.v1.DTypeR\n" +
+	"parameters\x120\n" +
+	"\x06result\x18\x04 \x01(\x0e2\x18.resnet.backend.v1.DTypeR\x06result\x12\x1c\n" +
+	"\ttruncated\x18\x05 \x01(\bR\ttruncated\"M\n" +
 	"\tTransform\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
 	"\x04rows\x18\x02 \x03(\x01R\x04rows\x12\x18\n" +
@@ -4057,7 +4155,7 @@ func file_resnet_backend_v1_backend_proto_rawDescGZIP() []byte {
 }
 
 var file_resnet_backend_v1_backend_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_resnet_backend_v1_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 61)
+var file_resnet_backend_v1_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
 var file_resnet_backend_v1_backend_proto_goTypes = []any{
 	(DeviceType)(0),              // 0: resnet.backend.v1.DeviceType
 	(DType)(0),                   // 1: resnet.backend.v1.DType
@@ -4101,35 +4199,36 @@ var file_resnet_backend_v1_backend_proto_goTypes = []any{
 	(*CompileStart)(nil),         // 39: resnet.backend.v1.CompileStart
 	(*ParameterData)(nil),        // 40: resnet.backend.v1.ParameterData
 	(*CompileResponse)(nil),      // 41: resnet.backend.v1.CompileResponse
-	(*Transform)(nil),            // 42: resnet.backend.v1.Transform
-	(*RunRequest)(nil),           // 43: resnet.backend.v1.RunRequest
-	(*RunResponse)(nil),          // 44: resnet.backend.v1.RunResponse
-	(*ExecuteRequest)(nil),       // 45: resnet.backend.v1.ExecuteRequest
-	(*Transfer)(nil),             // 46: resnet.backend.v1.Transfer
-	(*ExecuteResponse)(nil),      // 47: resnet.backend.v1.ExecuteResponse
-	(*ProfileResponse)(nil),      // 48: resnet.backend.v1.ProfileResponse
-	(*NodeTime)(nil),             // 49: resnet.backend.v1.NodeTime
-	(*CreateBufferRequest)(nil),  // 50: resnet.backend.v1.CreateBufferRequest
-	(*CreateBufferResponse)(nil), // 51: resnet.backend.v1.CreateBufferResponse
-	(*WriteBufferRequest)(nil),   // 52: resnet.backend.v1.WriteBufferRequest
-	(*WriteBufferStart)(nil),     // 53: resnet.backend.v1.WriteBufferStart
-	(*WriteBufferResponse)(nil),  // 54: resnet.backend.v1.WriteBufferResponse
-	(*ReadBufferRequest)(nil),    // 55: resnet.backend.v1.ReadBufferRequest
-	(*ReadBufferResponse)(nil),   // 56: resnet.backend.v1.ReadBufferResponse
-	(*SharedRange)(nil),          // 57: resnet.backend.v1.SharedRange
-	(*OpenRegionRequest)(nil),    // 58: resnet.backend.v1.OpenRegionRequest
-	(*OpenRegionResponse)(nil),   // 59: resnet.backend.v1.OpenRegionResponse
-	(*CloseRequest)(nil),         // 60: resnet.backend.v1.CloseRequest
-	(*CloseResponse)(nil),        // 61: resnet.backend.v1.CloseResponse
-	(*Error)(nil),                // 62: resnet.backend.v1.Error
-	(*ShapeError)(nil),           // 63: resnet.backend.v1.ShapeError
-	nil,                          // 64: resnet.backend.v1.DeviceInfo.PropertiesEntry
+	(*Precision)(nil),            // 42: resnet.backend.v1.Precision
+	(*Transform)(nil),            // 43: resnet.backend.v1.Transform
+	(*RunRequest)(nil),           // 44: resnet.backend.v1.RunRequest
+	(*RunResponse)(nil),          // 45: resnet.backend.v1.RunResponse
+	(*ExecuteRequest)(nil),       // 46: resnet.backend.v1.ExecuteRequest
+	(*Transfer)(nil),             // 47: resnet.backend.v1.Transfer
+	(*ExecuteResponse)(nil),      // 48: resnet.backend.v1.ExecuteResponse
+	(*ProfileResponse)(nil),      // 49: resnet.backend.v1.ProfileResponse
+	(*NodeTime)(nil),             // 50: resnet.backend.v1.NodeTime
+	(*CreateBufferRequest)(nil),  // 51: resnet.backend.v1.CreateBufferRequest
+	(*CreateBufferResponse)(nil), // 52: resnet.backend.v1.CreateBufferResponse
+	(*WriteBufferRequest)(nil),   // 53: resnet.backend.v1.WriteBufferRequest
+	(*WriteBufferStart)(nil),     // 54: resnet.backend.v1.WriteBufferStart
+	(*WriteBufferResponse)(nil),  // 55: resnet.backend.v1.WriteBufferResponse
+	(*ReadBufferRequest)(nil),    // 56: resnet.backend.v1.ReadBufferRequest
+	(*ReadBufferResponse)(nil),   // 57: resnet.backend.v1.ReadBufferResponse
+	(*SharedRange)(nil),          // 58: resnet.backend.v1.SharedRange
+	(*OpenRegionRequest)(nil),    // 59: resnet.backend.v1.OpenRegionRequest
+	(*OpenRegionResponse)(nil),   // 60: resnet.backend.v1.OpenRegionResponse
+	(*CloseRequest)(nil),         // 61: resnet.backend.v1.CloseRequest
+	(*CloseResponse)(nil),        // 62: resnet.backend.v1.CloseResponse
+	(*Error)(nil),                // 63: resnet.backend.v1.Error
+	(*ShapeError)(nil),           // 64: resnet.backend.v1.ShapeError
+	nil,                          // 65: resnet.backend.v1.DeviceInfo.PropertiesEntry
 }
 var file_resnet_backend_v1_backend_proto_depIdxs = []int32{
 	5,  // 0: resnet.backend.v1.DescribeRequest.capabilities:type_name -> resnet.backend.v1.HostCapabilities
 	7,  // 1: resnet.backend.v1.DescribeResponse.capabilities:type_name -> resnet.backend.v1.PluginCapabilities
 	0,  // 2: resnet.backend.v1.DeviceInfo.type:type_name -> resnet.backend.v1.DeviceType
-	64, // 3: resnet.backend.v1.DeviceInfo.properties:type_name -> resnet.backend.v1.DeviceInfo.PropertiesEntry
+	65, // 3: resnet.backend.v1.DeviceInfo.properties:type_name -> resnet.backend.v1.DeviceInfo.PropertiesEntry
 	10, // 4: resnet.backend.v1.ListDevicesResponse.devices:type_name -> resnet.backend.v1.DeviceInfo
 	10, // 5: resnet.backend.v1.OpenDeviceResponse.info:type_name -> resnet.backend.v1.DeviceInfo
 	1,  // 6: resnet.backend.v1.TensorType.dtype:type_name -> resnet.backend.v1.DType
@@ -4167,57 +4266,61 @@ var file_resnet_backend_v1_backend_proto_depIdxs = []int32{
 	15, // 38: resnet.backend.v1.NodeQuery.result:type_name -> resnet.backend.v1.TensorType
 	16, // 39: resnet.backend.v1.Operand.value:type_name -> resnet.backend.v1.Value
 	34, // 40: resnet.backend.v1.SupportsRequest.nodes:type_name -> resnet.backend.v1.NodeQuery
-	62, // 41: resnet.backend.v1.SupportsResponse.answers:type_name -> resnet.backend.v1.Error
+	63, // 41: resnet.backend.v1.SupportsResponse.answers:type_name -> resnet.backend.v1.Error
 	39, // 42: resnet.backend.v1.CompileRequest.start:type_name -> resnet.backend.v1.CompileStart
 	17, // 43: resnet.backend.v1.CompileRequest.graph:type_name -> resnet.backend.v1.Graph
 	40, // 44: resnet.backend.v1.CompileRequest.data:type_name -> resnet.backend.v1.ParameterData
 	16, // 45: resnet.backend.v1.CompileResponse.inputs:type_name -> resnet.backend.v1.Value
 	16, // 46: resnet.backend.v1.CompileResponse.outputs:type_name -> resnet.backend.v1.Value
-	42, // 47: resnet.backend.v1.CompileResponse.transforms:type_name -> resnet.backend.v1.Transform
-	46, // 48: resnet.backend.v1.ExecuteRequest.writes:type_name -> resnet.backend.v1.Transfer
-	43, // 49: resnet.backend.v1.ExecuteRequest.run:type_name -> resnet.backend.v1.RunRequest
-	46, // 50: resnet.backend.v1.ExecuteRequest.reads:type_name -> resnet.backend.v1.Transfer
-	57, // 51: resnet.backend.v1.Transfer.shared:type_name -> resnet.backend.v1.SharedRange
-	49, // 52: resnet.backend.v1.ProfileResponse.times:type_name -> resnet.backend.v1.NodeTime
-	15, // 53: resnet.backend.v1.CreateBufferRequest.type:type_name -> resnet.backend.v1.TensorType
-	53, // 54: resnet.backend.v1.WriteBufferRequest.start:type_name -> resnet.backend.v1.WriteBufferStart
-	57, // 55: resnet.backend.v1.WriteBufferStart.shared:type_name -> resnet.backend.v1.SharedRange
-	57, // 56: resnet.backend.v1.ReadBufferRequest.shared:type_name -> resnet.backend.v1.SharedRange
-	3,  // 57: resnet.backend.v1.Error.kinds:type_name -> resnet.backend.v1.ErrorKind
-	63, // 58: resnet.backend.v1.Error.shape:type_name -> resnet.backend.v1.ShapeError
-	4,  // 59: resnet.backend.v1.Backend.Describe:input_type -> resnet.backend.v1.DescribeRequest
-	8,  // 60: resnet.backend.v1.Backend.Session:input_type -> resnet.backend.v1.SessionRequest
-	11, // 61: resnet.backend.v1.Backend.ListDevices:input_type -> resnet.backend.v1.ListDevicesRequest
-	13, // 62: resnet.backend.v1.Backend.OpenDevice:input_type -> resnet.backend.v1.OpenDeviceRequest
-	36, // 63: resnet.backend.v1.Backend.Supports:input_type -> resnet.backend.v1.SupportsRequest
-	38, // 64: resnet.backend.v1.Backend.Compile:input_type -> resnet.backend.v1.CompileRequest
-	43, // 65: resnet.backend.v1.Backend.Run:input_type -> resnet.backend.v1.RunRequest
-	43, // 66: resnet.backend.v1.Backend.Profile:input_type -> resnet.backend.v1.RunRequest
-	50, // 67: resnet.backend.v1.Backend.CreateBuffer:input_type -> resnet.backend.v1.CreateBufferRequest
-	52, // 68: resnet.backend.v1.Backend.WriteBuffer:input_type -> resnet.backend.v1.WriteBufferRequest
-	55, // 69: resnet.backend.v1.Backend.ReadBuffer:input_type -> resnet.backend.v1.ReadBufferRequest
-	45, // 70: resnet.backend.v1.Backend.Execute:input_type -> resnet.backend.v1.ExecuteRequest
-	58, // 71: resnet.backend.v1.Backend.OpenRegion:input_type -> resnet.backend.v1.OpenRegionRequest
-	60, // 72: resnet.backend.v1.Backend.Close:input_type -> resnet.backend.v1.CloseRequest
-	6,  // 73: resnet.backend.v1.Backend.Describe:output_type -> resnet.backend.v1.DescribeResponse
-	9,  // 74: resnet.backend.v1.Backend.Session:output_type -> resnet.backend.v1.SessionEvent
-	12, // 75: resnet.backend.v1.Backend.ListDevices:output_type -> resnet.backend.v1.ListDevicesResponse
-	14, // 76: resnet.backend.v1.Backend.OpenDevice:output_type -> resnet.backend.v1.OpenDeviceResponse
-	37, // 77: resnet.backend.v1.Backend.Supports:output_type -> resnet.backend.v1.SupportsResponse
-	41, // 78: resnet.backend.v1.Backend.Compile:output_type -> resnet.backend.v1.CompileResponse
-	44, // 79: resnet.backend.v1.Backend.Run:output_type -> resnet.backend.v1.RunResponse
-	48, // 80: resnet.backend.v1.Backend.Profile:output_type -> resnet.backend.v1.ProfileResponse
-	51, // 81: resnet.backend.v1.Backend.CreateBuffer:output_type -> resnet.backend.v1.CreateBufferResponse
-	54, // 82: resnet.backend.v1.Backend.WriteBuffer:output_type -> resnet.backend.v1.WriteBufferResponse
-	56, // 83: resnet.backend.v1.Backend.ReadBuffer:output_type -> resnet.backend.v1.ReadBufferResponse
-	47, // 84: resnet.backend.v1.Backend.Execute:output_type -> resnet.backend.v1.ExecuteResponse
-	59, // 85: resnet.backend.v1.Backend.OpenRegion:output_type -> resnet.backend.v1.OpenRegionResponse
-	61, // 86: resnet.backend.v1.Backend.Close:output_type -> resnet.backend.v1.CloseResponse
-	73, // [73:87] is the sub-list for method output_type
-	59, // [59:73] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	43, // 47: resnet.backend.v1.CompileResponse.transforms:type_name -> resnet.backend.v1.Transform
+	42, // 48: resnet.backend.v1.CompileResponse.precisions:type_name -> resnet.backend.v1.Precision
+	1,  // 49: resnet.backend.v1.Precision.operands:type_name -> resnet.backend.v1.DType
+	1,  // 50: resnet.backend.v1.Precision.parameters:type_name -> resnet.backend.v1.DType
+	1,  // 51: resnet.backend.v1.Precision.result:type_name -> resnet.backend.v1.DType
+	47, // 52: resnet.backend.v1.ExecuteRequest.writes:type_name -> resnet.backend.v1.Transfer
+	44, // 53: resnet.backend.v1.ExecuteRequest.run:type_name -> resnet.backend.v1.RunRequest
+	47, // 54: resnet.backend.v1.ExecuteRequest.reads:type_name -> resnet.backend.v1.Transfer
+	58, // 55: resnet.backend.v1.Transfer.shared:type_name -> resnet.backend.v1.SharedRange
+	50, // 56: resnet.backend.v1.ProfileResponse.times:type_name -> resnet.backend.v1.NodeTime
+	15, // 57: resnet.backend.v1.CreateBufferRequest.type:type_name -> resnet.backend.v1.TensorType
+	54, // 58: resnet.backend.v1.WriteBufferRequest.start:type_name -> resnet.backend.v1.WriteBufferStart
+	58, // 59: resnet.backend.v1.WriteBufferStart.shared:type_name -> resnet.backend.v1.SharedRange
+	58, // 60: resnet.backend.v1.ReadBufferRequest.shared:type_name -> resnet.backend.v1.SharedRange
+	3,  // 61: resnet.backend.v1.Error.kinds:type_name -> resnet.backend.v1.ErrorKind
+	64, // 62: resnet.backend.v1.Error.shape:type_name -> resnet.backend.v1.ShapeError
+	4,  // 63: resnet.backend.v1.Backend.Describe:input_type -> resnet.backend.v1.DescribeRequest
+	8,  // 64: resnet.backend.v1.Backend.Session:input_type -> resnet.backend.v1.SessionRequest
+	11, // 65: resnet.backend.v1.Backend.ListDevices:input_type -> resnet.backend.v1.ListDevicesRequest
+	13, // 66: resnet.backend.v1.Backend.OpenDevice:input_type -> resnet.backend.v1.OpenDeviceRequest
+	36, // 67: resnet.backend.v1.Backend.Supports:input_type -> resnet.backend.v1.SupportsRequest
+	38, // 68: resnet.backend.v1.Backend.Compile:input_type -> resnet.backend.v1.CompileRequest
+	44, // 69: resnet.backend.v1.Backend.Run:input_type -> resnet.backend.v1.RunRequest
+	44, // 70: resnet.backend.v1.Backend.Profile:input_type -> resnet.backend.v1.RunRequest
+	51, // 71: resnet.backend.v1.Backend.CreateBuffer:input_type -> resnet.backend.v1.CreateBufferRequest
+	53, // 72: resnet.backend.v1.Backend.WriteBuffer:input_type -> resnet.backend.v1.WriteBufferRequest
+	56, // 73: resnet.backend.v1.Backend.ReadBuffer:input_type -> resnet.backend.v1.ReadBufferRequest
+	46, // 74: resnet.backend.v1.Backend.Execute:input_type -> resnet.backend.v1.ExecuteRequest
+	59, // 75: resnet.backend.v1.Backend.OpenRegion:input_type -> resnet.backend.v1.OpenRegionRequest
+	61, // 76: resnet.backend.v1.Backend.Close:input_type -> resnet.backend.v1.CloseRequest
+	6,  // 77: resnet.backend.v1.Backend.Describe:output_type -> resnet.backend.v1.DescribeResponse
+	9,  // 78: resnet.backend.v1.Backend.Session:output_type -> resnet.backend.v1.SessionEvent
+	12, // 79: resnet.backend.v1.Backend.ListDevices:output_type -> resnet.backend.v1.ListDevicesResponse
+	14, // 80: resnet.backend.v1.Backend.OpenDevice:output_type -> resnet.backend.v1.OpenDeviceResponse
+	37, // 81: resnet.backend.v1.Backend.Supports:output_type -> resnet.backend.v1.SupportsResponse
+	41, // 82: resnet.backend.v1.Backend.Compile:output_type -> resnet.backend.v1.CompileResponse
+	45, // 83: resnet.backend.v1.Backend.Run:output_type -> resnet.backend.v1.RunResponse
+	49, // 84: resnet.backend.v1.Backend.Profile:output_type -> resnet.backend.v1.ProfileResponse
+	52, // 85: resnet.backend.v1.Backend.CreateBuffer:output_type -> resnet.backend.v1.CreateBufferResponse
+	55, // 86: resnet.backend.v1.Backend.WriteBuffer:output_type -> resnet.backend.v1.WriteBufferResponse
+	57, // 87: resnet.backend.v1.Backend.ReadBuffer:output_type -> resnet.backend.v1.ReadBufferResponse
+	48, // 88: resnet.backend.v1.Backend.Execute:output_type -> resnet.backend.v1.ExecuteResponse
+	60, // 89: resnet.backend.v1.Backend.OpenRegion:output_type -> resnet.backend.v1.OpenRegionResponse
+	62, // 90: resnet.backend.v1.Backend.Close:output_type -> resnet.backend.v1.CloseResponse
+	77, // [77:91] is the sub-list for method output_type
+	63, // [63:77] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_resnet_backend_v1_backend_proto_init() }
@@ -4244,7 +4347,7 @@ func file_resnet_backend_v1_backend_proto_init() {
 		(*CompileRequest_Graph)(nil),
 		(*CompileRequest_Data)(nil),
 	}
-	file_resnet_backend_v1_backend_proto_msgTypes[48].OneofWrappers = []any{
+	file_resnet_backend_v1_backend_proto_msgTypes[49].OneofWrappers = []any{
 		(*WriteBufferRequest_Start)(nil),
 		(*WriteBufferRequest_Chunk)(nil),
 	}
@@ -4254,7 +4357,7 @@ func file_resnet_backend_v1_backend_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_resnet_backend_v1_backend_proto_rawDesc), len(file_resnet_backend_v1_backend_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   61,
+			NumMessages:   62,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

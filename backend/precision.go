@@ -1,0 +1,56 @@
+package backend
+
+import (
+	"fmt"
+
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// MixedPrecision is an optional ability of an [Executable]: it tells which nodes work on tensors that are stored in a narrower type than
+// the graph's float32. The bound of such a node grows by the roundings of what it reads and of what it writes (see package
+// reference). Nodes that are not named work on float32 throughout, as do all nodes of an executable that has not this ability. The caller's
+// buffers are of the graph's types in any case.
+type MixedPrecision interface {
+	// Precisions returns how the tensors of nodes of the compiled graph are stored, by the nodes' names. The answer never changes.
+	Precisions() map[string]Precision
+}
+
+// Precision tells how the tensors of a node are stored: [graph.Float32], or [graph.Float16] where they are rounded to it. Products and sums
+// are float32 all the same.
+type Precision struct {
+	Operands   graph.DType // activations, as the node reads them
+	Parameters graph.DType // weights and biases, likewise
+	Result     graph.DType // as it is written
+	// Truncated tells that sums of products may be truncated instead of rounded to the nearest, as the matrix units of GPUs do: each addition
+	// may then be off by an ULP instead of half of one.
+	Truncated bool
+}
+
+// Check tells whether p can be how a node is computed: of float32 and float16 alone, and not float32 throughout.
+//
+// Errors: *[graph.ShapeError].
+func (p Precision) Check(n *graph.Node) error {
+	fault := &graph.ShapeError{Node: n.Name, Op: n.Op.Name(), Attr: "precision", Got: p.String()}
+	narrow := false
+	for _, t := range []graph.DType{p.Operands, p.Parameters, p.Result} {
+		if t != graph.Float32 && t != graph.Float16 {
+			fault.Want = "float32 or float16"
+			return fault
+		}
+		narrow = narrow || t == graph.Float16
+	}
+	if !narrow && !p.Truncated {
+		fault.Want = "something that is not float32"
+		return fault
+	}
+	return nil
+}
+
+// String is a form for people, as in "float16 × float16 → float16".
+func (p Precision) String() string {
+	text := fmt.Sprintf("%v × %v → %v", p.Operands, p.Parameters, p.Result)
+	if p.Truncated {
+		text += ", truncated sums"
+	}
+	return text
+}

@@ -1,0 +1,159 @@
+package vulkan
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/seeded"
+)
+
+// chain is four 1×1 convolutions; the weights of each have the given size.
+func chain(t *testing.T, batch int, sizes ...float64) *graph.Graph {
+	t.Helper()
+	b := graph.NewBuilder("chain")
+	v := b.Input("x", graph.F32(batch, 8, 5, 7))
+	for i, size := range sizes {
+		name := string(rune('a' + i))
+		w, err := graph.FromFloat32s(graph.NewShape(8, 8, 1, 1), seeded.Uniform(3, name, 64, size/math.Sqrt(8)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		op := graph.Conv2D{Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}, Groups: 1}
+		v = b.Node(name, op, v, b.Param(name+".weight", w.Type, w))
+	}
+	b.Output(v)
+	g, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func TestLayersThatWouldLeaveFloat16StayFloat32(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		sizes []float64
+		kept  string // the nodes that must stay float32
+	}{
+		{"an ordinary network", []float64{1, 1, 1, 1}, ""},
+		{"a result beyond the range", []float64{1, 1e4, 1e-3, 1}, "bc"},
+		{"a first result beyond the range", []float64{3e4, 1e-3, 1, 1}, "ab"},
+		{"a last result beyond the range", []float64{1, 1, 30, 1e3}, "d"},
+		{"weights beyond the range", []float64{1, 1e-3, 4e5, 1e-2}, "c"},
+		{"weights that vanish", []float64{1, 1, 1e-5, 3e4}, "c"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := chain(t, 3, c.sizes...)
+			var log bytes.Buffer
+			o := Options{Precision: Half, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+			eachDevice(t, o, func(t *testing.T, d *device) {
+				log.Reset()
+				x := seededInput(g)
+				got, stored := runMixed(t, d, g, x)
+				for _, n := range g.Nodes {
+					_, half := stored[n.Name]
+					if kept := strings.Contains(c.kept, n.Name); kept == half {
+						t.Errorf("node %q: got %v, want float32 %v", n.Name, stored[n.Name], kept)
+					}
+					if logged := strings.Contains(log.String(), "node="+n.Name+" "); logged != strings.Contains(c.kept, n.Name) {
+						t.Errorf("node %q: logged %v:\n%s", n.Name, logged, &log)
+					}
+				}
+				want := runGraph(t, float32Device(t, d), g, x)[0]
+				diff, norm := 0.0, 0.0
+				for i, v := range got[0] {
+					diff += (float64(v) - float64(want[i])) * (float64(v) - float64(want[i]))
+					norm += float64(want[i]) * float64(want[i])
+				}
+				if !(diff <= 1e-5*norm) {
+					t.Errorf("relative L2 distance from float32: got %g, want at most 3e-3", math.Sqrt(diff/norm))
+				}
+			})
+		})
+	}
+}
+
+// float32Device opens the same device without float16.
+func float32Device(t *testing.T, d *device) backend.Device {
+	t.Helper()
+	b := New(Options{NoCache: true})
+	f, err := b.Open(context.Background(), d.info.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
+}
+
+func TestCalibrationUsesTheCallersInput(t *testing.T) {
+	g := chain(t, 2, 1, 100, 1e-2)
+	var seen []graph.Port
+	small := Options{Precision: Half, Calibrate: func(ports []graph.Port) [][]float32 {
+		seen = ports
+		return [][]float32{make([]float32, ports[0].Type.Shape.Elems())}
+	}}
+	large := small
+	large.Calibrate = func(ports []graph.Port) [][]float32 {
+		x := make([]float32, ports[0].Type.Shape.Elems())
+		for i := range x {
+			x[i] = 500
+		}
+		return [][]float32{x}
+	}
+	for _, c := range []struct {
+		o    Options
+		half int
+	}{{small, 3}, {large, 1}} {
+		eachDevice(t, c.o, func(t *testing.T, d *device) {
+			if _, stored := runMixed(t, d, g, seededInput(g)); len(stored) != c.half {
+				t.Errorf("float16 nodes: got %v, want %d", stored, c.half)
+			}
+		})
+	}
+	if len(seen) != 1 || seen[0].Name != "x" || seen[0].Type != graph.F32(1, 8, 5, 7) {
+		t.Errorf("ports: got %v, want x of one picture", seen)
+	}
+	wrong := small
+	wrong.Calibrate = func([]graph.Port) [][]float32 { return nil }
+	eachDevice(t, wrong, func(t *testing.T, d *device) {
+		if e, err := d.Compile(context.Background(), g); err == nil || !strings.Contains(err.Error(), `calibrate: input "x"`) {
+			t.Errorf("no numbers: got %v, %v", e, err)
+		}
+	})
+}
+
+func TestHalfCompileOfAClosedDevice(t *testing.T) {
+	eachDevice(t, Options{Precision: Half}, func(t *testing.T, d *device) {
+		d.Close()
+		if _, err := d.Compile(context.Background(), chain(t, 1, 1)); !errors.Is(err, backend.ErrClosed) {
+			t.Errorf("got %v, want ErrClosed", err)
+		}
+	})
+}
+
+func TestPrecisionsAreVariantsOfTheBackend(t *testing.T) {
+	r := &backend.Registry{}
+	if err := r.Register(New(Options{})); err != nil {
+		t.Fatal(err)
+	}
+	b, err := r.Backend("vulkan@f16")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.Name() != "vulkan@f16" || b.(*vulkan).opts.Precision != Half {
+		t.Errorf("got %q with %v", b.Name(), b.(*vulkan).opts.Precision)
+	}
+	if b, err := r.Backend("vulkan@f32"); err != nil || b.Name() != "vulkan" {
+		t.Errorf("got %v, %v", b, err)
+	}
+	if _, err := r.Backend("vulkan@f8"); err == nil || !strings.Contains(err.Error(), "want f32 or f16") {
+		t.Errorf("unknown precision: got %v", err)
+	}
+}

@@ -1,0 +1,43 @@
+package vulkan
+
+import (
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/facts"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
+)
+
+// matrices are the shapes that a subgroup multiplies, float16 times float16 into float32: none where the device has not all that the
+// kernels on matrix units need. Those are besides VK_KHR_cooperative_matrix its needs (the memory model of Vulkan, float16 in shaders), and
+// that it is known how many invocations share a matrix.
+func matrices(f *facts.Facts) []plan.MatrixShape {
+	if !f.Features.CooperativeMatrix || !f.Features.VulkanMemoryModel || !f.Features.ShaderFloat16 || !f.Subgroup.Compute(facts.SubgroupBasic) {
+		return nil
+	}
+	if !sizedSubgroups(f) && f.Subgroup.Min != f.Subgroup.Max {
+		return nil
+	}
+	var list []plan.MatrixShape
+	for _, m := range f.CoopMatrices {
+		if m.A == facts.Float16 && m.B == facts.Float16 && m.C == facts.Float32 && m.Result == facts.Float32 && m.Scope == facts.ScopeSubgroup && !m.Saturating {
+			list = append(list, plan.MatrixShape{M: int(m.M), N: int(m.N), K: int(m.K)})
+		}
+	}
+	return list
+}
+
+// sizedSubgroups tells whether a pipeline can ask for the size of its subgroups, and for full ones.
+func sizedSubgroups(f *facts.Facts) bool {
+	return f.Subgroup.RequiredSize && f.Features.SubgroupSizeControl && f.Features.ComputeFullSubgroups &&
+		f.Subgroup.Size >= f.Subgroup.Min && f.Subgroup.Size <= f.Subgroup.Max
+}
+
+// wantedFeatures are what is enabled on a device: float16 in shaders, by which its peak is measured, and what the kernels on matrix units
+// need, where they can run at all.
+func wantedFeatures(f *facts.Facts) vk.Features {
+	w := vk.Features{ShaderFloat16: f.Features.ShaderFloat16}
+	if len(matrices(f)) > 0 {
+		sized := sizedSubgroups(f)
+		w.CooperativeMatrix, w.VulkanMemoryModel, w.SubgroupSizeControl, w.ComputeFullSubgroups = true, true, sized, sized
+	}
+	return w
+}

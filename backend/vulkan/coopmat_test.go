@@ -1,0 +1,96 @@
+package vulkan
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/facts"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
+	"github.com/resnet-run/resnet-run/internal/golden"
+)
+
+// TestMatrixKernelsIndexRightly runs golden convolutions with the kernels that emulate matrix units: the same source as on matrix units, but
+// for the operations on matrices themselves.
+func TestMatrixKernelsIndexRightly(t *testing.T) {
+	cases, err := golden.Ops()
+	if err != nil {
+		t.Fatal(err)
+	}
+	shapes := []struct {
+		m        plan.MatrixShape
+		subgroup int
+	}{{plan.MatrixShape{M: 16, N: 16, K: 16}, 32}, {plan.MatrixShape{M: 8, N: 8, K: 16}, 16}, {plan.MatrixShape{M: 8, N: 16, K: 32}, 16}, {plan.MatrixShape{M: 16, N: 8, K: 8}, 32}}
+	for i, kernel := range plan.EmulatedConvKernels() {
+		for j, s := range shapes {
+			t.Run(fmt.Sprintf("%s/%v-%d", kernel, s.m, s.subgroup), func(t *testing.T) {
+				eachDevice(t, Options{Precision: Half, Kernels: []string{kernel, "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
+					d.emulate, d.emulateSubgroup = s.m, s.subgroup
+					ran, narrow := 0, 0
+					for _, c := range cases {
+						if c.Graph.Nodes[len(c.Graph.Nodes)-1].Op.Name() != "conv2d" {
+							continue
+						}
+						if ran++; ran%24 != (i*len(shapes)+j)%24 || testing.Short() && ran%48 > 24 {
+							continue
+						}
+						t.Run(c.Name, func(t *testing.T) { narrow += checkHalf(t, d, c) })
+					}
+					if narrow == 0 {
+						t.Error("no node ran on matrices")
+					}
+				})
+			})
+		}
+	}
+}
+
+// matrixFacts is a device with matrix units, as far as it matters here.
+func matrixFacts() facts.Facts {
+	const compute = 0x20
+	return facts.Facts{
+		Features: vk.Features{CooperativeMatrix: true, VulkanMemoryModel: true, ShaderFloat16: true, SubgroupSizeControl: true, ComputeFullSubgroups: true},
+		Subgroup: facts.Subgroup{Size: 32, Min: 32, Max: 32, RequiredSize: true, MaxWorkgroupSubgroups: 32, Stages: compute, Operations: facts.SubgroupBasic},
+		CoopMatrices: []facts.CooperativeMatrix{
+			{M: 16, N: 8, K: 8, A: facts.Float16, B: facts.Float16, C: facts.Float32, Result: facts.Float32, Scope: facts.ScopeSubgroup},
+			{M: 16, N: 16, K: 16, A: facts.Float16, B: facts.Float16, C: facts.Float16, Result: facts.Float16, Scope: facts.ScopeSubgroup},
+			{M: 16, N: 16, K: 32, A: facts.Sint8, B: facts.Sint8, C: facts.Sint32, Result: facts.Sint32, Scope: facts.ScopeSubgroup},
+			{M: 64, N: 64, K: 16, A: facts.Float16, B: facts.Float16, C: facts.Float32, Result: facts.Float32, Scope: facts.ScopeWorkgroup},
+			{M: 16, N: 16, K: 16, A: facts.Float16, B: facts.Float16, C: facts.Float32, Result: facts.Float32, Scope: facts.ScopeSubgroup},
+		},
+	}
+}
+
+func TestMatricesOfADevice(t *testing.T) {
+	all := []plan.MatrixShape{{M: 16, N: 8, K: 8}, {M: 16, N: 16, K: 16}}
+	for _, c := range []struct {
+		name   string
+		change func(*facts.Facts)
+		want   []plan.MatrixShape
+		sized  bool
+	}{
+		{"all there", func(*facts.Facts) {}, all, true},
+		{"no extension", func(f *facts.Facts) { f.Features.CooperativeMatrix = false }, nil, false},
+		{"no memory model", func(f *facts.Facts) { f.Features.VulkanMemoryModel = false }, nil, false},
+		{"no float16", func(f *facts.Facts) { f.Features.ShaderFloat16 = false }, nil, false},
+		{"no subgroups in compute", func(f *facts.Facts) { f.Subgroup.Stages = 1 }, nil, false},
+		{"one size that cannot be asked for", func(f *facts.Facts) { f.Subgroup.RequiredSize = false }, all, false},
+		{"several sizes that cannot be asked for", func(f *facts.Facts) { f.Subgroup.RequiredSize, f.Subgroup.Max = false, 64 }, nil, false},
+		{"several sizes", func(f *facts.Facts) { f.Subgroup.Max = 64 }, all, true},
+		{"no full subgroups", func(f *facts.Facts) { f.Features.ComputeFullSubgroups = false }, all, false},
+	} {
+		f := matrixFacts()
+		c.change(&f)
+		if got := matrices(&f); !slices.Equal(got, c.want) {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
+		want := vk.Features{ShaderFloat16: f.Features.ShaderFloat16}
+		if c.want != nil {
+			want = vk.Features{CooperativeMatrix: true, VulkanMemoryModel: true, ShaderFloat16: true, SubgroupSizeControl: c.sized, ComputeFullSubgroups: c.sized}
+		}
+		if got := wantedFeatures(&f); got != want {
+			t.Errorf("%s: features to enable: got %+v, want %+v", c.name, got, want)
+		}
+	}
+}

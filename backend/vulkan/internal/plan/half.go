@@ -1,0 +1,132 @@
+package plan
+
+import (
+	"math"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/shaders"
+)
+
+// halfConvKernels are the convolution kernels on float16 with sums in float32.
+var halfConvKernels = []convKernel{
+	{"conv2d_packed16x8_f16", "conv2d_packed16x8_f16", halfConv},
+	{"conv2d_packed8x8_f16", "conv2d_packed8x8_f16", halfConv},
+	{"conv2d_packed8x4_f16", "conv2d_packed8x4_f16", halfConv},
+	{"conv2d_packed4x4_f16", "conv2d_packed4x4_f16", halfConv},
+	{"conv2d_packed8x8_quad_f16", "conv2d_packed8x8_quad_f16", halfConv},
+	{"conv2d_packed8x4_ssbo_f16", "conv2d_packed8x4_ssbo_f16", halfConv},
+}
+
+// HalfConvKernels are the names of all convolution kernels on float16.
+func HalfConvKernels() []string {
+	names := make([]string, len(halfConvKernels))
+	for i, k := range halfConvKernels {
+		names[i] = k.variant
+	}
+	return names
+}
+
+// halfCandidates lists the kernels that read float16; all but that of the mean over pictures, whose result is dense, write it too. The
+// list is empty for ops that have none: they run on float32, between conversions.
+func halfCandidates(lim Limits, opt Options, n *graph.Node) ([]Candidate, error) {
+	switch op := n.Op.(type) {
+	case graph.Conv2D:
+		return convCandidatesOf(lim, opt, n, op, append(halfConvKernels[:len(halfConvKernels):len(halfConvKernels)], matrixConvKernels...))
+	case graph.ReLU:
+		return halfElementwise(lim, n, "relu_f16", 0)
+	case graph.Add:
+		return halfElementwise(lim, n, "add_f16", 0, 1)
+	case graph.MaxPool:
+		return poolCandidates(lim, n, "max_pool", op.Kernel, op.Stride, op.Padding, false, true)
+	case graph.AvgPool:
+		return poolCandidates(lim, n, "avg_pool", op.Kernel, op.Stride, op.Padding, op.CountIncludePad, true)
+	case graph.GlobalAvgPool:
+		batch, c, h, w := n.Inputs[0].Type.Shape.NCHW()
+		k, err := flat(lim, "global_avg_pool_packed_f16", batch*vectors(c), nil, []uint32{u32(h * w), u32(c)}, 0, result)
+		return only(candidate(Packed4Half, Dense, k).costs(lim, n, 1)), err
+	}
+	return nil, nil
+}
+
+// halfElementwise is an op on pairs of float16.
+func halfElementwise(lim Limits, n *graph.Node, name string, inputs ...operand) ([]Candidate, error) {
+	if !Packed4Half.holds(n.Output.Type) {
+		return nil, nil
+	}
+	k, err := flat(lim, name, Packed4Half.elems(n.Output.Type)/2, nil, nil, append(inputs[:len(inputs):len(inputs)], result)...)
+	return only(candidate(Packed4Half, Packed4Half, k).costs(lim, n, 1)), err
+}
+
+// halfConv lowers to conv2d_packed.comp with HALF.
+func halfConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (Candidate, error) {
+	c, err := packedConv(lim, n, g, v)
+	if err != nil {
+		return c, err
+	}
+	c.In, c.Out = Packed4Half, Packed4Half
+	c.kernels[0].weights = packHalfVectors(n, g.op, v.FilterBlock)
+	return c, nil
+}
+
+// packHalfVectors is packVectors for float16: the block values of a bias come rounded to float16, then as many that are what
+// the rounding left.
+func packHalfVectors(n *graph.Node, op graph.Conv2D, block int) *Packed {
+	p := packVectors(n, op, block)
+	_, cg, r, s := n.Inputs[1].Type.Shape.NCHW()
+	size := block * (1 + r*s*vectors(cg)*4) // of a block in p
+	count := p.Elems / size
+	return &Packed{
+		Node: p.Node, Elems: p.Elems + count*block, Half: true,
+		Fill: func(dst []float32) {
+			p.Fill(dst[count*block:]) // behind its place: from the first block on each moves forward
+			for i := range count {
+				from, to := dst[count*block+i*size:][:size], dst[i*(size+block):][:size+block]
+				var bias [64]float32
+				copy(bias[:], from[:block])
+				copy(to[2*block:], from[block:])
+				for j, b := range bias[:block] {
+					to[j], to[block+j] = splitHalf(b)
+				}
+			}
+		},
+	}
+}
+
+// splitHalf is a number rounded to float16, and what the rounding left.
+func splitHalf(v float32) (hi, lo float32) {
+	hi = graph.RoundFloat16(v)
+	if lo = v - hi; math.IsNaN(float64(lo)) {
+		lo = 0 // of an infinity
+	}
+	return hi, lo
+}
+
+// precisions tells how the tensors of each node are stored where that is not float32 throughout.
+func precisions(g *graph.Graph, choices []*Candidate) map[string]backend.Precision {
+	var all map[string]backend.Precision
+	for i, n := range g.Nodes {
+		c := choices[i]
+		if c == nil || c.In != Packed4Half && c.Out != Packed4Half {
+			continue
+		}
+		if all == nil {
+			all = map[string]backend.Precision{}
+		}
+		p := backend.Precision{Operands: graph.Float32, Parameters: graph.Float32, Result: graph.Float32}
+		if c.In == Packed4Half {
+			p.Operands = graph.Float16
+		}
+		if c.Out == Packed4Half {
+			p.Result = graph.Float16
+		}
+		for _, k := range c.kernels {
+			if k.weights != nil && k.weights.Half {
+				p.Parameters = graph.Float16
+			}
+			p.Truncated = p.Truncated || k.variant.Matrix
+		}
+		all[n.Name] = p
+	}
+	return all
+}

@@ -1,0 +1,52 @@
+package wire
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/graph"
+	pb "github.com/resnet-run/resnet-run/plugins/proto/resnet/backend/v1"
+)
+
+// EncodePrecisions is the wire form of what a [backend.MixedPrecision] says, in the order of the nodes' names.
+func EncodePrecisions(stored map[string]backend.Precision) []*pb.Precision {
+	out := make([]*pb.Precision, 0, len(stored))
+	for _, node := range slices.Sorted(maps.Keys(stored)) {
+		p := stored[node]
+		out = append(out, &pb.Precision{
+			Node: node, Operands: dtypes[p.Operands], Parameters: dtypes[p.Parameters], Result: dtypes[p.Result], Truncated: p.Truncated,
+		})
+	}
+	return out
+}
+
+// DecodePrecisions is the inverse of [EncodePrecisions] for an executable of g.
+//
+// Errors: a node that g has not, or that is named twice; those of [backend.Precision.Check].
+func DecodePrecisions(list []*pb.Precision, g *graph.Graph) (map[string]backend.Precision, error) {
+	if len(list) == 0 {
+		return nil, nil
+	}
+	nodes := make(map[string]*graph.Node, len(g.Nodes))
+	for _, n := range g.Nodes {
+		nodes[n.Name] = n
+	}
+	out := make(map[string]backend.Precision, len(list))
+	for _, m := range list {
+		n, there := nodes[m.GetNode()]
+		if !there {
+			return nil, fmt.Errorf("precision: want a node of graph %q once, got %.80q", g.Name, m.GetNode())
+		}
+		p := backend.Precision{
+			Operands: dtypesBack[m.GetOperands()], Parameters: dtypesBack[m.GetParameters()], Result: dtypesBack[m.GetResult()], Truncated: m.GetTruncated(),
+		}
+		if err := p.Check(n); err != nil {
+			return nil, err
+		}
+		out[n.Name] = p
+		delete(nodes, n.Name)
+	}
+	return out, nil
+}
