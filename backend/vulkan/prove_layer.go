@@ -23,7 +23,7 @@ func (d *device) proveLayer(ctx context.Context, n *graph.Node, candidate string
 		return v, v.failed(err)
 	}
 	defer t.close()
-	if t.transform() == nil && exact(n) { // transforms do round whole numbers
+	if t.transform() == nil && t.precision() == nil && exact(n) { // transforms and float16 do round whole numbers
 		err = t.checksum(ctx, inputsFrom(pools().whole, n, false), &v)
 	}
 	if err == nil && v.wrong == "" {
@@ -138,7 +138,7 @@ func (t *trial) sample(ctx context.Context, data [][]float32, v *verdict) error 
 		}
 		for _, rows := range blocks {
 			part := reference.Part{Image: image, Filters: list, Rows: rows, Cols: [2]int{0, q}}
-			want, bound, err := reference.PartBounds(ctx, t.node, t.data, part, w)
+			want, bound, err := reference.PartBounds(ctx, t.node, t.data, part, w, t.precision())
 			if err != nil {
 				return err
 			}
@@ -201,6 +201,9 @@ func (d *device) proveOther(ctx context.Context, n *graph.Node, candidate string
 			return err
 		}
 		want, bound, err := reference.Bounds(ctx, one, wide)
+		if p := t.precision(); p != nil && err == nil {
+			err = reference.WidenBounds(ctx, one, wide, want, bound, *p)
+		}
 		if err != nil {
 			return err
 		}

@@ -426,3 +426,18 @@ func TestShapeNamesWhatMatters(t *testing.T) {
 		t.Error("two operands have the same numbers")
 	}
 }
+
+// TestFloat16KernelsPassTheirProof, with the bounds of what they store.
+func TestFloat16KernelsPassTheirProof(t *testing.T) {
+	g := parseBound(t, twoConvs)
+	eachDevice(t, Options{Precision: Half}, func(t *testing.T, d *device) {
+		e, err := d.Compile(t.Context(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		if len(d.outcomes.known.Proofs()) == 0 {
+			t.Error("nothing was proved")
+		}
+	})
+}
