@@ -36,10 +36,11 @@ func (p Part) Of(result []float32, shape graph.Shape) []float32 {
 }
 
 // PartBounds is [Bounds] for a block of a convolution's result, [len(Filters), rows, columns], at the cost of that block:
-// the values and bounds are those that Bounds has for these elements. With a transform it is [WinogradBounds].
+// the values and bounds are those that Bounds has for these elements. With a transform it is [WinogradBounds], and with tensors that are
+// stored in a narrower type the bounds are widened as by [WidenBounds].
 //
 // Errors: as those, and a part that does not lie in the result (*[graph.ShapeError]).
-func PartBounds(ctx context.Context, n *graph.Node, inputs [][]float32, p Part, w *backend.Winograd) (value, bound []float64, err error) {
+func PartBounds(ctx context.Context, n *graph.Node, inputs [][]float32, p Part, w *backend.Winograd, stored *backend.Precision) (value, bound []float64, err error) {
 	if err := supports(n); err != nil {
 		return nil, nil, err
 	}
@@ -81,6 +82,9 @@ func PartBounds(ctx context.Context, n *graph.Node, inputs [][]float32, p Part, 
 			values, bounds, err = WinogradBounds(ctx, sub, data, *w)
 		} else {
 			values, bounds, err = Bounds(ctx, sub, data)
+		}
+		if stored != nil && err == nil {
+			err = WidenBounds(ctx, sub, data, values, bounds, *stored)
 		}
 		if err != nil {
 			return nil, nil, err

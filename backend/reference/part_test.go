@@ -69,7 +69,7 @@ func TestPartsHaveTheBitsOfTheWhole(t *testing.T) {
 				}
 				for range 12 {
 					p := randomPart(rng, n.Output.Type.Shape)
-					v, b, err := reference.PartBounds(t.Context(), n, in, p, w)
+					v, b, err := reference.PartBounds(t.Context(), n, in, p, w, nil)
 					if err != nil {
 						t.Fatalf("%v %+v: %v", graph.OpText(n.Op), p, err)
 					}
@@ -182,21 +182,21 @@ func TestPartsAreRefused(t *testing.T) {
 		"empty": {Filters: good.Filters, Rows: [2]int{1, 1}, Cols: good.Cols},
 	} {
 		var shape *graph.ShapeError
-		if _, _, err := reference.PartBounds(t.Context(), n, in, p, nil); !errors.As(err, &shape) {
+		if _, _, err := reference.PartBounds(t.Context(), n, in, p, nil, nil); !errors.As(err, &shape) {
 			t.Errorf("%s: got %v, want a *graph.ShapeError", name, err)
 		}
 	}
-	if _, _, err := reference.PartBounds(t.Context(), n, in[:1], good, nil); err == nil {
+	if _, _, err := reference.PartBounds(t.Context(), n, in[:1], good, nil, nil); err == nil {
 		t.Error("a missing input was accepted")
 	}
-	if _, _, err := reference.PartBounds(t.Context(), n, in, good, &backend.Winograd{}); err == nil {
+	if _, _, err := reference.PartBounds(t.Context(), n, in, good, &backend.Winograd{}, nil); err == nil {
 		t.Error("a transform without points was accepted")
 	}
 	if _, err := reference.FilterSums(t.Context(), n, in, 0, make([]float64, 5)); err == nil {
 		t.Error("a missing factor was accepted")
 	}
 	relu := node(t, "input %x : float32[1,2]", "%y = relu(%x)")
-	if _, _, err := reference.PartBounds(t.Context(), relu, [][]float32{{1, 2}}, good, nil); err == nil {
+	if _, _, err := reference.PartBounds(t.Context(), relu, [][]float32{{1, 2}}, good, nil, nil); err == nil {
 		t.Error("a relu was accepted")
 	}
 }

@@ -28,37 +28,21 @@ func WidenBounds(ctx context.Context, n *graph.Node, inputs [][]float64, value, 
 	if err := p.Check(n); err != nil {
 		return fmt.Errorf("bound node: %w", err)
 	}
-	truncateBounds(bound, p)
-	w := widening{ctx: ctx, n: n, p: p, bound: bound}
-	if err := w.operands(inputs); err != nil {
-		return fmt.Errorf("bound node %q (%s): %w", n.Name, n.Op.Name(), err)
-	}
-	storeBounds(value, bound, p)
-	return nil
-}
-
-// StoreBounds is what [WidenBounds] adds where the types of p hold the operands without rounding.
-func StoreBounds(value, bound []float64, p backend.Precision) {
-	truncateBounds(bound, p)
-	storeBounds(value, bound, p)
-}
-
-// storeBounds adds what rounding the results changes.
-func storeBounds(value, bound []float64, p backend.Precision) {
-	if p.Result == graph.Float16 {
-		for i, v := range value {
-			bound[i] += stored16(v, bound[i])
-		}
-	}
-}
-
-// truncateBounds is what sums that may be truncated do to the bounds of sums that are rounded.
-func truncateBounds(bound []float64, p backend.Precision) {
 	if p.Truncated {
 		for i := range bound {
 			bound[i] *= truncation
 		}
 	}
+	w := widening{ctx: ctx, n: n, p: p, bound: bound}
+	if err := w.operands(inputs); err != nil {
+		return fmt.Errorf("bound node %q (%s): %w", n.Name, n.Op.Name(), err)
+	}
+	if p.Result == graph.Float16 {
+		for i, v := range value {
+			bound[i] += stored16(v, bound[i])
+		}
+	}
+	return nil
 }
 
 // widening adds the roundings of operands to bounds.

@@ -299,8 +299,13 @@ func (o *outcomes) hash(n *graph.Node, shape, candidate string) string {
 	byName, ok := o.hashes[shape]
 	if !ok {
 		byName = map[string]string{}
-		list, err := plan.Candidates(o.dev.limits, o.dev.planOptions(), unbound(n))
-		if err == nil {
+		for _, half := range []bool{false, o.dev.planOptions().Half} { // some nodes may be kept in float32
+			opt := o.dev.planOptions()
+			opt.Half = half
+			list, err := plan.Candidates(o.dev.limits, opt, unbound(n))
+			if err != nil {
+				continue
+			}
 			for i := range list {
 				byName[list[i].Name] = o.hashOf(list[i].Variants())
 			}

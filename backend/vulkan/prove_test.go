@@ -409,10 +409,10 @@ func TestTheChecksumSeesOneUnitInOneWeight(t *testing.T) {
 			t.Error("one unit in one of 960 weights was not seen")
 		}
 	})
-	if !exact(n, graph.Float32) {
+	if !exact(n) {
 		t.Error("108 taps are not taken to be exact")
 	}
-	if huge := parseBound(t, "input %x : float32[1,1100000,1,1]\nparam @w : float32[1,1100000,1,1]\n%y = conv2d(%x, @w)\noutput %y\n").Nodes[0]; exact(huge, graph.Float32) {
+	if huge := parseBound(t, "input %x : float32[1,1100000,1,1]\nparam @w : float32[1,1100000,1,1]\n%y = conv2d(%x, @w)\noutput %y\n").Nodes[0]; exact(huge) {
 		t.Error("1,100,000 taps of up to 16 are taken to be exact")
 	}
 }
@@ -425,4 +425,19 @@ func TestShapeNamesWhatMatters(t *testing.T) {
 	if a, b := fmt.Sprint(cutFrom(pools().whole, 7, 1)), fmt.Sprint(cutFrom(pools().whole, 7, 2)); a == b {
 		t.Error("two operands have the same numbers")
 	}
+}
+
+// TestFloat16KernelsPassTheirProof, with the bounds of what they store.
+func TestFloat16KernelsPassTheirProof(t *testing.T) {
+	g := parseBound(t, twoConvs)
+	eachDevice(t, Options{Precision: Half}, func(t *testing.T, d *device) {
+		e, err := d.Compile(t.Context(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		if len(d.outcomes.known.Proofs()) == 0 {
+			t.Error("nothing was proved")
+		}
+	})
 }

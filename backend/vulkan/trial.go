@@ -90,6 +90,10 @@ func (d *device) compileTrial(ctx context.Context, n *graph.Node, candidate stri
 	opt := d.planOptions()
 	opt.Judge, opt.MaxChunk = only(candidate), 0
 	p, err := plan.Build(d.limits, opt, g)
+	if backend.IsUnsupported(err) && opt.Half { // a node that is kept in float32
+		opt.Half = false
+		p, err = plan.Build(d.limits, opt, g)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -194,6 +194,7 @@ type contender struct {
 	hash    string
 	trial   *trial
 	kernels []string // whose times count: not those that change formats, which the planner counts itself
+	measure func(context.Context) (seconds float64, err error)
 	samples []float64
 }
 
@@ -209,11 +210,23 @@ func (o *outcomes) measure(ctx context.Context, opt plan.Options, r *runner, e e
 	if err != nil {
 		return race, err
 	}
-	for round := range e.samples {
+	if err := turns(ctx, list, e.samples, end); err != nil {
+		return race, err
+	}
+	for _, c := range list {
+		median, spread := quartiles(c.samples)
+		race.Timings = append(race.Timings, tune.Timing{Kernel: c.name, Hash: c.hash, Median: median, Spread: spread, Samples: len(c.samples)})
+	}
+	return race, confirm(ctx, list, &race, 2*e.samples)
+}
+
+// turns takes samples of the contenders, one of each a round. When the time is up it makes the least number of rounds full.
+func turns(ctx context.Context, list []*contender, rounds int, end time.Time) error {
+	for round := range rounds {
 		for _, c := range list {
-			s, err := c.time(ctx)
+			s, err := c.measure(ctx)
 			if err != nil {
-				return race, err
+				return err
 			}
 			c.samples = append(c.samples, s)
 		}
@@ -221,16 +234,45 @@ func (o *outcomes) measure(ctx context.Context, opt plan.Options, r *runner, e e
 			break
 		}
 	}
-	for _, c := range list {
-		median, spread := quartiles(c.samples)
-		race.Timings = append(race.Timings, tune.Timing{Kernel: c.name, Hash: c.hash, Median: median, Spread: spread, Samples: len(c.samples)})
+	return nil
+}
+
+// confirm lets whoever seems to be faster than the rule's choice run against it alone, for so many rounds more: of many that are equally
+// fast one always seems to be the fastest, and a few samples on a busy machine prove little. What does not last counts as no faster.
+func confirm(ctx context.Context, list []*contender, race *tune.Race, rounds int) error {
+	rule := race.Timings[0]
+	confirmed := map[int]bool{}
+	for range maxConfirmed {
+		best := race.Best()
+		if best == 0 || confirmed[best] {
+			break
+		}
+		pair := []*contender{list[0], list[best]}
+		pair[0].samples, pair[1].samples = nil, nil
+		if err := turns(ctx, pair, rounds, time.Now().Add(time.Hour)); err != nil {
+			return err
+		}
+		confirmed[best] = true
+		ratios := make([]float64, rounds) // within a round, so that a slow spell does not count
+		for i := range ratios {
+			ratios[i] = pair[1].samples[i] / pair[0].samples[i]
+		}
+		ratio, spread := quartiles(ratios)
+		t := &race.Timings[best]
+		t.Median, t.Spread, t.Samples = rule.Median*ratio, rule.Median*spread, rounds
 	}
-	return race, nil
+	for i := range race.Timings {
+		if t := &race.Timings[i]; i > 0 && !confirmed[i] && tune.Faster(*t, rule) {
+			t.Median = rule.Median
+		}
+	}
+	return nil
 }
 
 const (
-	hopeless   = 2.5 // times the best so far in the first run that counts: not worth further ones
-	minSamples = 3
+	maxConfirmed = 4   // contenders; others count as no faster
+	hopeless     = 2.5 // times the best so far in the first run that counts: not worth further ones
+	minSamples   = 3
 )
 
 // contenders are the rule's choice, then further candidates in the rule's order; all have proved themselves.
@@ -257,6 +299,7 @@ func (o *outcomes) contenders(ctx context.Context, opt plan.Options, r *runner, 
 			continue
 		}
 		one := &contender{name: c.Name, hash: o.hash(r.node, r.shape, c.Name)}
+		one.measure = one.time
 		for _, v := range c.Variants() {
 			one.kernels = append(one.kernels, v.Name)
 		}
@@ -276,7 +319,7 @@ func (o *outcomes) contenders(ctx context.Context, opt plan.Options, r *runner, 
 		var first float64
 		for range 2 { // the first run is slower
 			if err == nil {
-				first, err = one.time(ctx)
+				first, err = one.measure(ctx)
 			}
 		}
 		if err != nil {

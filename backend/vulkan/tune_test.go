@@ -189,6 +189,55 @@ func TestTuneModesHaveNames(t *testing.T) {
 	}
 }
 
+// scripted is a contender whose times are the first of the list and then the second.
+func scripted(name string, first []float64, then float64) *contender {
+	c := &contender{name: name, hash: "h"}
+	c.measure = func(context.Context) (float64, error) {
+		if len(first) > 0 {
+			s := first[0]
+			first = first[1:]
+			return s, nil
+		}
+		return then, nil
+	}
+	return c
+}
+
+// TestAWinnerMustWinAgain: what only looked faster in the first rounds is not chosen, what is faster is, and a slow spell of the machine in the
+// further rounds changes nothing.
+func TestAWinnerMustWinAgain(t *testing.T) {
+	spell := func(base float64) []float64 {
+		return []float64{base, base, base, base, base, base, 9 * base, 9 * base, 9 * base, base, base, base, base, base, base}
+	}
+	for _, c := range []struct {
+		name string
+		list []*contender
+		want string
+	}{
+		{"luck", []*contender{scripted("rule", []float64{2, 2, 2, 2, 2}, 1), scripted("lucky", nil, 1)}, "rule"},
+		{"faster", []*contender{scripted("rule", nil, 2), scripted("equal", nil, 2), scripted("fast", nil, 1)}, "fast"},
+		{"a slow spell", []*contender{scripted("rule", spell(2), 2), scripted("fast", spell(1), 1)}, "fast"},
+		{"luck, and one that is faster", []*contender{scripted("rule", nil, 2), scripted("lucky", []float64{1, 1, 1, 1, 1}, 2), scripted("fast", nil, 1.5)}, "fast"},
+		{"much luck", []*contender{scripted("rule", []float64{2, 2, 2, 2, 2}, 1), scripted("a", nil, 1), scripted("b", nil, 1), scripted("c", nil, 1), scripted("d", nil, 1),
+			scripted("e", nil, 1), scripted("f", nil, 1)}, "rule"},
+	} {
+		if err := turns(t.Context(), c.list, 5, time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		race := tune.Race{Shape: "s"}
+		for _, x := range c.list {
+			median, spread := quartiles(x.samples)
+			race.Timings = append(race.Timings, tune.Timing{Kernel: x.name, Hash: "h", Median: median, Spread: spread, Samples: 5})
+		}
+		if err := confirm(t.Context(), c.list, &race, 10); err != nil {
+			t.Fatal(err)
+		}
+		if got := race.Timings[race.Best()].Kernel; got != c.want {
+			t.Errorf("%s: got %s, want %s: %+v", c.name, got, c.want, race.Timings)
+		}
+	}
+}
+
 func TestQuartiles(t *testing.T) {
 	for _, c := range []struct {
 		samples        []float64
