@@ -3,11 +3,13 @@ package vulkan
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/facts"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
+	"github.com/resnet-run/resnet-run/conformance"
 	"github.com/resnet-run/resnet-run/internal/golden"
 )
 
@@ -92,5 +94,30 @@ func TestMatricesOfADevice(t *testing.T) {
 		if got := wantedFeatures(&f); got != want {
 			t.Errorf("%s: features to enable: got %+v, want %+v", c.name, got, want)
 		}
+	}
+}
+
+// TestMatrixKernelsKeepSpecialNumbers runs cases of the suite with NaN, infinities and the ends of float16 on the emulated kernels.
+func TestMatrixKernelsKeepSpecialNumbers(t *testing.T) {
+	for _, kernel := range plan.EmulatedConvKernels() {
+		t.Run(kernel, func(t *testing.T) {
+			eachDevice(t, Options{Precision: Half, Kernels: []string{kernel, "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
+				d.emulate, d.emulateSubgroup = plan.MatrixShape{M: 16, N: 16, K: 16}, 32
+				ran := 0
+				for _, c := range conformance.Cases() {
+					special := slices.Contains([]conformance.Values{conformance.NaN, conformance.Infinity, conformance.HalfLimit, conformance.WeightNaN, conformance.Integers}, c.Values)
+					if !special || !strings.HasPrefix(c.Name, "conv2d/n2-c17-h9-w7-k19-g1/r3-s3-stride2,2") {
+						continue
+					}
+					ran++
+					if err := conformance.Check(t.Context(), d, c); err != nil {
+						t.Errorf("%s: %v", c.Name, err)
+					}
+				}
+				if ran < 4 {
+					t.Errorf("%d cases ran, want at least 4", ran)
+				}
+			})
+		})
 	}
 }
