@@ -87,6 +87,9 @@ func TestMatricesOfADevice(t *testing.T) {
 		if got := matrices(&f); !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
 		}
+		if c.want != nil && matrixText(c.want) != "16×8×8 16×16×16" {
+			t.Errorf("%s: told as %q", c.name, matrixText(c.want))
+		}
 		want := vk.Features{ShaderFloat16: f.Features.ShaderFloat16}
 		if c.want != nil {
 			want = vk.Features{CooperativeMatrix: true, VulkanMemoryModel: true, ShaderFloat16: true, SubgroupSizeControl: c.sized, ComputeFullSubgroups: c.sized}
