@@ -24,7 +24,7 @@ func TestMatrixKernelsIndexRightly(t *testing.T) {
 		m        plan.MatrixShape
 		subgroup int
 	}{{plan.MatrixShape{M: 16, N: 16, K: 16}, 32}, {plan.MatrixShape{M: 8, N: 8, K: 16}, 16}, {plan.MatrixShape{M: 8, N: 16, K: 32}, 16}, {plan.MatrixShape{M: 16, N: 8, K: 8}, 32}}
-	for i, kernel := range plan.EmulatedConvKernels() {
+	for i, kernel := range plan.MatrixConvKernels(true) {
 		for j, s := range shapes {
 			t.Run(fmt.Sprintf("%s/%v-%d", kernel, s.m, s.subgroup), func(t *testing.T) {
 				eachDevice(t, Options{Precision: Half, Kernels: []string{kernel, "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
@@ -45,6 +45,32 @@ func TestMatrixKernelsIndexRightly(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestMatrixKernelsOnMatrixUnits runs golden convolutions with the kernels themselves, on devices that have what they need.
+func TestMatrixKernelsOnMatrixUnits(t *testing.T) {
+	cases, err := golden.Ops()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kernel := range plan.MatrixConvKernels(false) {
+		t.Run(kernel, func(t *testing.T) {
+			eachDevice(t, Options{Precision: Half, Kernels: []string{kernel, "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
+				if len(d.limits.Matrices) == 0 {
+					t.Skip("this device has no cooperative matrices of float16: only the emulated kernels run here")
+				}
+				narrow := 0
+				for i, c := range cases {
+					if c.Graph.Nodes[len(c.Graph.Nodes)-1].Op.Name() == "conv2d" && (i%4 == 0 || !testing.Short()) {
+						t.Run(c.Name, func(t *testing.T) { narrow += checkHalf(t, d, c) })
+					}
+				}
+				if narrow == 0 {
+					t.Error("no node ran on matrix units")
+				}
+			})
+		})
 	}
 }
 
@@ -102,7 +128,7 @@ func TestMatricesOfADevice(t *testing.T) {
 
 // TestMatrixKernelsKeepSpecialNumbers runs cases of the suite with NaN, infinities and the ends of float16 on the emulated kernels.
 func TestMatrixKernelsKeepSpecialNumbers(t *testing.T) {
-	for _, kernel := range plan.EmulatedConvKernels() {
+	for _, kernel := range plan.MatrixConvKernels(true) {
 		t.Run(kernel, func(t *testing.T) {
 			eachDevice(t, Options{Precision: Half, Kernels: []string{kernel, "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
 				d.emulate, d.emulateSubgroup = plan.MatrixShape{M: 16, N: 16, K: 16}, 32
