@@ -12,7 +12,7 @@ var halfVariants = []Variant{
 	half(Variant{Name: "pack_f16", Source: "pack.comp", Defines: []string{"PACK"}, Target: target, Bindings: 2, PushBytes: 12, Spec: flatSpec}),
 	half(Variant{Name: "unpack_f16", Source: "pack.comp", Target: target, Bindings: 2, PushBytes: 12, Spec: flatSpec}),
 	half(Variant{Name: "narrow_f16", Source: "pack.comp", Defines: []string{"CONVERT"}, Target: target, Bindings: 2, PushBytes: 12, Spec: flatSpec}),
-	{Name: "widen_f16", Source: "pack.comp", Defines: []string{"CONVERT"}, Target: target, Bindings: 2, PushBytes: 12, Spec: flatSpec},
+	{Name: "widen_f16", Source: "pack.comp", Defines: []string{"CONVERT"}, Target: target, Bindings: 2, PushBytes: 12, Spec: flatSpec, Half: true},
 	half(Variant{Name: "max_pool_packed_f16", Source: "pool.comp", Defines: []string{"OP_MAX", "PACKED"}, Target: target, Bindings: 2, Texels: []int{0}, PushBytes: 20, Spec: poolSpec}),
 	half(Variant{Name: "avg_pool_packed_f16", Source: "pool.comp", Defines: []string{"OP_AVG", "PACKED"}, Target: target, Bindings: 2, Texels: []int{0}, PushBytes: 20, Spec: poolSpec}),
 	half(Variant{Name: "max_pool_packed_ssbo_f16", Source: "pool.comp", Defines: []string{"OP_MAX", "PACKED", "SSBO"}, Target: target, Bindings: 2, PushBytes: 20, Spec: poolSpec}),

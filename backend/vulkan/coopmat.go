@@ -1,6 +1,9 @@
 package vulkan
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/facts"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
@@ -23,6 +26,15 @@ func matrices(f *facts.Facts) []plan.MatrixShape {
 		}
 	}
 	return list
+}
+
+// matrixText lists shapes for people, as in "16×8×8 16×16×16".
+func matrixText(list []plan.MatrixShape) string {
+	var parts []string
+	for _, m := range list {
+		parts = append(parts, fmt.Sprintf("%d×%d×%d", m.M, m.N, m.K))
+	}
+	return strings.Join(parts, " ")
 }
 
 // sizedSubgroups tells whether a pipeline can ask for the size of its subgroups, and for full ones.

@@ -3,11 +3,13 @@ package vulkan
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/facts"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
+	"github.com/resnet-run/resnet-run/conformance"
 	"github.com/resnet-run/resnet-run/internal/golden"
 )
 
@@ -22,7 +24,7 @@ func TestMatrixKernelsIndexRightly(t *testing.T) {
 		m        plan.MatrixShape
 		subgroup int
 	}{{plan.MatrixShape{M: 16, N: 16, K: 16}, 32}, {plan.MatrixShape{M: 8, N: 8, K: 16}, 16}, {plan.MatrixShape{M: 8, N: 16, K: 32}, 16}, {plan.MatrixShape{M: 16, N: 8, K: 8}, 32}}
-	for i, kernel := range plan.EmulatedConvKernels() {
+	for i, kernel := range plan.MatrixConvKernels(true) {
 		for j, s := range shapes {
 			t.Run(fmt.Sprintf("%s/%v-%d", kernel, s.m, s.subgroup), func(t *testing.T) {
 				eachDevice(t, Options{Precision: Half, Kernels: []string{kernel, "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
@@ -43,6 +45,32 @@ func TestMatrixKernelsIndexRightly(t *testing.T) {
 				})
 			})
 		}
+	}
+}
+
+// TestMatrixKernelsOnMatrixUnits runs golden convolutions with the kernels themselves, on devices that have what they need.
+func TestMatrixKernelsOnMatrixUnits(t *testing.T) {
+	cases, err := golden.Ops()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kernel := range plan.MatrixConvKernels(false) {
+		t.Run(kernel, func(t *testing.T) {
+			eachDevice(t, Options{Precision: Half, Kernels: []string{kernel, "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
+				if len(d.limits.Matrices) == 0 {
+					t.Skip("this device has no cooperative matrices of float16: only the emulated kernels run here")
+				}
+				narrow := 0
+				for i, c := range cases {
+					if c.Graph.Nodes[len(c.Graph.Nodes)-1].Op.Name() == "conv2d" && (i%4 == 0 || !testing.Short()) {
+						t.Run(c.Name, func(t *testing.T) { narrow += checkHalf(t, d, c) })
+					}
+				}
+				if narrow == 0 {
+					t.Error("no node ran on matrix units")
+				}
+			})
+		})
 	}
 }
 
@@ -85,6 +113,9 @@ func TestMatricesOfADevice(t *testing.T) {
 		if got := matrices(&f); !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
 		}
+		if c.want != nil && matrixText(c.want) != "16×8×8 16×16×16" {
+			t.Errorf("%s: told as %q", c.name, matrixText(c.want))
+		}
 		want := vk.Features{ShaderFloat16: f.Features.ShaderFloat16}
 		if c.want != nil {
 			want = vk.Features{CooperativeMatrix: true, VulkanMemoryModel: true, ShaderFloat16: true, SubgroupSizeControl: c.sized, ComputeFullSubgroups: c.sized}
@@ -92,5 +123,30 @@ func TestMatricesOfADevice(t *testing.T) {
 		if got := wantedFeatures(&f); got != want {
 			t.Errorf("%s: features to enable: got %+v, want %+v", c.name, got, want)
 		}
+	}
+}
+
+// TestMatrixKernelsKeepSpecialNumbers runs cases of the suite with NaN, infinities and the ends of float16 on the emulated kernels.
+func TestMatrixKernelsKeepSpecialNumbers(t *testing.T) {
+	for _, kernel := range plan.MatrixConvKernels(true) {
+		t.Run(kernel, func(t *testing.T) {
+			eachDevice(t, Options{Precision: Half, Kernels: []string{kernel, "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
+				d.emulate, d.emulateSubgroup = plan.MatrixShape{M: 16, N: 16, K: 16}, 32
+				ran := 0
+				for _, c := range conformance.Cases() {
+					special := slices.Contains([]conformance.Values{conformance.NaN, conformance.Infinity, conformance.HalfLimit, conformance.WeightNaN, conformance.Integers}, c.Values)
+					if !special || !strings.HasPrefix(c.Name, "conv2d/n2-c17-h9-w7-k19-g1/r3-s3-stride2,2") {
+						continue
+					}
+					ran++
+					if err := conformance.Check(t.Context(), d, c); err != nil {
+						t.Errorf("%s: %v", c.Name, err)
+					}
+				}
+				if ran < 4 {
+					t.Errorf("%d cases ran, want at least 4", ran)
+				}
+			})
+		})
 	}
 }

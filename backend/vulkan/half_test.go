@@ -34,9 +34,9 @@ func TestHalfOpsAreWithinTheirBounds(t *testing.T) {
 		o     Options
 		every int
 	}
-	runs := []run{{"default", Options{}, 3}, {"staging", Options{ForceStaging: true}, 40}}
+	runs := []run{{"default", Options{}, 6}, {"staging", Options{ForceStaging: true}, 40}}
 	for _, k := range plan.HalfConvKernels() {
-		runs = append(runs, run{k, Options{Kernels: []string{k, "conv2d_regtile4_f32"}}, 6})
+		runs = append(runs, run{k, Options{Kernels: []string{k, "conv2d_regtile4_f32"}}, 16})
 	}
 	for i, o := range runs {
 		o.o.Precision = Half

@@ -192,6 +192,9 @@ func (b *vulkan) enumerate(ctx context.Context) (*vk.Instance, []candidate, erro
 		}
 		info := describe(&f)
 		info.Backend = b.Name()
+		if m := matrices(&f); len(m) > 0 {
+			info.Properties["cooperativeMatrices"] = matrixText(m)
+		}
 		if b.opts.Precision != Float32 {
 			info.Properties["precision"] = b.opts.Precision.String()
 		}

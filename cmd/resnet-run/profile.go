@@ -112,9 +112,9 @@ func (a *app) profileRuns(ctx context.Context, dev backend.Device, n bench.Netwo
 	}
 	var peaks profile.Peaks
 	if d := p.Device.Peak; d != nil {
-		peaks = profile.Peaks{FLOPsPerSecond: d.FLOPsPerSecond[graph.Float32.String()], BytesPerSecond: d.BytesPerSecond}
+		peaks = profile.Peaks{FLOPsPerSecond: p.Device.PeakIn(p.Precision), BytesPerSecond: d.BytesPerSecond}
 	}
-	if p.Profile, err = profile.New(ready.Graph, times, peaks); err != nil {
+	if p.Profile, err = profile.NewMixed(ready.Graph, times, peaks, ready.Precisions()); err != nil {
 		return err
 	}
 	p.Nodes, p.DeviceTime, p.Verification = p.Profile.Nodes, p.Profile.Seconds, ready.Verification

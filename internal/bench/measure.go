@@ -75,7 +75,7 @@ func Prepare(ctx context.Context, dev backend.Device, n Network, a *Answers, bat
 	if t, ok := p.exec.(backend.Transformer); ok && len(t.Transforms()) > 0 {
 		p.tol = tol.ofTransforms()
 	}
-	if m, ok := p.exec.(backend.MixedPrecision); ok && len(m.Precisions()) > 0 {
+	if len(p.Precisions()) > 0 {
 		p.tol = tol.ofHalf()
 	}
 	err = p.buffers(ctx, dev)
@@ -227,6 +227,14 @@ func (p *Prepared) Profile(ctx context.Context) ([]backend.NodeTime, error) {
 		err = p.verify()
 	}
 	return times, err
+}
+
+// Precisions is what the executable says as a [backend.MixedPrecision], nil where it does not.
+func (p *Prepared) Precisions() map[string]backend.Precision {
+	if m, ok := p.exec.(backend.MixedPrecision); ok {
+		return m.Precisions()
+	}
+	return nil
 }
 
 // Close releases what Prepare made.

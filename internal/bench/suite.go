@@ -115,7 +115,7 @@ func (s *Suite) one(ctx context.Context, dev backend.Device, d Device, n Network
 			res.Verification = &v
 		}
 		if len(samples) > 0 {
-			res.Timing = newTiming(samples, batch, p.Cost.FLOPs, d.peak(res.Precision))
+			res.Timing = newTiming(samples, batch, p.Cost.FLOPs, d.PeakIn(res.Precision))
 		}
 		if closing := Close(ctx, p); err == nil {
 			err = closing
@@ -165,8 +165,8 @@ func allocated(dev backend.Device) int64 {
 	return 0
 }
 
-// peak is the arithmetic peak for a precision, 0 when it is not known.
-func (d *Device) peak(precision string) float64 {
+// PeakIn is the arithmetic peak for a precision in FLOP/s, 0 when it is not known.
+func (d *Device) PeakIn(precision string) float64 {
 	if d.Peak == nil {
 		return 0
 	}

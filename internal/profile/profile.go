@@ -74,6 +74,14 @@ type Profile struct {
 //
 // Errors: no runs, or runs of different steps.
 func New(g *graph.Graph, runs [][]backend.NodeTime, peaks Peaks) (*Profile, error) {
+	return NewMixed(g, runs, peaks, nil)
+}
+
+// NewMixed is [New] for an executable that stores tensors of some nodes in a narrower type, as it says by [backend.MixedPrecision]: these
+// move fewer bytes.
+//
+// Errors: as New.
+func NewMixed(g *graph.Graph, runs [][]backend.NodeTime, peaks Peaks, stored map[string]backend.Precision) (*Profile, error) {
 	if len(runs) == 0 {
 		return nil, errors.New("profile: want at least one run, got none")
 	}
@@ -104,7 +112,7 @@ func New(g *graph.Graph, runs [][]backend.NodeTime, peaks Peaks) (*Profile, erro
 		if !ok {
 			j = len(p.Nodes)
 			at[key] = j
-			p.Nodes = append(p.Nodes, newNode(nodes[s.Node], s))
+			p.Nodes = append(p.Nodes, newNode(nodes[s.Node], s, stored))
 		}
 		n := &p.Nodes[j]
 		n.Steps++
@@ -122,7 +130,7 @@ func New(g *graph.Graph, runs [][]backend.NodeTime, peaks Peaks) (*Profile, erro
 	return p, nil
 }
 
-func newNode(n *graph.Node, s backend.NodeTime) Node {
+func newNode(n *graph.Node, s backend.NodeTime, stored map[string]backend.Precision) Node {
 	out := Node{Name: s.Node, Kernel: s.Kernel, Reason: s.Reason, Kind: "other"}
 	if n == nil {
 		return out
@@ -130,7 +138,23 @@ func newNode(n *graph.Node, s backend.NodeTime) Node {
 	c := n.Cost()
 	out.Input, out.Output = n.Inputs[0].Type.Shape.Dims(), n.Output.Type.Shape.Dims()
 	out.Op, out.Kind, out.FLOPs, out.Bytes = graph.OpText(n.Op), kind(n), c.FLOPs, c.ReadBytes+c.WriteBytes
+	if p, ok := stored[n.Name]; ok && out.Bytes > 0 {
+		out.Bytes = movedBytes(n, p)
+	}
 	return out
+}
+
+// movedBytes is what a node reads and writes once each, with its tensors stored as p says.
+func movedBytes(n *graph.Node, p backend.Precision) int64 {
+	sum := int64(n.Output.Type.Shape.Elems()) * int64(p.Result.SizeBytes())
+	for _, v := range n.Inputs {
+		typ := p.Operands
+		if v.Kind == graph.ParamValue {
+			typ = p.Parameters
+		}
+		sum += int64(v.Type.Shape.Elems()) * int64(typ.SizeBytes())
+	}
+	return sum
 }
 
 // Kinds are the kinds of nodes, in the order of legends.

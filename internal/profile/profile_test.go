@@ -263,3 +263,24 @@ func TestLayersOfOneShapeAreOneGroup(t *testing.T) {
 		t.Errorf("got %+v", g)
 	}
 }
+
+func TestNarrowTensorsMoveFewerBytes(t *testing.T) {
+	g := network(t)
+	n := g.Nodes[0]
+	stored := map[string]backend.Precision{n.Name: {Operands: graph.Float16, Parameters: graph.Float16, Result: graph.Float32}}
+	p, err := NewMixed(g, [][]backend.NodeTime{steps(1)}, Peaks{1e6, 1e5}, stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := n.Cost()
+	if got, want := p.Nodes[0].Bytes, c.ReadBytes/2+c.WriteBytes; got != want {
+		t.Errorf("node %q: got %d bytes, want %d", n.Name, got, want)
+	}
+	whole, err := New(g, [][]backend.NodeTime{steps(1)}, Peaks{1e6, 1e5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := p.Nodes[1].Bytes, whole.Nodes[1].Bytes; got != want {
+		t.Errorf("node %q: got %d bytes, want %d as in float32", p.Nodes[1].Name, got, want)
+	}
+}

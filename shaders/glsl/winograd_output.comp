@@ -3,6 +3,7 @@
 #extension GL_EXT_control_flow_attributes : require
 // The output transform and epilogue of winograd.glsl, one tile of four filters an invocation.
 // Tensors: m [E,K4,tiles,4], bias [K4,4], z and y [N,K4,P,Q,4]. K is a multiple of 4.
+#include "relu.glsl"
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const bool addShortcut = false;
 layout(constant_id = 2) const bool applyReLU = false;
@@ -49,7 +50,7 @@ void main() {
                 uint o = ((n * K4 + k) * P + p) * Q + q;
                 vec4 s = line[col] + add;
                 if (addShortcut) s += FETCH(z, o);
-                if (applyReLU) s = mix(s, vec4(0.0), lessThan(s, vec4(0.0))); // keeps NaN
+                if (applyReLU) s = relu(s);
                 y[o] = s;
             }
         }

@@ -171,12 +171,19 @@ func hashFile(path string) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// users are the variants whose source is the file or includes it.
+// measured tells whether mutants of a variant are made: the worker runs the suite in float32 alone, and the compiler of variants that are Newer
+// may not be here.
+func measured(v *shaders.Variant) bool { return !v.Half && !v.Newer }
+
+// users are the measured variants whose source is the file or includes it.
 func (b *builder) users(file string) ([]*shaders.Variant, error) {
 	name := strings.TrimPrefix(file, glslDir)
 	var out []*shaders.Variant
 	for i := range shaders.Manifest {
 		v := &shaders.Manifest[i]
+		if !measured(v) {
+			continue
+		}
 		src, err := os.ReadFile(filepath.Join(b.root, glslDir, v.Source))
 		if err != nil {
 			return nil, err
@@ -240,6 +247,9 @@ func (b *builder) compileOriginals(ctx context.Context) (map[string]string, erro
 	out := map[string]string{}
 	for i := range shaders.Manifest {
 		v := &shaders.Manifest[i]
+		if !measured(v) {
+			continue
+		}
 		normal, err := b.compile(ctx, filepath.Join(b.root, glslDir), dir, v)
 		if err != nil {
 			return nil, err

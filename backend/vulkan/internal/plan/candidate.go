@@ -170,6 +170,8 @@ func Supports(lim Limits, opt Options, n *graph.Node) error {
 	if err != nil {
 		return fmt.Errorf("%w: %w", backend.ErrUnsupported, err)
 	}
+	// A node may have to stay float32 when its range is known, so that it must be able to; with Variants a caller says what it is to be.
+	opt.Half = opt.Half && len(opt.Variants) > 0
 	_, err = Candidates(lim, opt, one)
 	return err
 }

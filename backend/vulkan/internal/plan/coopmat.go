@@ -27,11 +27,11 @@ var matrixConvKernels = []convKernel{
 	{"conv2d_coopmat32x32_emulated_f16", "conv2d_coopmat32x32_emulated_f16", emulatedConv},
 }
 
-// EmulatedConvKernels are the names of the kernels that emulate matrix units.
-func EmulatedConvKernels() []string {
+// MatrixConvKernels are the names of the kernels on matrix units, or of those that emulate them.
+func MatrixConvKernels(emulated bool) []string {
 	var names []string
 	for _, k := range matrixConvKernels {
-		if variant(k.variant).Emulated {
+		if variant(k.variant).Emulated == emulated {
 			names = append(names, k.variant)
 		}
 	}
