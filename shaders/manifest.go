@@ -91,6 +91,7 @@ var Manifest = []Variant{
 	{Name: "avg_pool_f32", Source: "pool.comp", Defines: []string{"OP_AVG"}, Target: target, Bindings: 2, PushBytes: 20, Spec: poolSpec},
 	{Name: "global_avg_pool_f32", Source: "global_avg_pool.comp", Target: target, Bindings: 2, PushBytes: 8, Spec: flatSpec},
 	{Name: "linear_f32", Source: "linear.comp", Target: target, Bindings: 3, PushBytes: 12, Spec: flatSpec},
+	{Name: "linear_split_f32", Source: "linear_split.comp", Target: target, Bindings: 3, PushBytes: 12, LocalSize: 64, SharedBytes: 4096},
 	{Name: "softmax_f32", Source: "softmax.comp", Target: target, Bindings: 2, PushBytes: 8, LocalSize: 64, SharedBytes: 256},
 	{Name: "shortcut_pad_f32", Source: "shortcut_pad.comp", Target: target, Bindings: 2, PushBytes: 40, Spec: flatSpec},
 	{Name: "peak_fma_f32", Source: "peak_fma.comp", Target: target, Bindings: 1, PushBytes: 12, Spec: []string{"WG", "fused"}},

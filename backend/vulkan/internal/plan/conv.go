@@ -180,7 +180,12 @@ func packedConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) 
 func (g *convGeometry) seconds(lim Limits, v *shaders.Variant, channels, tile int) float64 {
 	filters := ceilDiv(g.kg, v.FilterBlock) * v.FilterBlock * g.op.Groups
 	pixels := ceilDiv(g.pixels(), tile) * tile
-	return float64(filters) * float64(pixels) * float64(channels*g.r*g.s) / lim.rate(v)
+	cost := float64(filters) * float64(pixels) * float64(channels*g.r*g.s) / lim.rate(v)
+	if lim.kind() == gpu && !v.Matrix {
+		each := v.FilterBlock * v.PixelTile / max(v.LocalSize, 1) // results of an invocation
+		cost = max(cost, float64(each)*float64(channels*g.r*g.s)/serialRate)
+	}
+	return cost
 }
 
 // regtileSize is the local size of the register-tile kernels: small, since a software driver runs each workgroup on

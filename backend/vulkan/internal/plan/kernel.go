@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph"
@@ -252,8 +253,29 @@ func batchNormCandidates(lim Limits, n *graph.Node, op graph.BatchNorm) ([]Candi
 func linearCandidates(lim Limits, n *graph.Node, op graph.Linear) ([]Candidate, error) {
 	c, k := n.Inputs[1].Type.Shape.Dim(1), n.Inputs[1].Type.Shape.Dim(0)
 	kern, err := flat(lim, "linear_f32", n.Output.Type.Shape.Elems(), nil, []uint32{u32(c), u32(k)}, 0, theWeight, result)
+	if err != nil {
+		return nil, err
+	}
 	kern.weights = packLinear(n, op)
-	return only(candidate(Dense, Dense, kern)), err
+	serial := candidate(Dense, Dense, kern)
+	serial.Why = "rule: a driver on the CPU, where an invocation sums as fast as several"
+	list := only(serial)
+	rows := n.Output.Type.Shape.Elems() / k
+	if v := variant("linear_split_f32"); fits(lim, v) {
+		split := candidate(Dense, Dense, &kernel{
+			variant: v, push: []uint32{u32(rows), u32(c), u32(k)}, groups: [3]uint32{u32(ceilDiv(k, 16)), u32(ceilDiv(rows, 4)), 1},
+			args: []operand{0, theWeight, result}, weights: packLinear(n, op),
+		})
+		split.Why = "rule: a GPU has many more invocations than there are results, so they share one"
+		list = append(list, split)
+	}
+	if lim.kind() == gpu {
+		slices.Reverse(list)
+	}
+	for i := range list { // a rough guess is enough: formats do not depend on it
+		list[i].cost = float64(i+1) * float64(4*c*k) / lim.bandwidth()
+	}
+	return list, nil
 }
 
 // convert is the kernel that brings a value from one format to another.

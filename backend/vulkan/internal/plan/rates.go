@@ -58,6 +58,10 @@ var rates = map[string][3]float64{
 	"conv2d_coopmat32x32_emulated_f16":   {1, 0.1, 0.1},
 }
 
+// serialRate is how many multiply-accumulates a second one invocation of a GPU makes when there are few others (measured on
+// an NVIDIA H200, where the kernel of 64×64 tiles has eight workgroups for 512 filters of 7×7): what bounds small layers.
+const serialRate = 0.25e9
+
 // rate is the rate of a convolution kernel in multiply-accumulates a second.
 func (lim *Limits) rate(v *shaders.Variant) float64 { return 1e9 * rates[v.Name][lim.kind()] }
 
