@@ -72,10 +72,12 @@ type Device interface {
 	Info() DeviceInfo
 	// Supports reports whether the device can run this concrete node, with its attributes, shapes and dtypes. The
 	// answer binds: nil means that a graph of such nodes compiles, runs and is right; an error means that Compile
-	// refuses too. A refusal wraps ErrUnsupported and names the attribute in the way.
+	// refuses too. A refusal wraps ErrUnsupported and names the attribute in the way. A device that finds out in Compile
+	// that it computes a node wrongly refuses it there, and here from then on.
 	Supports(n *graph.Node) error
 	// Compile does all the slow work: weights to the device, kernels, memory plan. The graph must be bound
-	// (see [graph.Graph.Bind]); it and its data may be dropped after the call.
+	// (see [graph.Graph.Bind]); it and its data may be dropped after the call. Parameters may be lazy: an implementation
+	// that reads them with Float32s asks [graph.Graph.DataErr] after the last read, and returns what it says.
 	//
 	// Errors: ErrUnsupported, ErrOutOfMemory, ErrDeviceLost, ErrClosed, the context's error, or an invalid graph.
 	Compile(ctx context.Context, g *graph.Graph) (Executable, error)

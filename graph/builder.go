@@ -33,7 +33,7 @@ func (b *Builder) Input(name string, t TensorType) *Value {
 // Param adds a parameter; data may be nil, to be bound later with [Graph.Bind].
 func (b *Builder) Param(name string, t TensorType, data *Tensor) *Value {
 	v := b.value(name, t, ParamValue)
-	if data != nil && (data.Type != t || len(data.Data) != t.SizeBytes()) {
+	if data != nil && !data.complete(t) {
 		b.fail(fmt.Errorf("add parameter %q: want data of %v, got %v in %d bytes", name, t, data.Type, len(data.Data)))
 	}
 	v.Data = data

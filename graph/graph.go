@@ -118,7 +118,7 @@ func (g *Graph) Bind(tensors map[string]*Tensor) (*Graph, error) {
 			errs = append(errs, fmt.Errorf("bind parameter %q: no such tensor, want %v", p.Name, p.Type))
 		case t.Type != p.Type:
 			errs = append(errs, fmt.Errorf("bind parameter %q: %w", p.Name, &ShapeError{Attr: "type", Want: p.Type.String(), Got: t.Type.String()}))
-		case len(t.Data) != p.Type.SizeBytes():
+		case !t.complete(p.Type):
 			errs = append(errs, fmt.Errorf("bind parameter %q: want %d bytes, got %d", p.Name, p.Type.SizeBytes(), len(t.Data)))
 		}
 	}

@@ -11,16 +11,18 @@ import (
 // read-only file mapping, so it must not be written to unless the caller made it.
 type Tensor struct {
 	Type TensorType
-	Data []byte // len(Data) == Type.SizeBytes()
+	Data []byte // len(Data) == Type.SizeBytes(); nil in a lazy tensor, see [NewLazy]
+
+	lazy *lazy
 }
 
 // NewTensor makes a zeroed tensor.
 func NewTensor(t TensorType) *Tensor {
 	if t.DType.SizeBytes() == 4 { // aligned for Float32s
 		f := make([]float32, t.Shape.Elems())
-		return &Tensor{t, bytesOf(f)}
+		return &Tensor{Type: t, Data: bytesOf(f)}
 	}
-	return &Tensor{t, make([]byte, t.SizeBytes())}
+	return &Tensor{Type: t, Data: make([]byte, t.SizeBytes())}
 }
 
 // FromFloat32s makes a float32 tensor of the given shape over data, which it takes over.
@@ -38,10 +40,16 @@ func FromFloat32s(s Shape, data []float32) (*Tensor, error) {
 }
 
 // Float32s returns the elements of a float32 tensor: a view of Data where the host's byte order and the alignment
-// allow it, else a copy. Treat it as read-only. It panics for another element type.
+// allow it, else a copy. Treat it as read-only. It panics for another element type. A lazy tensor is read anew each time;
+// when that fails the elements are zeros, and [Tensor.Err] and [Graph.DataErr] say why.
 func (t *Tensor) Float32s() []float32 {
 	if t.Type.DType != Float32 {
 		panic(fmt.Sprintf("graph: bug: Float32s of a %v tensor", t.Type))
+	}
+	if t.lazy != nil {
+		out := make([]float32, t.Type.Shape.Elems())
+		_ = t.ReadFloat32s(out) // kept for Err
+		return out
 	}
 	n := len(t.Data) / 4
 	if n == 0 {

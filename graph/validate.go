@@ -22,7 +22,7 @@ func (g *Graph) Validate() error {
 		if err := c.leaf(v, ParamValue); err != nil {
 			return fmt.Errorf("validate graph %q: %w", g.Name, err)
 		}
-		if v.Data != nil && (v.Data.Type != v.Type || len(v.Data.Data) != v.Type.SizeBytes()) {
+		if v.Data != nil && !v.Data.complete(v.Type) {
 			return fmt.Errorf("validate graph %q: param %q: want data of %v, got %v in %d bytes", g.Name, v.Name, v.Type, v.Data.Type, len(v.Data.Data))
 		}
 	}

@@ -105,11 +105,21 @@ func (s *service) Profile(req *pb.RunRequest, stream grpc.ServerStreamingServer[
 	return nil
 }
 
-// run looks up what a run needs, and does it when it has the turn of each buffer.
+// run does a run when it has the turn of each buffer.
 func (s *service) run(ctx context.Context, req *pb.RunRequest, do func(exe backend.Executable, in, out []backend.Buffer) error) error {
+	buffers, release, err := s.hold(ctx, slices.Concat(req.GetInputs(), req.GetOutputs()))
+	if err != nil {
+		return fmt.Errorf("run: %w", err)
+	}
+	defer release()
+	return s.runWith(buffers, req, do)
+}
+
+// runWith does a run with buffers whose turn the call has.
+func (s *service) runWith(buffers map[uint64]backend.Buffer, req *pb.RunRequest, do func(exe backend.Executable, in, out []backend.Buffer) error) error {
 	o, exe, err := use[backend.Executable](&s.objects, req.GetExecutable())
 	if err != nil {
-		return err
+		return fmt.Errorf("run: %w", err)
 	}
 	defer s.objects.release(o)
 	given := map[uint64]bool{}
@@ -122,21 +132,6 @@ func (s *service) run(ctx context.Context, req *pb.RunRequest, do func(exe backe
 		}
 		given[id] = true
 	}
-	ids := slices.Concat(req.GetInputs(), req.GetOutputs())
-	slices.Sort(ids) // everybody takes turns in the same order, so that none waits for one who waits for him
-	buffers := map[uint64]backend.Buffer{}
-	for _, id := range slices.Compact(ids) {
-		b, value, err := use[backend.Buffer](&s.objects, id)
-		if err != nil {
-			return fmt.Errorf("run: %w", err)
-		}
-		defer s.objects.release(b)
-		if err := b.take(ctx); err != nil {
-			return fmt.Errorf("run: wait for buffer %d: %w", id, err)
-		}
-		defer b.give()
-		buffers[id] = value
-	}
 	pick := func(ids []uint64) []backend.Buffer {
 		list := make([]backend.Buffer, len(ids))
 		for i, id := range ids {
@@ -145,4 +140,35 @@ func (s *service) run(ctx context.Context, req *pb.RunRequest, do func(exe backe
 		return list
 	}
 	return do(exe, pick(req.GetInputs()), pick(req.GetOutputs()))
+}
+
+// hold finds buffers, keeps them from being closed and waits for the turn of each, until release is called. An id may be
+// given several times.
+func (s *service) hold(ctx context.Context, ids []uint64) (buffers map[uint64]backend.Buffer, release func(), err error) {
+	ids = slices.Clone(ids)
+	slices.Sort(ids) // everybody takes turns in the same order, so that none waits for one who waits for him
+	buffers = map[uint64]backend.Buffer{}
+	var held []*object
+	release = func() {
+		for _, o := range held {
+			o.give()
+			s.objects.release(o)
+		}
+	}
+	for _, id := range slices.Compact(ids) {
+		o, b, err := use[backend.Buffer](&s.objects, id)
+		if err == nil {
+			if err = o.take(ctx); err != nil {
+				s.objects.release(o)
+				err = fmt.Errorf("wait for buffer %d: %w", id, err)
+			}
+		}
+		if err != nil {
+			release()
+			return nil, nil, err
+		}
+		held = append(held, o)
+		buffers[id] = b
+	}
+	return buffers, release, nil
 }

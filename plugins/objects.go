@@ -93,14 +93,19 @@ func (t *objects) release(o *object) {
 	}
 }
 
-// take takes turns: it waits until no other call uses the buffer.
+// take takes turns: it waits until no other call uses the buffer. A call that was cancelled meanwhile gets no turn, or it
+// would do its work after that of a later call.
 func (o *object) take(ctx context.Context) error {
 	select {
 	case o.turn <- struct{}{}:
-		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if err := ctx.Err(); err != nil {
+		o.give()
+		return err
+	}
+	return nil
 }
 
 func (o *object) give() { <-o.turn }

@@ -228,3 +228,16 @@ func TestWhatIsClosedWithoutNeedIsForgottenAtLast(t *testing.T) {
 		t.Errorf("the oldest: got %v", err)
 	}
 }
+
+// TestACancelledCallGetsNoTurn, also when the buffer is free: a call that comes later has been given it.
+func TestACancelledCallGetsNoTurn(t *testing.T) {
+	o := &object{turn: make(chan struct{}, 1)}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 { // of two ways that are open Go takes either
+		if err := o.take(ctx); !errors.Is(err, context.Canceled) {
+			t.Fatalf("got %v", err)
+		}
+	}
+	noErrors(t, o.take(t.Context()))
+}

@@ -44,6 +44,9 @@ const shutdown = "/plugin.GRPCController/Shutdown"
 func (s *service) options() []grpc.ServerOption {
 	return []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(wire.MaxMessageBytes),
+		// Windows of a fixed size save the pings by which gRPC measures the connection after every message, and workers a
+		// goroutine with a growing stack for each call: a fifth of the time of a small one.
+		grpc.StaticStreamWindowSize(4 << 20), grpc.StaticConnWindowSize(16 << 20), grpc.NumStreamWorkers(4),
 		grpc.ChainUnaryInterceptor(func(ctx context.Context, req any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (resp any, err error) {
 			if info.FullMethod == shutdown {
 				s.askOnce.Do(func() { close(s.asked) })
@@ -76,7 +79,7 @@ func guard(what string, do func() error) (err error) {
 func (s *service) Describe(_ context.Context, req *pb.DescribeRequest) (*pb.DescribeResponse, error) {
 	slog.Debug("described", "host", req.GetHostName(), "version", req.GetHostVersion())
 	return &pb.DescribeResponse{Name: s.b.Name(), Version: s.version,
-		Capabilities: &pb.PluginCapabilities{SharedMemory: runtime.GOOS == "linux"}}, nil
+		Capabilities: &pb.PluginCapabilities{SharedMemory: runtime.GOOS == "linux", Execute: true}}, nil
 }
 
 func (s *service) Session(_ *pb.SessionRequest, stream grpc.ServerStreamingServer[pb.SessionEvent]) error {

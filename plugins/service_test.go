@@ -216,3 +216,18 @@ func TestWithoutASessionThePluginEnds(t *testing.T) {
 	_, s := connect(t, &fake{})
 	s.await(1) // comes back, which is what it must
 }
+
+// TestFieldsOfLaterVersionsAreIgnored where a message is not frozen.
+func TestFieldsOfLaterVersionsAreIgnored(t *testing.T) {
+	ctx, c, _ := opened(t, &fake{})
+	later := []byte{0xfa, 0xff, 0x03, 0x02, 'h', 'i'} // field 8191, two bytes
+	describe, execute := &pb.DescribeRequest{Capabilities: &pb.HostCapabilities{}}, &pb.ExecuteRequest{Reads: []*pb.Transfer{within(2, nil)}}
+	describe.Capabilities.ProtoReflect().SetUnknown(later)
+	execute.ProtoReflect().SetUnknown(later)
+	if d, err := c.Describe(ctx, describe); err != nil || d.GetName() != "fake" {
+		t.Errorf("describe: got %v, %v", d, err)
+	}
+	if r, err := c.Execute(ctx, execute); err != nil || len(r.GetData()) != 1 {
+		t.Errorf("execute: got %v, %v", r, err)
+	}
+}

@@ -34,16 +34,12 @@ func (s *service) CreateBuffer(ctx context.Context, req *pb.CreateBufferRequest)
 
 // withBuffer calls do when it is the call's turn to use the buffer.
 func (s *service) withBuffer(ctx context.Context, id uint64, do func(b backend.Buffer) error) error {
-	o, b, err := use[backend.Buffer](&s.objects, id)
+	buffers, release, err := s.hold(ctx, []uint64{id})
 	if err != nil {
 		return err
 	}
-	defer s.objects.release(o)
-	if err := o.take(ctx); err != nil {
-		return fmt.Errorf("wait for buffer %d: %w", id, err)
-	}
-	defer o.give()
-	return do(b)
+	defer release()
+	return do(buffers[id])
 }
 
 func (s *service) WriteBuffer(stream grpc.ClientStreamingServer[pb.WriteBufferRequest, pb.WriteBufferResponse]) error {
@@ -63,17 +59,7 @@ func (s *service) WriteBuffer(stream grpc.ClientStreamingServer[pb.WriteBufferRe
 		if err := expectEnd(stream); err != nil {
 			return err
 		}
-		return s.withRange(start.GetShared(), b, func(r *shm.Region, mem []byte) error {
-			if r.Sealed() {
-				return b.Write(ctx, mem)
-			}
-			return viaScratch(b.Type().SizeBytes(), func(data []byte) error {
-				if _, err := r.ReadAt(data, int64(start.GetShared().GetOffset())); err != nil {
-					return err
-				}
-				return b.Write(ctx, data)
-			})
-		})
+		return s.writeShared(ctx, start.GetShared(), b)
 	})
 	if err != nil {
 		return err
@@ -129,18 +115,7 @@ func (s *service) ReadBuffer(req *pb.ReadBufferRequest, stream grpc.ServerStream
 	ctx := stream.Context()
 	if req.GetShared() != nil {
 		return s.withBuffer(ctx, req.GetBuffer(), func(b backend.Buffer) error {
-			return s.withRange(req.GetShared(), b, func(r *shm.Region, mem []byte) error {
-				if r.Sealed() {
-					return b.Read(ctx, mem)
-				}
-				return viaScratch(b.Type().SizeBytes(), func(data []byte) error {
-					if err := b.Read(ctx, data); err != nil {
-						return err
-					}
-					_, err := r.WriteAt(data, int64(req.GetShared().GetOffset()))
-					return err
-				})
-			})
+			return s.readShared(ctx, req.GetShared(), b)
 		})
 	}
 	old := scratch.Get().(*[]byte)
@@ -154,6 +129,37 @@ func (s *service) ReadBuffer(req *pb.ReadBufferRequest, stream grpc.ServerStream
 	}
 	// The buffer is free while the data is on its way.
 	return wire.Chunks(*old, func(chunk []byte) error { return stream.Send(&pb.ReadBufferResponse{Chunk: chunk}) })
+}
+
+// writeShared writes what lies in a range of shared memory to a buffer.
+func (s *service) writeShared(ctx context.Context, rng *pb.SharedRange, b backend.Buffer) error {
+	return s.withRange(rng, b, func(r *shm.Region, mem []byte) error {
+		if r.Sealed() {
+			return b.Write(ctx, mem)
+		}
+		return viaScratch(len(mem), func(data []byte) error {
+			if _, err := r.ReadAt(data, int64(rng.GetOffset())); err != nil {
+				return err
+			}
+			return b.Write(ctx, data)
+		})
+	})
+}
+
+// readShared reads a buffer into a range of shared memory.
+func (s *service) readShared(ctx context.Context, rng *pb.SharedRange, b backend.Buffer) error {
+	return s.withRange(rng, b, func(r *shm.Region, mem []byte) error {
+		if r.Sealed() {
+			return b.Read(ctx, mem)
+		}
+		return viaScratch(len(mem), func(data []byte) error {
+			if err := b.Read(ctx, data); err != nil {
+				return err
+			}
+			_, err := r.WriteAt(data, int64(rng.GetOffset()))
+			return err
+		})
+	})
 }
 
 // withRange finds the range of shared memory that a tensor lies in, or is to be laid in.

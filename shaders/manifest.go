@@ -67,11 +67,18 @@ var Manifest = []Variant{
 	packed("conv2d_packed8x8_f32", 8, 8, false, false),
 	packed("conv2d_packed8x4_f32", 8, 4, false, false),
 	packed("conv2d_packed4x4_f32", 4, 4, false, false),
+	packed("conv2d_packed16x8_quad_f32", 16, 8, true, false),
+	packed("conv2d_packed16x4_quad_f32", 16, 4, true, false),
+	packed("conv2d_packed16x2_quad_f32", 16, 2, true, false),
 	packed("conv2d_packed8x8_quad_f32", 8, 8, true, false),
 	packed("conv2d_packed8x4_quad_f32", 8, 4, true, false),
 	packed("conv2d_packed8x4_ssbo_f32", 8, 4, false, true),
 	packed("conv2d_packed16x4_quad_ssbo_f32", 16, 4, true, true),
 	packed("conv2d_packed8x4_quad_ssbo_f32", 8, 4, true, true),
+	winograd("winograd_input4_f32", 4, true, false), winograd("winograd_input4_ssbo_f32", 4, true, true),
+	winograd("winograd_output4_f32", 4, false, false), winograd("winograd_output4_ssbo_f32", 4, false, true),
+	winograd("winograd_input2_f32", 2, true, false), winograd("winograd_input2_ssbo_f32", 2, true, true),
+	winograd("winograd_output2_f32", 2, false, false), winograd("winograd_output2_ssbo_f32", 2, false, true),
 	{Name: "pack_f32", Source: "pack.comp", Defines: []string{"PACK"}, Target: target, Bindings: 2, PushBytes: 12, Spec: flatSpec},
 	{Name: "unpack_f32", Source: "pack.comp", Target: target, Bindings: 2, PushBytes: 12, Spec: flatSpec},
 	{Name: "max_pool_packed_f32", Source: "pool.comp", Defines: []string{"OP_MAX", "PACKED"}, Target: target, Bindings: 2, Texels: []int{0}, PushBytes: 20, Spec: poolSpec},
@@ -102,6 +109,21 @@ func packed(name string, filters, pixels int, quad, storage bool) Variant {
 	}
 	if quad {
 		v.Defines = append(v.Defines, "QUAD")
+	}
+	if storage {
+		v.Defines, v.Texels = append(v.Defines, "SSBO"), nil
+	}
+	return v
+}
+
+// winograd is a row of winograd_input.comp or winograd_output.comp for tiles of m×m results.
+func winograd(name string, m int, input, storage bool) Variant {
+	v := Variant{
+		Name: name, Source: "winograd_output.comp", Defines: []string{fmt.Sprint("M=", m)}, Target: target,
+		Bindings: 4, Texels: []int{0, 2}, PushBytes: 28, Spec: []string{"WG", "addShortcut", "applyReLU"}, Optimize: true,
+	}
+	if input {
+		v.Source, v.Bindings, v.Texels, v.PushBytes, v.Spec = "winograd_input.comp", 2, []int{0}, 36, flatSpec
 	}
 	if storage {
 		v.Defines, v.Texels = append(v.Defines, "SSBO"), nil

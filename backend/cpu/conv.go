@@ -59,9 +59,8 @@ type convScratch struct {
 	transform           kernel.Transform
 }
 
-// pack cuts the products into blocks and orders the weights [K][cg][R][S] for the micro-kernels.
-func (m *matrix) pack(weights, bias []float32) {
-	total := m.cg * m.r * m.s
+// cut cuts the products into blocks and the filters into those of a tile, whose weights are still to come.
+func (m *matrix) cut(bias []float32) {
 	m.cutTerms()
 	for g := range m.groups {
 		for k := 0; k < m.kg; {
@@ -75,10 +74,6 @@ func (m *matrix) pack(weights, bias []float32) {
 			}
 			count := min(left, width*kernel.Lanes)
 			f := filterBlock{group: g, first: g*m.kg + k, width: width, last: count - (width-1)*kernel.Lanes, variants: m.set.Variants[width]}
-			f.weights = make([]float32, total*width*kernel.Lanes)
-			for j := range count {
-				m.packFilter(f.weights[j:], width*kernel.Lanes, weights[(f.first+j)*total:][:total])
-			}
 			if m.hasBias {
 				f.bias = make([]float32, width*kernel.Lanes)
 				copy(f.bias, bias[f.first:][:count])
@@ -87,6 +82,20 @@ func (m *matrix) pack(weights, bias []float32) {
 			k += count
 		}
 	}
+}
+
+// order orders the weights [K][cg][R][S] for the micro-kernels, for each block of filters.
+func (m *matrix) order(weights []float32) [][]float32 {
+	total := m.cg * m.r * m.s
+	blocks := make([][]float32, len(m.filters))
+	for i, f := range m.filters {
+		n := f.width * kernel.Lanes
+		blocks[i] = make([]float32, total*n)
+		for j := range n - kernel.Lanes + f.last {
+			m.packFilter(blocks[i][j:], n, weights[(f.first+j)*total:][:total])
+		}
+	}
+	return blocks
 }
 
 // packFilter writes the weights [cg][R][S] of one filter in the order of the products, row after row of the kernel,

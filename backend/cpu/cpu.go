@@ -8,7 +8,8 @@
 // weights, for a tile of pixels by filters, and applies bias, shortcut and ReLU before it writes. Products are summed in
 // two levels, blocks of about 128 and then the blocks.
 //
-// Compile packs the weights and lays all intermediate values into one arena by lifetime. A run cuts each step into
+// Compile reads and packs the weights tensor by tensor, once for all executables of a device where the graph says that they
+// are the same (graph.Source), and lays all intermediate values into one arena by lifetime. A run cuts each step into
 // tasks for workers that live as long as the executable, and allocates nothing. Each output element is computed by one
 // task in one order, so the bits do not depend on the number of workers; they do depend on the instruction set.
 //
@@ -21,6 +22,7 @@ package cpu
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"runtime"
 	"sync"
@@ -38,8 +40,8 @@ const (
 
 // Options change what the backend does.
 type Options struct {
-	// Threads is how many threads a run uses, the caller's included; 0 is GOMAXPROCS at Open, which honours the CPU
-	// quota of a container.
+	// Threads is how many threads a run uses, the caller's included; 0 is GOMAXPROCS at Open, or as
+	// many as the CPU quota of a container has processors, rounded up, when that is less.
 	Threads int
 	// Kernels is the instruction set: "portable", "avx2" or "avx512". "" is what the environment variable
 	// RESNET_RUN_CPU says, or else the fastest that the processor has.
@@ -104,7 +106,7 @@ func (b cpuBackend) device() (*device, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", backend.ErrNoDevice, err)
 	}
-	d := &device{set: set, direct: b.opts.Direct, workers: b.opts.Threads, children: map[*executable]struct{}{}}
+	d := &device{set: set, direct: b.opts.Direct, workers: b.opts.Threads, packs: newPacks(), children: map[*executable]struct{}{}}
 	switch v := os.Getenv(directVariable); v {
 	case "", "0":
 	case "1":
@@ -114,6 +116,10 @@ func (b cpuBackend) device() (*device, error) {
 	}
 	if d.workers < 1 {
 		d.workers = runtime.GOMAXPROCS(0)
+		// A thread that waits spins, and would spend what the quota allows the one that works.
+		if quota := quotaCPUs("/"); quota < float64(d.workers) {
+			d.workers = max(1, int(math.Ceil(quota)))
+		}
 	}
 	memory := memoryBytes()
 	if d.limit = memory; memory == 0 {
@@ -136,6 +142,7 @@ type device struct {
 	direct  bool
 	workers int
 	limit   int64 // bytes of an arena
+	packs   *packs
 
 	owner    hostmem.Owner
 	mu       sync.Mutex // of children, and orders Compile before Close

@@ -24,6 +24,7 @@ type executable struct {
 	once       sync.Once
 	crew       *workers
 	arena      []float32
+	packs      []*pack // that the steps use
 	transforms map[string]backend.Winograd
 	in         []hostmem.View // of the run that has the turn
 	out        []hostmem.View
@@ -43,7 +44,7 @@ func newExecutable(ctx context.Context, d *device, g *graph.Graph) (*executable,
 	e.in, e.out = make([]hostmem.View, len(g.Inputs)), make([]hostmem.View, len(g.Outputs))
 	e.arena = make([]float32, p.elems)
 	e.crew = newWorkers(d.workers, p.steps, p.elems-p.n*p.dumpElems(), p.dumpElems())
-	e.transforms = p.transforms
+	e.transforms, e.packs = p.transforms, p.used
 	return e, nil
 }
 
@@ -136,7 +137,8 @@ func (e *executable) Close() error {
 		close(e.ended)
 		e.turn <- struct{}{}
 		e.crew.close()
-		e.crew, e.arena = nil, nil
+		e.dev.packs.drop(e.packs)
+		e.crew, e.arena, e.packs = nil, nil, nil
 		<-e.turn
 	})
 	return nil

@@ -28,30 +28,47 @@ type program struct {
 	reasons    map[*graph.Node]string // why not, of the other convolutions
 	steps      []step
 	elems      int // of the arena
+
+	packs *packs
+	used  []*pack   // of packs
+	room  []float32 // for read
 }
 
 // compile lowers a checked graph for e.
 func compile(ctx context.Context, e *executable, g *graph.Graph, d *device) (*program, error) {
 	p := &program{
-		e: e, set: d.set, n: d.workers, direct: d.direct, places: map[*graph.Value]*place{},
+		e: e, set: d.set, n: d.workers, direct: d.direct, packs: d.packs, places: map[*graph.Value]*place{},
 		winograds: map[*graph.Node]*winograd{}, transforms: map[string]backend.Winograd{}, reasons: map[*graph.Node]string{},
 	}
-	if err := p.lay(g, d.limit); err != nil {
+	err := p.lowerAll(ctx, g, d.limit)
+	if err == nil {
+		err = g.DataErr()
+	}
+	if err != nil {
+		p.packs.drop(p.used)
 		return nil, err
+	}
+	return p, nil
+}
+
+func (p *program) lowerAll(ctx context.Context, g *graph.Graph, limit int64) error {
+	if err := p.lay(g, limit); err != nil {
+		return err
 	}
 	for i, v := range g.Inputs {
 		p.load(i, v)
 	}
 	for _, n := range g.Nodes {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		p.lower(n)
 	}
+	p.room = nil
 	for i, v := range g.Outputs {
 		p.store(i, v)
 	}
-	return p, nil
+	return nil
 }
 
 // lay gives every activation its place in the arena, by lifetime: from the step that writes it (inputs: -1) to the
@@ -229,8 +246,7 @@ func (p *program) lowerConv(n *graph.Node, op graph.Conv2D) {
 		return
 	}
 	w := n.Inputs[1]
-	isFinite := func(v float32) bool { return v-v == 0 }
-	if op.Padding != (graph.Padding{}) && slices.ContainsFunc(w.Data.Float32s(), func(v float32) bool { return !isFinite(v) }) {
+	if op.Padding != (graph.Padding{}) && math.IsInf(w.Data.Bound(), 1) {
 		var b []float32
 		if bias >= 0 {
 			b = slices.Clone(n.Inputs[bias].Data.Float32s())
@@ -248,6 +264,10 @@ func (p *program) matrix(n *graph.Node, m *matrix, shortcut *place) {
 	if m.hasBias {
 		bias = n.Inputs[2].Data.Float32s()
 	}
-	m.pack(n.Inputs[1].Data.Float32s(), bias)
+	m.cut(bias)
+	key := packKey{groups: m.groups, cg: m.cg, kg: m.kg, r: m.r, s: m.s}
+	for i, block := range p.weights(n.Inputs[1].Data, key, m.order) {
+		m.filters[i].weights = block
+	}
 	p.add(n.Name, n.Op.Name()+"_"+p.set.Name, p.reasons[n], m.y, m.split(p.n), m.do)
 }

@@ -2,7 +2,6 @@ package cpu
 
 import (
 	"fmt"
-	"math"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/cpu/internal/kernel"
@@ -80,10 +79,8 @@ func winogradOf(n *graph.Node, op graph.Conv2D) (g *winograd, why string) {
 	if kernel.Products*(g.down*g.across+load) > 9*(p*q+load) {
 		return nil, fmt.Sprintf("%d×%d pixels do not pay for four times the weights", p, q)
 	}
-	for _, v := range w.Data.Float32s() {
-		if !(math.Abs(float64(v)) < 1e30) { // nor may a transformed weight be infinite
-			return nil, "a weight is huge or not finite"
-		}
+	if !(w.Data.Bound() < 1e30) { // nor may a transformed weight be infinite
+		return nil, "a weight is huge or not finite"
 	}
 	return g, ""
 }
@@ -149,8 +146,8 @@ func (g *winograd) column(f *transformedBlock) int {
 	return 0
 }
 
-// pack transforms the weights [k][c][3][3] and orders them for the micro-kernels.
-func (g *winograd) pack(weights, bias []float32) {
+// cut cuts the filters into those of a tile, whose weights are still to come, and the products into blocks.
+func (g *winograd) cut(bias []float32) {
 	g.bias = make([]float32, g.k)
 	copy(g.bias, bias)
 	for first := 0; first < g.k; {
@@ -162,14 +159,6 @@ func (g *winograd) pack(weights, bias []float32) {
 		}
 		f.variants = g.set.Variants[f.width]
 		n := f.width * kernel.Lanes
-		f.weights = make([]float32, kernel.Products*g.c*n)
-		for j := range n {
-			for c := range g.c {
-				for i, u := range kernel.TransformWeights(weights[((first+j)*g.c+c)*9:][:9]) {
-					f.weights[(i*g.c+c)*n+j] = u
-				}
-			}
-		}
 		for i := range g.in {
 			f.out = append(f.out, g.chunk*g.c+i*g.filters+g.column(&f))
 		}
@@ -181,6 +170,23 @@ func (g *winograd) pack(weights, bias []float32) {
 		first, end := b*g.c/blocks, (b+1)*g.c/blocks
 		g.terms = append(g.terms, termBlock{first, end - first, []kernel.Segment{{Offset: first, Len: end - first}}})
 	}
+}
+
+// order transforms the weights [k][c][3][3] and orders them for the micro-kernels, for each block of filters.
+func (g *winograd) order(weights []float32) [][]float32 {
+	blocks := make([][]float32, len(g.blocks))
+	for b, f := range g.blocks {
+		n := f.width * kernel.Lanes
+		blocks[b] = make([]float32, kernel.Products*g.c*n)
+		for j := range n {
+			for c := range g.c {
+				for i, u := range kernel.TransformWeights(weights[((f.first+j)*g.c+c)*9:][:9]) {
+					blocks[b][(i*g.c+c)*n+j] = u
+				}
+			}
+		}
+	}
+	return blocks
 }
 
 // transform makes the windows of count tiles, from first on, to the rows of the scratch at base that begin with row.
@@ -270,7 +276,11 @@ func (p *program) winograd(n *graph.Node, g *winograd, shortcut *place) {
 	if bias >= 0 {
 		b = n.Inputs[bias].Data.Float32s()
 	}
-	g.pack(n.Inputs[1].Data.Float32s(), b)
+	g.cut(b)
+	key := packKey{isWinograd: true, groups: 1, cg: g.c, kg: g.k, r: 3, s: 3}
+	for i, block := range p.weights(n.Inputs[1].Data, key, g.order) {
+		g.blocks[i].weights = block
+	}
 	p.transforms[n.Name] = backend.Winograd{Rows: kernel.Points, Columns: kernel.Points}
 	name := fmt.Sprintf("%s_winograd4_%s", n.Op.Name(), p.set.Name)
 	const why = "a quarter of the products"

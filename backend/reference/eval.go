@@ -43,6 +43,9 @@ func Eval(ctx context.Context, g *graph.Graph, inputs map[string][]float64, name
 	if err := r.do(ctx, wanted); err != nil {
 		return nil, fmt.Errorf("evaluate graph %q: %w", g.Name, err)
 	}
+	if err := g.DataErr(); err != nil {
+		return nil, fmt.Errorf("evaluate graph %q: %w", g.Name, err)
+	}
 	out := make(map[string][]float64, len(wanted))
 	for _, v := range wanted {
 		out[v.Name] = r.value(v)

@@ -32,6 +32,9 @@ func newExecutable(d *device, g *graph.Graph) (*executable, error) {
 		own[v] = b.Param(v.Name, v.Type, nil)
 		e.params[own[v]] = slices.Clone(v.Data.Float32s()) // the caller may unmap the file it lies in
 	}
+	if err := g.DataErr(); err != nil {
+		return nil, fmt.Errorf("compile graph %q: %w", g.Name, err)
+	}
 	for _, n := range g.Nodes {
 		in := make([]*graph.Value, len(n.Inputs))
 		for i, v := range n.Inputs {

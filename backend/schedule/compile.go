@@ -83,8 +83,12 @@ func (d *Device) survey(g *graph.Graph) (*survey, error) {
 	return s, err
 }
 
+// maxChanges bounds how often members may refuse what they supported when they were asked.
+const maxChanges = 8
+
 // build plans and compiles until it succeeds without losing a member.
 func (d *Device) build(ctx context.Context, g *graph.Graph) (*program, error) {
+	changes := 0
 	for first := true; ; first = false {
 		s, err := d.survey(g)
 		if err != nil && !first {
@@ -102,6 +106,11 @@ func (d *Device) build(ctx context.Context, g *graph.Graph) (*program, error) {
 			if d.lose(m, err); d.recovers && ctx.Err() == nil {
 				continue
 			}
+		}
+		if errors.Is(err, errChanged) && changes < maxChanges && ctx.Err() == nil {
+			d.log.Warn("planning again, as a device refuses what it supported before", "graph", g.Name, "error", err)
+			changes++
+			continue
 		}
 		if err == nil {
 			d.tell(l)

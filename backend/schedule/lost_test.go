@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -97,6 +98,36 @@ func TestALostDeviceIsReplaced(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestADeviceChangesItsMind: while it compiles it finds out that it computes some node wrongly, refuses it from then on, and the node runs
+// elsewhere. One that supports what it refuses to compile fails, as before.
+func TestADeviceChangesItsMind(t *testing.T) {
+	a, spare := newFake(t, "a"), newFake(t, "spare")
+	isConv := func(n *graph.Node) bool { return n.Op.Name() == "conv2d" }
+	a.compile = func(g *graph.Graph) error {
+		if slices.ContainsFunc(g.Nodes, isConv) {
+			a.refuse = isConv
+			return backend.Unsupported("conv2d", "a kernel that gives right answers", "none")
+		}
+		return nil
+	}
+	var log journal
+	d := schedule(t, Options{Devices: members(a), Fallback: Member{Device: spare}, Split: ByGraph, Logger: log.logger()})
+	g := small(t, 2)
+	s := open(t, d, g)
+	sameBytes(t, "run", s.mustRun(t, 1), alone(t, g, 1))
+	if spare.runs.Load() == 0 {
+		t.Error("the fallback ran nothing")
+	}
+	if !strings.Contains(log.String(), "refuses what it supported before") {
+		t.Errorf("the log says nothing of it: %s", log.String())
+	}
+	a.refuse = nothing
+	a.compile = func(*graph.Graph) error { return backend.Unsupported("conv2d", "another", "this") }
+	if _, err := d.Compile(t.Context(), small(t, 3)); err == nil || backend.IsUnsupported(err) || !contains(err, "refuses them together") {
+		t.Errorf("got %v, want the member's fault", err)
 	}
 }
 

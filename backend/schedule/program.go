@@ -84,6 +84,19 @@ func lostBy(err error) *member {
 	return nil
 }
 
+// errChanged: a member now refuses a node that it supported when it was asked, since it has found out that it computes it wrongly.
+var errChanged = errors.New("a device has changed its mind")
+
+// refuses asks again about each node of a part, and returns the first refusal.
+func (m *member) refuses(g *graph.Graph) error {
+	for _, n := range g.Nodes {
+		if err := m.dev.Supports(n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // assemble compiles the parts of a layout and makes the first lane of each route.
 func (d *Device) assemble(ctx context.Context, l *layout) (_ *program, err error) {
 	p := &program{copies: l.routes[0].flow.copies}
@@ -104,6 +117,9 @@ func (d *Device) assemble(ctx context.Context, l *layout) (_ *program, err error
 			c := compiledPart{member: of(part.member), what: fmt.Sprintf("part %d of %d (%q to %q)", i+1, len(plan.parts), part.nodes[0].Name, part.nodes[len(part.nodes)-1].Name)}
 			if c.exec, err = c.member.dev.Compile(ctx, part.graph); err != nil {
 				if backend.IsUnsupported(err) { // it is no refusal of ours, and must not look like one
+					if changed := c.member.refuses(part.graph); changed != nil {
+						return p, fmt.Errorf("compile %s: %w: %v", c.what, errChanged, at(c.member, changed))
+					}
 					err = fmt.Errorf("said that it supports each node, and refuses them together: %v", err)
 				}
 				return p, fmt.Errorf("compile %s: %w", c.what, at(c.member, err))

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"bytes"
+	"fmt"
 	"hash/maphash"
 	"slices"
 	"sync"
@@ -32,11 +33,18 @@ func (k *keeper) keep(g *graph.Graph) (*graph.Graph, func(), error) {
 	tensors := make(map[string]*graph.Tensor, len(g.Params))
 	var order []*graph.Tensor
 	for i, p := range g.Params {
-		sums[i] = maphash.Bytes(k.seed, p.Data.Data)
-		t := k.find(sums[i], p.Data)
+		data, err := p.Data.Bytes()
+		if err != nil {
+			for i, t := range order {
+				k.drop(sums[i], t)
+			}
+			return nil, nil, fmt.Errorf("keep parameter %q: %w", p.Name, err)
+		}
+		sums[i] = maphash.Bytes(k.seed, data)
+		t := k.find(sums[i], p.Type, data)
 		if t == nil {
 			t = &kept{tensor: graph.NewTensor(p.Type)}
-			copy(t.tensor.Data, p.Data.Data)
+			copy(t.tensor.Data, data)
 			k.held[sums[i]] = append(k.held[sums[i]], t)
 		}
 		t.users++
@@ -59,9 +67,9 @@ func (k *keeper) keep(g *graph.Graph) (*graph.Graph, func(), error) {
 	}), nil
 }
 
-func (k *keeper) find(sum uint64, t *graph.Tensor) *kept {
+func (k *keeper) find(sum uint64, typ graph.TensorType, data []byte) *kept {
 	for _, h := range k.held[sum] {
-		if h.tensor.Type == t.Type && bytes.Equal(h.tensor.Data, t.Data) {
+		if h.tensor.Type == typ && bytes.Equal(h.tensor.Data, data) {
 			return h
 		}
 	}

@@ -3,6 +3,8 @@ package vulkan
 import (
 	"context"
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend"
@@ -136,4 +138,100 @@ func convGraph(b *testing.B, n, c, side, k, r, stride int) *graph.Graph {
 		b.Fatal(err)
 	}
 	return g
+}
+
+// BenchmarkFlights times a run with its transfers by one, two and four callers, each with its own buffers. What
+// is gained is the time that the device would wait for the host.
+func BenchmarkFlights(b *testing.B) {
+	for _, c := range []struct {
+		name        string
+		batch, side int
+	}{{"resnet20-cifar", 1, 32}, {"resnet18", 8, 64}} {
+		g := seededNetwork(b, c.name, c.batch, c.side)
+		for _, callers := range []int{1, 2, 4} {
+			b.Run(fmt.Sprintf("%s/N%d/callers%d", c.name, c.batch, callers), func(b *testing.B) {
+				benchDevices(b, Options{}, func(b *testing.B, d backend.Device) { benchFlights(b, d, g, callers) })
+			})
+		}
+	}
+}
+
+func benchFlights(b *testing.B, d backend.Device, g *graph.Graph, callers int) {
+	b.Helper()
+	ctx := context.Background()
+	e, err := d.Compile(ctx, g)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Close()
+	sig := e.Signature()
+	x, err := graph.FromFloat32s(sig.Inputs[0].Type.Shape, seededInput(g)[0])
+	if err != nil {
+		b.Fatal(err)
+	}
+	once := func(in, out []backend.Buffer, dst []byte) error {
+		if err := in[0].Write(ctx, x.Data); err != nil {
+			return err
+		}
+		if err := e.Run(ctx, in, out); err != nil {
+			return err
+		}
+		return out[0].Read(ctx, dst)
+	}
+	var work []func() error
+	for range callers {
+		in, err := d.NewBuffer(ctx, sig.Inputs[0].Type)
+		if err != nil {
+			b.Fatal(err)
+		}
+		out, err := d.NewBuffer(ctx, sig.Outputs[0].Type)
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer closeAll([]backend.Buffer{in, out})
+		dst := make([]byte, sig.Outputs[0].Type.SizeBytes())
+		f := func() error { return once([]backend.Buffer{in}, []backend.Buffer{out}, dst) }
+		if err := f(); err != nil { // recorded, and compiled by drivers that do so at the first run
+			b.Fatal(err)
+		}
+		work = append(work, f)
+	}
+	b.ResetTimer()
+	var left atomic.Int64
+	left.Store(int64(b.N))
+	var wg sync.WaitGroup
+	for _, f := range work {
+		wg.Go(func() {
+			for left.Add(-1) >= 0 {
+				if err := f(); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.ReportMetric(float64(sig.Inputs[0].Type.Shape.Dim(0)*b.N)/b.Elapsed().Seconds(), "images/s")
+}
+
+// BenchmarkCompile times Compile on a device without pipelines. With -cpu 1,2,... it shows what making them side by side gains,
+// on drivers that compile then and not at the first run.
+func BenchmarkCompile(b *testing.B) {
+	g := seededNetwork(b, "resnet50", 1, 64)
+	benchDevices(b, Options{}, func(b *testing.B, d backend.Device) {
+		for b.Loop() {
+			b.StopTimer()
+			fresh, err := New(Options{NoCache: true}).Open(context.Background(), d.Info().ID)
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+			if _, err := fresh.Compile(context.Background(), g); err != nil {
+				b.Fatal(err)
+			}
+			b.StopTimer()
+			fresh.Close()
+			b.StartTimer()
+		}
+	})
 }

@@ -3,6 +3,7 @@ package vulkan
 import (
 	"encoding/binary"
 	"slices"
+	"sync/atomic"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
@@ -10,13 +11,14 @@ import (
 	"github.com/resnet-run/resnet-run/shaders"
 )
 
-// binding is the plan recorded for one set of input and output buffers.
+// binding is the plan recorded for one set of input and output buffers. Its buffers are of one run at a time, and so is it.
 type binding struct {
 	ids   []uint64 // of the buffers, inputs first: ids are never used again, so a closed buffer cannot be mistaken
 	pool  vk.DescriptorPool
 	sets  []vk.DescriptorSet // by step
-	views []vk.BufferView
-	cmd   vk.CommandBuffer
+	views []vk.BufferView    // of the sets
+	cmds  []vk.CommandBuffer // by piece of the plan
+	busy  atomic.Bool        // a run with it is on the device
 	// space is the buffer behind a reference of the plan.
 	space func(plan.Ref) vk.Buffer
 }
@@ -39,9 +41,10 @@ func (e *executable) bind(in, out []backend.Buffer) (*binding, error) {
 			return b, nil
 		}
 	}
-	if len(e.bindings) >= maxBindings {
-		e.unbind(e.bindings[0])
-		e.bindings = slices.Delete(e.bindings, 0, 1)
+	if len(e.bindings) >= maxBindings { // more than may be busy
+		i := slices.IndexFunc(e.bindings, func(b *binding) bool { return !b.busy.Load() })
+		e.unbind(e.bindings[i])
+		e.bindings = slices.Delete(e.bindings, i, i+1)
 	}
 	b := &binding{}
 	for _, list := range [][]backend.Buffer{in, out} {
@@ -72,8 +75,8 @@ func (b *binding) matches(in, out []backend.Buffer) bool {
 }
 
 func (e *executable) unbind(b *binding) {
-	if b.cmd != 0 {
-		e.dev.dev.FreeCommandBuffer(e.pool, b.cmd)
+	for _, cmd := range b.cmds {
+		e.dev.dev.FreeCommandBuffer(e.pool, cmd)
 	}
 	e.dev.destroySets(b)
 }
@@ -98,22 +101,35 @@ func (e *executable) record(b *binding, in, out []backend.Buffer) (err error) {
 		return err
 	}
 	b.space = space
-	if b.cmd, err = d.AllocateCommandBuffer(e.pool); err != nil {
-		return err
+	work, access := e.hazards()
+	for i, piece := range e.pieces {
+		cmd, err := d.AllocateCommandBuffer(e.pool)
+		if err != nil {
+			return err
+		}
+		b.cmds = append(b.cmds, cmd)
+		if err := d.BeginCommandBuffer(cmd, false); err != nil {
+			return err
+		}
+		e.encode(b, cmd, piece, nil)
+		if i < len(e.pieces)-1 {
+			// The plan's barriers reach over the border of a submission. This one is for a run that is given up on here: the
+			// next may be of other commands.
+			d.CmdBarrier(cmd, work, afterRun, access, accessAfterRun)
+		}
+		if err := d.EndCommandBuffer(cmd); err != nil {
+			return err
+		}
 	}
-	if err := d.BeginCommandBuffer(b.cmd, false); err != nil {
-		return err
-	}
-	e.encode(b, b.cmd, nil)
-	return d.EndCommandBuffer(b.cmd)
+	return nil
 }
 
-// encode records the commands of the plan; after, unless nil, is called behind each that is not a barrier.
-func (e *executable) encode(b *binding, cmd vk.CommandBuffer, after func(plan.Command)) {
+// encode records commands of the plan; after, unless nil, is called behind each that is not a barrier.
+func (e *executable) encode(b *binding, cmd vk.CommandBuffer, commands []plan.Command, after func(plan.Command)) {
 	d := e.dev.dev
 	work, access := e.hazards()
 	var push []byte
-	for _, c := range e.plan.Commands {
+	for _, c := range commands {
 		switch c := c.(type) {
 		case plan.Dispatch:
 			k := e.kernels[c.Set]

@@ -42,7 +42,7 @@ func testConformance(t *testing.T, p Precision) {
 	}
 	var mu sync.Mutex
 	var messages []string
-	b := New(Options{NoCache: true, Precision: p, Validation: true, OnMessage: func(m string) {
+	b := New(Options{NoCache: true, Precision: p, Validation: true, Unproved: true, OnMessage: func(m string) {
 		mu.Lock()
 		defer mu.Unlock()
 		messages = append(messages, m)
@@ -92,7 +92,7 @@ func TestKernelsStayInBounds(t *testing.T) {
 	t.Setenv("VK_LAYER_ENABLES", "VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT")
 	var mu sync.Mutex
 	var messages []string
-	b := New(Options{NoCache: true, Validation: true, OnMessage: func(m string) {
+	b := New(Options{NoCache: true, Validation: true, Unproved: true, OnMessage: func(m string) {
 		mu.Lock()
 		defer mu.Unlock()
 		messages = append(messages, m)

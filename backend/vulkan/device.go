@@ -6,6 +6,7 @@ import (
 	"maps"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/facts"
@@ -23,12 +24,15 @@ type device struct {
 	inst   *vk.Instance
 	dev    *vk.Device
 
+	physical vk.PhysicalDevice
+
 	// What kernels that emulate matrix units take for those of the device; for tests.
 	emulate         plan.MatrixShape
 	emulateSubgroup int
 
-	unified     bool         // the host can write the device's memory
-	allocations atomic.Int64 // live ones: a device allows only so many (maxMemoryAllocationCount)
+	unified     bool          // the host can write the device's memory
+	bound       time.Duration // of a submission; 0 is none
+	allocations atomic.Int64  // live ones: a device allows only so many (maxMemoryAllocationCount)
 
 	allocatedBytes atomic.Int64 // of those that are live
 
@@ -40,8 +44,10 @@ type device struct {
 	queueMu sync.Mutex // submissions to a queue must not overlap
 	queue   vk.Queue
 
-	kernels *kernels
-	staging *staging
+	kernels  *kernels
+	staging  *staging
+	outcomes *outcomes
+	tuning   atomic.Pointer[Tuning]
 
 	childMu  sync.Mutex
 	children map[child]struct{}
@@ -60,9 +66,11 @@ func open(o Options, inst *vk.Instance, c candidate) (*device, error) {
 		return nil, err
 	}
 	d := &device{
-		opts: o, info: c.info, facts: c.facts, limits: limits(&c.facts), inst: inst, dev: dev,
-		unified: c.facts.UnifiedMemory() && !o.ForceStaging, queue: dev.Queue(0), children: map[child]struct{}{},
+		opts: o, info: c.info, facts: c.facts, limits: limits(&c.facts), inst: inst, dev: dev, physical: c.handle,
+		unified: c.facts.UnifiedMemory() && !o.ForceStaging, bound: submissionBound(o, c.facts.Type == facts.DeviceCPU), queue: dev.Queue(0), children: map[child]struct{}{},
 	}
+	d.outcomes = newOutcomes(d)
+	d.SetTuning(o.Tuning)
 	if d.kernels, err = newKernels(d); err == nil {
 		d.staging, err = newStaging(d)
 	}
@@ -83,14 +91,17 @@ func (d *device) Info() backend.DeviceInfo {
 	return info
 }
 
-// Supports reports whether a kernel exists for the node within the device's limits.
+// Supports reports whether a kernel exists for the node within the device's limits that was not struck off.
 func (d *device) Supports(n *graph.Node) error {
-	return plan.Supports(d.limits, d.planOptions(), n)
+	if err := plan.Supports(d.limits, d.planOptions(), n); err != nil {
+		return err
+	}
+	return d.outcomes.refuses(n)
 }
 
 func (d *device) planOptions() plan.Options {
 	return plan.Options{
-		Variants: d.opts.Kernels, MaxChunk: d.opts.MaxChunk, Half: d.opts.Precision == Half, Emulate: d.emulate, EmulateSubgroup: d.emulateSubgroup,
+		Variants: d.opts.Kernels, Direct: d.opts.Direct, MaxChunk: d.opts.MaxChunk, Half: d.opts.Precision == Half, Emulate: d.emulate, EmulateSubgroup: d.emulateSubgroup,
 	}
 }
 
@@ -193,4 +204,11 @@ func (d *device) submit(cmd vk.CommandBuffer, f vk.Fence) error {
 	d.queueMu.Lock()
 	defer d.queueMu.Unlock()
 	return d.dev.QueueSubmit(d.queue, f, cmd)
+}
+
+// submitAll hands several to the queue as one submission, in order.
+func (d *device) submitAll(cmds []vk.CommandBuffer, f vk.Fence) error {
+	d.queueMu.Lock()
+	defer d.queueMu.Unlock()
+	return d.dev.QueueSubmit(d.queue, f, cmds...)
 }

@@ -15,68 +15,15 @@ import (
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/graph"
-	"github.com/resnet-run/resnet-run/graph/pass"
-	"github.com/resnet-run/resnet-run/graph/resnet"
-	"github.com/resnet-run/resnet-run/internal/seeded"
+	"github.com/resnet-run/resnet-run/internal/backendtest"
 )
 
-// seededNetwork builds a member of the family with seeded weights, after the passes.
-func seededNetwork(t testing.TB, name string, batch, side int) *graph.Graph {
-	t.Helper()
-	c, err := resnet.Lookup(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	g, err := c.Build(batch, side, side)
-	if err != nil {
-		t.Fatal(err)
-	}
-	data := map[string]*graph.Tensor{}
-	for _, p := range g.Params {
-		data[p.Name] = seededParam(t, p)
-	}
-	if g, err = g.Bind(data); err != nil {
-		t.Fatal(err)
-	}
-	if g, err = pass.Run(g, pass.Default()); err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
-
-// seededParam keeps activations near a standard deviation of 1: He's initialisation, and statistics that do little.
-func seededParam(t testing.TB, p *graph.Value) *graph.Tensor {
-	t.Helper()
-	s := p.Type.Shape
-	fan := 1
-	for i := 1; i < s.Rank(); i++ {
-		fan *= s.Dim(i)
-	}
-	std, mean := math.Sqrt(2/float64(fan)), float32(0)
-	switch {
-	case strings.HasSuffix(p.Name, "running_var"), s.Rank() == 1 && strings.HasSuffix(p.Name, "weight"):
-		std, mean = 0.1, 1
-	case s.Rank() == 1:
-		std = 0.1
-	}
-	v := seeded.Uniform(7, p.Name, s.Elems(), std)
-	for i := range v {
-		v[i] += mean
-	}
-	x, err := graph.FromFloat32s(s, v)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return x
-}
-
-func seededInput(g *graph.Graph) [][]float32 {
-	var in [][]float32
-	for _, v := range g.Inputs {
-		in = append(in, seeded.Uniform(9, v.Name, v.Type.Shape.Elems(), 1))
-	}
-	return in
-}
+// What the tests of all backends share.
+var (
+	seededNetwork = backendtest.Network
+	seededInput   = backendtest.Input
+	readFloats    = backendtest.ReadFloats
+)
 
 func TestSplitBatchGivesTheSameBits(t *testing.T) {
 	g := seededNetwork(t, "resnet20-cifar", 5, 32)

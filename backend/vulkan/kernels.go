@@ -1,9 +1,12 @@
 package vulkan
 
 import (
+	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
@@ -22,6 +25,7 @@ type kernels struct {
 	sets      map[string]vk.DescriptorSetLayout // by types of the bindings
 	layouts   map[layoutKey]vk.PipelineLayout
 	pipelines map[string]kernel
+	making    map[string]chan struct{} // pipelines that a goroutine is about to make; closed when it ended
 }
 
 // kernel is what a dispatch needs of a pipeline.
@@ -50,7 +54,7 @@ func descriptorTypes(v *shaders.Variant) []vk.DescriptorType {
 func newKernels(d *device) (*kernels, error) {
 	k := &kernels{
 		dev: d, modules: map[*shaders.Variant]vk.ShaderModule{}, sets: map[string]vk.DescriptorSetLayout{},
-		layouts: map[layoutKey]vk.PipelineLayout{}, pipelines: map[string]kernel{},
+		layouts: map[layoutKey]vk.PipelineLayout{}, pipelines: map[string]kernel{}, making: map[string]chan struct{}{},
 	}
 	var data []byte
 	if !d.opts.NoCache {
@@ -71,15 +75,72 @@ func newKernels(d *device) (*kernels, error) {
 	return k, err
 }
 
-// get returns the pipeline of a step, made now if it is not there yet.
+// getAll returns the pipelines of steps, in their order. Those that are not there yet are made now by as many goroutines as run
+// at once: a driver compiles for milliseconds to seconds.
+func (k *kernels) getAll(ctx context.Context, steps []*plan.Step) ([]kernel, error) {
+	distinct := map[string]*plan.Step{}
+	var todo []*plan.Step
+	for _, s := range steps {
+		if key := pipelineKey(s); distinct[key] == nil {
+			distinct[key] = s
+			todo = append(todo, s)
+		}
+	}
+	var next atomic.Int64
+	errs := make([]error, len(todo))
+	var wg sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(todo)) {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(len(todo)); i = next.Add(1) - 1 {
+				if errs[i] = ctx.Err(); errs[i] == nil {
+					_, errs[i] = k.get(todo[i])
+				}
+				if errs[i] != nil {
+					next.Store(int64(len(todo))) // the others end after what they are at
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for i, err := range errs {
+		if err != nil {
+			return nil, fmt.Errorf("node %q: %w", todo[i].Node, err)
+		}
+	}
+	list := make([]kernel, len(steps))
+	for i, s := range steps {
+		var err error
+		if list[i], err = k.get(s); err != nil {
+			return nil, fmt.Errorf("node %q: %w", s.Node, err)
+		}
+	}
+	return list, nil
+}
+
+func pipelineKey(s *plan.Step) string { return fmt.Sprint(s.Variant.Name, s.Spec) }
+
+// get returns the pipeline of a step, made now if it is not there yet. Several may be made at once.
 func (k *kernels) get(s *plan.Step) (kernel, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	key := fmt.Sprint(s.Variant.Name, s.Spec)
-	if kn, ok := k.pipelines[key]; ok {
-		return kn, nil
+	key := pipelineKey(s)
+	for {
+		if kn, ok := k.pipelines[key]; ok {
+			return kn, nil
+		}
+		other, ok := k.making[key]
+		if !ok {
+			break
+		}
+		k.mu.Unlock()
+		<-other
+		k.mu.Lock()
 	}
+	made := make(chan struct{})
+	k.making[key] = made
 	kn, err := k.create(s)
+	delete(k.making, key)
+	close(made)
 	if err != nil {
 		return kernel{}, fmt.Errorf("make pipeline %s %v: %w", s.Variant.Name, s.Spec, err)
 	}
@@ -87,11 +148,13 @@ func (k *kernels) get(s *plan.Step) (kernel, error) {
 	return kn, nil
 }
 
+// create makes a pipeline. The caller holds the lock, which is given up while the driver compiles: pipeline caches lock for
+// themselves.
 func (k *kernels) create(s *plan.Step) (kn kernel, err error) {
 	dev, v := k.dev.dev, s.Variant
 	module, ok := k.modules[v]
 	if !ok {
-		if module, err = dev.CreateShaderModule(v.SPIRV()); err != nil {
+		if module, err = dev.CreateShaderModule(k.dev.opts.code(v)); err != nil {
 			return kn, err
 		}
 		k.modules[v] = module
@@ -115,6 +178,8 @@ func (k *kernels) create(s *plan.Step) (kn kernel, err error) {
 	if v.Matrix && sizedSubgroups(&k.dev.facts) {
 		p.SubgroupSize, p.FullSubgroups = int(k.dev.facts.Subgroup.Size), true
 	}
+	k.mu.Unlock()
+	defer k.mu.Lock()
 	kn.pipeline, err = dev.CreateComputePipeline(k.cache, p)
 	return kn, err
 }

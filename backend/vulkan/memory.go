@@ -171,19 +171,29 @@ func (s *staging) read(m *memory, offset uint64, dst []byte) error {
 	})
 }
 
-// fill lets f write n float32 elements to m from offset on: straight into mapped memory, or through a copy.
+// fill lets f write n float32 elements to m from offset on: straight into mapped memory, or into the staging buffer if they
+// fit there. Only what is larger than that takes memory of its own, for as long as it is copied.
 func (s *staging) fill(m *memory, offset uint64, n int, f func([]float32)) error {
 	if n == 0 {
 		return nil
 	}
 	if m.mapped != nil {
-		f(unsafe.Slice((*float32)(unsafe.Pointer(&m.mapped[offset])), n)) // offset is aligned to 4 by the plan
+		f(floats(m.mapped[offset:], n)) // offset is aligned to 4 by the plan
 		return nil
+	}
+	if 4*n <= stagingBytes {
+		return s.pieces(4*n, func(_, size int) error {
+			f(floats(s.mem.mapped, n))
+			return s.copy(s.mem.buf, m.buf, vk.BufferCopy{DstOffset: offset, Size: uint64(size)})
+		})
 	}
 	tmp := make([]float32, n)
 	f(tmp)
 	return s.write(m, offset, unsafe.Slice((*byte)(unsafe.Pointer(&tmp[0])), 4*n))
 }
+
+// floats is the first n elements of memory that is aligned to 4 bytes.
+func floats(b []byte, n int) []float32 { return unsafe.Slice((*float32)(unsafe.Pointer(&b[0])), n) }
 
 // fillHalf is fill for n float16 elements.
 func (s *staging) fillHalf(m *memory, offset uint64, n int, f func([]float32)) error {

@@ -1,12 +1,14 @@
 package vulkan
 
 import (
-	"context"
 	"testing"
 
+	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
+	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/graph/pass"
+	"github.com/resnet-run/resnet-run/internal/backendtest"
 	"github.com/resnet-run/resnet-run/internal/golden"
 )
 
@@ -23,9 +25,9 @@ func TestOpsAreWithinTheirBounds(t *testing.T) {
 		only  string // op, "" for all
 		every int    // of the cases only each so many, another one with each kernel
 	}
-	runs := []run{{"default", Options{}, "", 1}, {"staging", Options{ForceStaging: true}, "add", 1}}
+	runs := []run{{"default", Options{Unproved: true}, "", 1}, {"staging", Options{ForceStaging: true, Unproved: true}, "add", 1}}
 	for _, k := range plan.ConvKernels() {
-		runs = append(runs, run{k, Options{Kernels: []string{k, "conv2d_regtile4_f32"}}, "conv2d", 4}) // not each takes all groups
+		runs = append(runs, run{k, Options{Kernels: []string{k, "conv2d_regtile4_f32"}}, "conv2d", 9}) // not each takes all groups
 	}
 	for i, o := range runs {
 		t.Run(o.name, func(t *testing.T) {
@@ -52,42 +54,11 @@ func TestOpsAreWithinTheirBounds(t *testing.T) {
 	}
 }
 
-// checkCase runs a case with every node's value as an output. The reference judges each node on what the device made
-// of its inputs, so that errors do not pile up; the values themselves are held against PyTorch's.
 func checkCase(t *testing.T, d *device, c golden.Case) {
 	t.Helper()
-	names := make([]string, len(c.Graph.Nodes))
-	for i, n := range c.Graph.Nodes {
-		names[i] = n.Name
-	}
-	tapped, err := c.Graph.WithOutputs(names...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	values := map[string][]float32{}
-	for i, v := range tapped.Inputs {
-		values[v.Name] = c.Inputs[i]
-	}
-	for i, v := range runGraph(t, d, tapped, c.Inputs) {
-		values[names[i]] = v
-	}
-	reports, err := reference.Check(context.Background(), tapped, values)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(reports) != len(names) {
-		t.Errorf("%d nodes were judged, want %d", len(reports), len(names))
-	}
-	for _, r := range reports {
-		if err := r.Err(); err != nil {
-			t.Errorf("node %q: %v", r.Node, err)
-		}
-	}
-	for name, want := range c.Want {
-		if e := golden.MaxRelError(reference.Widen(values[name]), want); !(e < 1e-4) {
-			t.Errorf("value %q differs from PyTorch: relative error %g", name, e)
-		}
-	}
+	backendtest.CheckCase(t, c, func(g *graph.Graph, inputs [][]float32) ([][]float32, map[string]backend.Winograd) {
+		return runTransformed(t, d, g, inputs)
+	})
 }
 
 // TestBlocksMatchPyTorch compares every intermediate value of basic and bottleneck blocks.

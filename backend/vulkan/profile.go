@@ -13,7 +13,7 @@ var _ backend.Profiler = (*executable)(nil)
 
 // profile is one recording of the plan with timestamps.
 type profile struct {
-	e       *executable
+	run     *run
 	queries vk.QueryPool
 	cmd     vk.CommandBuffer
 	times   []backend.NodeTime // without the seconds
@@ -25,23 +25,30 @@ type profile struct {
 // Errors: as Run, and backend.ErrUnsupported when the device's queue has no timestamps.
 func (e *executable) Profile(ctx context.Context, in, out []backend.Buffer) ([]backend.NodeTime, error) {
 	wrap := func(err error) error { return fmt.Errorf("profile %q: %w", e.name, err) }
-	if err := e.dev.enter(); err != nil {
+	r, err := e.begin(ctx, in, out)
+	if err != nil {
 		return nil, wrap(err)
 	}
-	if err := acquire(ctx, e.turn); err != nil {
-		e.dev.leave()
+	if err := acquire(ctx, e.turn); err != nil { // kept to the end: the commands are of the pool that runs record into
+		r.done()
 		return nil, wrap(err)
+	}
+	done := func() {
+		<-e.turn
+		r.done()
 	}
 	var p *profile
-	err := e.hold(ctx, in, out)
+	if e.closed {
+		err = backend.ErrClosed
+	}
 	if err == nil && e.dev.timestampMask() == 0 {
 		err = backend.Unsupported("timestamps", "a queue family with timestamps", "timestampValidBits = 0")
 	}
 	if err == nil && len(e.plan.Commands) > 0 {
-		p, err = e.startProfile(in, out)
+		p, err = r.startProfile(in, out)
 	}
 	if err != nil || p == nil {
-		e.done()
+		done()
 		if err != nil {
 			return nil, wrap(e.dev.fail(err))
 		}
@@ -55,7 +62,7 @@ func (e *executable) Profile(ctx context.Context, in, out []backend.Buffer) ([]b
 	go func() { // the device cannot be stopped: what it uses is kept until it is done, whether or not anyone still waits
 		times, err := p.finish()
 		ended <- result{times, err}
-		e.done()
+		done()
 	}()
 	select {
 	case r := <-ended:
@@ -78,19 +85,21 @@ func (d *device) timestampMask() uint64 {
 }
 
 // startProfile records and submits.
-func (e *executable) startProfile(in, out []backend.Buffer) (p *profile, err error) {
-	d := e.dev.dev
+func (r *run) startProfile(in, out []backend.Buffer) (p *profile, err error) {
+	e, d := r.e, r.e.dev.dev
 	b, err := e.bind(in, out)
 	if err != nil {
 		return nil, err
 	}
+	r.binding = b
+	b.busy.Store(true)
 	marks := 1
 	for _, c := range e.plan.Commands {
 		if _, ok := c.(plan.Barrier); !ok {
 			marks++
 		}
 	}
-	p = &profile{e: e}
+	p = &profile{run: r}
 	defer func() {
 		if err != nil {
 			p.destroy()
@@ -108,7 +117,7 @@ func (e *executable) startProfile(in, out []backend.Buffer) (p *profile, err err
 	work, access := e.hazards()
 	d.CmdResetQueries(p.cmd, p.queries, 0, marks)
 	d.CmdWriteTimestamp(p.cmd, vk.StageBottomOfPipe, p.queries, 0)
-	e.encode(b, p.cmd, func(c plan.Command) {
+	e.encode(b, p.cmd, e.plan.Commands, func(c plan.Command) {
 		t := backend.NodeTime{Kernel: "copy"}
 		if s, ok := c.(plan.Dispatch); ok {
 			t = backend.NodeTime{Node: s.Step.Node, Kernel: s.Step.Variant.Name, Reason: s.Step.Reason}
@@ -120,15 +129,18 @@ func (e *executable) startProfile(in, out []backend.Buffer) (p *profile, err err
 	if err = d.EndCommandBuffer(p.cmd); err != nil {
 		return nil, err
 	}
-	return p, e.dev.submit(p.cmd, e.fence)
+	if err = e.dev.submit(p.cmd, r.fences[0]); err == nil {
+		r.submitted++
+	}
+	return p, err
 }
 
 // finish waits for the device and reads the times.
 func (p *profile) finish() ([]backend.NodeTime, error) {
-	dev := p.e.dev
+	dev := p.run.e.dev
 	defer p.destroy()
-	if err := waitFence(dev.dev, p.e.fence); err != nil {
-		return nil, dev.fail(err)
+	if err := p.run.wait(context.Background(), 0); err != nil {
+		return nil, err
 	}
 	ticks := make([]uint64, len(p.times)+1)
 	if err := dev.dev.Timestamps(p.queries, 0, ticks); err != nil {
@@ -142,8 +154,8 @@ func (p *profile) finish() ([]backend.NodeTime, error) {
 }
 
 func (p *profile) destroy() {
-	d := p.e.dev.dev
-	d.FreeCommandBuffer(p.e.pool, p.cmd)
+	d := p.run.e.dev.dev
+	d.FreeCommandBuffer(p.run.e.pool, p.cmd)
 	if p.queries != 0 {
 		d.DestroyQueryPool(p.queries)
 	}

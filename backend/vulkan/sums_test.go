@@ -29,7 +29,7 @@ func TestLongSumsAreMadeInTwoLevels(t *testing.T) {
 		kernels    []string
 		want       float64
 	}{
-		{"packed16x8", conv, []string{"conv2d_packed16x8_f32"}, terms * float64(x)},
+		{"packed8x4_quad", conv, []string{"conv2d_packed8x4_quad_f32"}, terms * float64(x)},
 		{"packed4x4", conv, []string{"conv2d_packed4x4_f32"}, terms * float64(x)},
 		{"regtile16", conv, []string{"conv2d_regtile16_f32"}, terms * float64(x)},
 		{"regtile4", conv, []string{"conv2d_regtile4_f32"}, terms * float64(x)},

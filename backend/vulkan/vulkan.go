@@ -3,20 +3,31 @@
 //
 // # Life of a run
 //
-// Compile plans the whole run (internal/plan), uploads the packed weights, makes the pipelines and reserves one arena
-// for all intermediate tensors. The first Run with a set of buffers records one command buffer for them; later runs
-// with the same buffers only submit it. Run allocates nothing then, and the intermediate tensors never leave the device.
+// Compile plans the whole run (internal/plan), uploads the packed weights while the pipelines are made side by side, and
+// reserves one arena for all intermediate tensors. The first Run with a set of buffers records its commands; later runs
+// with the same buffers only submit them. Run allocates nothing then, and the intermediate tensors never leave the device.
+//
+// Runs of several goroutines, each with buffers of its own, are queued on the device, up to four of an executable: it does not
+// wait for the host between them. They compute one after the other, since they share the arena; a barrier at the end of each
+// orders them. A run is one submission, unless that would take longer than Options.MaxSubmission; then it is
+// several, and a cancelled run ends with those that the device has.
+//
+// # Proof and tuning
+//
+// A kernel runs on a device only after it has proved itself there against package reference, on small shapes and on the shape of
+// the layer (prove.go); what fails is struck off. Among the others the planner's rule chooses, or what was measured
+// ([Tuning]). Outcomes are kept in a file for each device and driver (internal/tune).
 //
 // # Memory
 //
 // Where the device shares the host's memory, buffers are mapped and nothing is copied; elsewhere reads and writes go
-// through a staging buffer. A batch whose tensors exceed a limit of the device, or its free memory, is split into
-// parts inside the executable.
+// through a staging buffer, on the queue that computes: there, a transfer waits for the runs that were submitted before
+// it. A batch whose tensors exceed a limit of the device, or its free memory (VK_EXT_memory_budget, or the size of the
+// heap), is split into parts inside the executable.
 //
 // # What it does not do
 //
-// It fuses nothing and folds nothing: the passes of graph/pass do, before Compile. It chooses kernels by rule, not
-// yet by measurement.
+// It fuses nothing and folds nothing: the passes of graph/pass do, before Compile.
 package vulkan
 
 import (
@@ -25,12 +36,14 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/facts"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/shaders"
 )
 
 // Name is the backend's name in selections.
@@ -56,12 +69,36 @@ type Options struct {
 	// nil takes numbers from a normal distribution with a standard deviation of 1, as normalised pictures have it.
 	Calibrate func(inputs []graph.Port) [][]float32
 
-	// Kernels, when not empty, are the names of the only convolution kernels that may be used, best first.
+	// Tuning says how kernels are chosen among those that have proved themselves; the zero value is by rule.
+	Tuning Tuning
+	// Unproved uses kernels without proof. It is for what judges kernels itself, such as the tests of this package: anyone else
+	// would get wrong numbers from a wrong driver.
+	Unproved bool
+
+	// Kernels, when not empty, are the names of the only convolution kernels that may be used, best first, without proof.
 	Kernels []string
+	// Direct leaves out kernels that compute convolutions through transforms (Winograd).
+	Direct bool
 	// MaxChunk, when not 0, bounds how many pictures of a batch go through the graph at once.
 	MaxChunk int
+	// MemoryBudget, when not 0, is how many bytes of the device's memory may be allocated; a batch that does not fit goes
+	// through the graph in parts. The driver's own budget, or the size of the memory, holds in any case.
+	MemoryBudget int64
+	// MaxSubmission is how long one submission to the device should take at most, so that no watchdog of a display
+	// driver ends it: a long run becomes several. 0 is half a second on a GPU and no bound on a software driver, negative no bound.
+	MaxSubmission time.Duration
 	// ForceStaging copies through a staging buffer even where memory is shared, as on a discrete GPU.
 	ForceStaging bool
+
+	spirv func(*shaders.Variant) []uint32 // for tests: other code in place of the manifest's
+}
+
+// code is the SPIR-V of a variant.
+func (o *Options) code(v *shaders.Variant) []uint32 {
+	if o.spirv != nil {
+		return o.spirv(v)
+	}
+	return v.SPIRV()
 }
 
 // New returns the backend. It does nothing yet: the loader is looked for when devices are listed.

@@ -45,6 +45,7 @@ func newRegistry(warnings io.Writer) *backend.Registry {
 // deviceFlags choose a device, or several.
 type deviceFlags struct {
 	backend, device, threads string         // the first two are lists with commas
+	tune                     string         // a mode of vulkan.Tuning; empty is the default
 	precision                string         // "": as the backends' names say
 	schedule                 *scheduleFlags // nil for commands that take the devices as they are
 }

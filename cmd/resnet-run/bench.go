@@ -61,6 +61,7 @@ that is slower by more than --tolerance and the noise of both runs gives exit co
 	}
 	s := cmd.Flags()
 	f.device = a.addDeviceFlags(s)
+	a.addTuneFlag(s, f.device)
 	f.model = a.addModelFlags(s, false)
 	s.StringArrayVar(&f.on, "on", nil, "measure on `BACKEND[:DEVICE]`, and so on for each time it is given; all is every device but the reference")
 	s.IntSliceVarP(&f.batches, "batch", "b", []int{1}, "batches of `N,...` pictures")
@@ -118,6 +119,9 @@ func (f *benchFlags) check(models []string) (report.Format, *bench.Baseline, err
 	}
 	if len(models) > 1 && f.model.opts.Weights != "" && !strings.HasPrefix(f.model.opts.Weights, "random:") {
 		return format, nil, fmt.Errorf("--weights %s: want one model with a weights file, got %d", f.model.opts.Weights, len(models))
+	}
+	if _, err := f.device.tuning(); err != nil {
+		return format, nil, err
 	}
 	if f.turns && (len(models) > 1 || len(f.batches) > 1 || len(f.on) > 1) {
 		return format, nil, errors.New("--turns: want one model, one batch and one device")
@@ -223,7 +227,7 @@ func (a *app) benchTargets(ctx context.Context, f *benchFlags) ([]bench.Target, 
 	var list []bench.Target
 	add := func(backendName, device string) {
 		for _, p := range f.precisions {
-			flags := &deviceFlags{backend: backendName, device: device, threads: f.device.threads, precision: p}
+			flags := &deviceFlags{backend: backendName, device: device, threads: f.device.threads, precision: p, tune: f.device.tune}
 			list = append(list, bench.Target{Open: func(ctx context.Context) (backend.Device, error) { return a.openDevice(ctx, flags) }})
 		}
 	}

@@ -28,7 +28,7 @@ func TestBenchTimesStartsInProcesses(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for _, s := range []*bench.Start{r.Results[0].Cold, r.Results[0].Warm} {
-		if s == nil || !(s.Compile > 0 && s.FirstRun > 0 && s.Total >= s.Open+s.Compile) {
+		if s == nil || !(s.Compile > 0 && s.FirstRun > 0 && s.NextRun > 0 && s.Total >= s.Open+s.Compile) {
 			t.Fatalf("got %+v", s)
 		}
 		if bench.ResidentBytes() > 0 && s.HostBytes < 1<<20 {

@@ -38,7 +38,7 @@ func (a *app) benchProbe(ctx context.Context, f *benchFlags, t bench.Target, n b
 }
 
 // modelOptions are the flags that decide which network a model is.
-var modelOptions = []string{"state-dict", "shortcut", "stride-on-1x1", "resize", "crop", "mean", "std", "interpolation", "labels", "weights", "threads"}
+var modelOptions = []string{"state-dict", "shortcut", "stride-on-1x1", "resize", "crop", "mean", "std", "interpolation", "labels", "weights", "threads", "tune"}
 
 // benchStarter times starts in child processes.
 func (a *app) benchStarter(f *benchFlags, models []string) bench.Starter {

@@ -94,6 +94,7 @@ func (a *app) addRunFlags(cmd *cobra.Command, r *runFlags, formats []report.Form
 	r.device = a.addDeviceFlags(f)
 	addPrecision(f, &r.device.precision)
 	r.device.addScheduleFlags(f)
+	a.addTuneFlag(f, r.device)
 	r.model = a.addModelFlags(f, true)
 }
 

@@ -26,6 +26,11 @@ beginning) are what --device takes. With -v the table has the properties of each
 		if err != nil {
 			return err
 		}
+		if a.verbose {
+			if err := a.addKernels(cmd.Context(), &found); err != nil {
+				return err
+			}
+		}
 		for _, m := range found.Missing {
 			a.note("backend %s has no device: %s", m.Backend, m.Reason)
 		}

@@ -91,8 +91,8 @@ func (a *app) rootCommand() *cobra.Command {
 
 Results go to standard output, everything else to standard error.
 
-Environment: RESNET_RUN_BACKEND, RESNET_RUN_DEVICE, RESNET_RUN_MODEL and RESNET_RUN_THREADS set the defaults of --backend, --device,
---model and --threads.
+Environment: RESNET_RUN_BACKEND, RESNET_RUN_DEVICE, RESNET_RUN_MODEL, RESNET_RUN_THREADS and RESNET_RUN_TUNE set the defaults of --backend,
+--device, --model, --threads and --tune.
 
 ` + exitCodesHelp,
 		Args:          usageArgs(cobra.NoArgs),
@@ -108,7 +108,7 @@ Environment: RESNET_RUN_BACKEND, RESNET_RUN_DEVICE, RESNET_RUN_MODEL and RESNET_
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return failure(exitUsage, err) })
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "say more on standard error")
 	root.AddCommand(a.classifyCommand(), a.devicesCommand(), a.modelsCommand(), a.inspectCommand(), a.evalCommand(), a.conformanceCommand(),
-		a.compareCommand(), a.benchCommand(), a.profileCommand(), a.pluginsCommand(), a.versionCommand())
+		a.compareCommand(), a.benchCommand(), a.profileCommand(), a.tuneCommand(), a.pluginsCommand(), a.versionCommand())
 	return root
 }
 

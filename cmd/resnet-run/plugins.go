@@ -177,19 +177,26 @@ func viewPlugin(p host.Plugin, pins map[string]host.Pin) report.Plugin {
 }
 
 func (a *app) pluginsTrustCommand() *cobra.Command {
+	var program string
 	cmd := &cobra.Command{
 		Use:   "trust NAME",
 		Short: "Let a plugin run, as it is now",
 		Long: `Let a plugin run, with your rights, as it is now: the checksums of its manifest, its files and its program are written to the lock
-file, and a plugin that differs from them is refused until it is trusted again.`,
+file, and a plugin that differs from them is refused until it is trusted again.
+
+--program says which interpreter runs a plugin whose manifest names one to be looked up in PATH. It is needed where what is found there
+is not the interpreter but a script of a version manager.`,
+		Example: `  resnet-run plugins trust mine
+  resnet-run plugins trust mine --program "$(pyenv which python3)"`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 	}
+	cmd.Flags().StringVar(&program, "program", "", "`FILE` that is run in place of the program that the manifest looks up in PATH")
 	cmd.RunE = runs(func(_ *cobra.Command, args []string) error {
 		p, err := a.plugins.named(args[0])
 		if err != nil {
 			return err
 		}
-		pin, err := host.Trust(a.plugins.options.LockPath, p)
+		pin, err := host.TrustWith(a.plugins.options.LockPath, p, program)
 		if err != nil {
 			return err
 		}

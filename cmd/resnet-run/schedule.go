@@ -207,10 +207,17 @@ func (a *app) chosen(ctx context.Context, f *deviceFlags) (o schedule.Options, f
 	if threads > 0 {
 		runtime.GOMAXPROCS(int(threads))
 	}
+	tuning, err := f.tuning()
+	if err != nil {
+		return o, false, err
+	}
 	if o, fallback, err = f.schedule.options(); err != nil {
 		return o, false, failure(exitUsage, err)
 	}
 	o.Devices, err = a.openMembers(ctx, f)
+	for _, m := range o.Devices {
+		a.tuned(m.Device, tuning)
+	}
 	return o, fallback, err
 }
 

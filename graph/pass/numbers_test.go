@@ -303,3 +303,46 @@ func without(passes []pass.Pass, name string) []pass.Pass {
 	}
 	return out
 }
+
+// TestWeightsThatAreReadLazilyAreFoldedWhenTheyAreRead, to the same bits, and are known to be the same when folded again.
+func TestWeightsThatAreReadLazilyAreFoldedWhenTheyAreRead(t *testing.T) {
+	c, err := resnet.Lookup("resnet20-cifar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := c.Build(1, 16, 16)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g = bind(t, g)
+	want := run(t, g, pass.Default())
+	frozen := map[string]*graph.Tensor{}
+	for _, p := range g.Params {
+		frozen[p.Name] = graph.Freeze(p.Data)
+	}
+	lazy, err := g.Bind(frozen)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, again := run(t, lazy, pass.Default()), run(t, lazy, pass.Default())
+	if got.Text() != want.Text() {
+		t.Fatalf("got\n%s\nwant\n%s", got.Text(), want.Text())
+	}
+	keys := map[any]bool{}
+	for i, p := range got.Params {
+		if !slices.Equal(p.Data.Float32s(), want.Params[i].Data.Float32s()) {
+			t.Errorf("%s: other numbers than those folded at once", p.Name)
+		}
+		if p.Type.Shape.Rank() != 4 {
+			continue
+		}
+		if !p.Data.IsLazy() || p.Data.Bound() < want.Params[i].Data.Bound() {
+			t.Errorf("%s: lazy %v, bound %g, want at least %g", p.Name, p.Data.IsLazy(), p.Data.Bound(), want.Params[i].Data.Bound())
+		}
+		k := p.Data.Key()
+		if k == nil || k != again.Params[i].Data.Key() || keys[k] {
+			t.Errorf("%s: got keys %v and %v, want one that no other has", p.Name, k, again.Params[i].Data.Key())
+		}
+		keys[k] = true
+	}
+}

@@ -24,7 +24,8 @@
 //   - a PyTorch file's tensors together have at most 1 Mi elements plus one for each byte of the file (of its
 //     storages after decompression), which bounds tensors that repeat or overlap; decompressed entries together
 //     have at most 64 MiB plus 16 times the file's size;
-//   - a file that shrinks while it is mapped gives an error, not a crash.
+//   - a file that shrinks while it is mapped gives an error, not a crash; so does one that was written to, to whoever
+//     reads a tensor of it later.
 //
 // Errors about content are [*FormatError]s: they name the file, the tensor and the range of bytes.
 //

@@ -5,6 +5,17 @@ import (
 	"runtime/debug"
 )
 
+// errChanged is about a file that somebody wrote to after it was opened.
+var errChanged = errors.New("it was written to after it was opened")
+
+// mapping is a file in memory.
+type mapping struct {
+	data   []byte
+	unmap  func() error
+	check  func() error       // errChanged, once the file is not what it was
+	forget func(from, to int) // lets go of the memory of whole pages of bytes from..to; they are read again when needed
+}
+
 var errShrunk = errors.New("the file became shorter, or unreadable, while it was being read")
 
 // guard runs f, which may touch mapped memory, and returns an error when a page of the file cannot be read, for

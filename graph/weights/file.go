@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sort"
 	"sync"
@@ -35,9 +36,10 @@ type File struct {
 	refused  map[string]string // entries of the state dict that are no tensor we can read, and why
 	opaque   []string
 
-	mu    sync.RWMutex // held for reading while data is read, for writing to unmap it
-	unmap func() error
-	open  bool
+	mu      sync.RWMutex // held for reading while data is read, for writing to unmap it
+	mapped  *mapping     // nil for OpenBytes
+	cleanup runtime.Cleanup
+	open    bool
 }
 
 // Info describes a stored tensor.
@@ -73,7 +75,16 @@ func (o Options) Open(path string) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open weights: %w", err)
 	}
-	defer func() { _ = f.Close() }() // only read from
+	w, err := o.open(path, f)
+	if err != nil {
+		_ = f.Close() // only read from, and perhaps closed already
+		return nil, err
+	}
+	return w, nil
+}
+
+// open takes f over when it succeeds.
+func (o Options) open(path string, f *os.File) (*File, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, fmt.Errorf("open weights: %w", err)
@@ -84,15 +95,17 @@ func (o Options) Open(path string) (*File, error) {
 	if st.Size() == 0 || st.Size() > math.MaxInt {
 		return o.OpenBytes(path, nil)
 	}
-	data, unmap, err := mapFile(f, st.Size())
+	m, err := mapFile(f, st)
 	if err != nil {
 		return nil, fmt.Errorf("open weights: %w", err)
 	}
-	w, err := o.OpenBytes(path, data)
+	w, err := o.OpenBytes(path, m.data)
 	if err != nil {
-		return nil, errors.Join(err, unmap())
+		return nil, errors.Join(err, m.unmap())
 	}
-	w.unmap = unmap
+	w.mapped = m
+	// Lazy tensors hold the file for as long as anybody may read them; whoever closes it earlier gains an error, not a crash.
+	w.cleanup = runtime.AddCleanup(w, func(unmap func() error) { _ = unmap() }, m.unmap)
 	return w, nil
 }
 
@@ -176,7 +189,7 @@ func (f *File) fail(err error) error {
 		}
 		return &c
 	}
-	if errors.Is(err, errShrunk) {
+	if errors.Is(err, errShrunk) || errors.Is(err, errChanged) {
 		return &FormatError{File: f.name, Problem: "the file changed", Err: err}
 	}
 	return fmt.Errorf("read weights %q: %w", f.name, err)
@@ -231,17 +244,19 @@ func (f *File) Uninterpreted() []string {
 	return out
 }
 
-// Close releases the file. Tensors that were read stay valid. A second Close does nothing.
+// Close releases the file. Tensors that were read stay valid, those of [File.Lazy] give [ErrClosed] from then on. A second
+// Close does nothing. A file that is never closed is released when neither it nor a lazy tensor of it can be reached.
 func (f *File) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.open, f.data = false, nil
-	if f.unmap == nil {
+	if f.mapped == nil {
 		return nil
 	}
-	unmap := f.unmap
-	f.unmap = nil
-	if err := unmap(); err != nil {
+	f.cleanup.Stop()
+	m := f.mapped
+	f.mapped = nil
+	if err := m.unmap(); err != nil {
 		return fmt.Errorf("close weights %q: %w", f.name, err)
 	}
 	return nil

@@ -3,17 +3,40 @@
 package weights
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
-// mapFile maps the whole file read-only. The file may be closed afterwards.
-func mapFile(f *os.File, size int64) (data []byte, unmap func() error, err error) {
-	data, err = unix.Mmap(int(f.Fd()), 0, int(size), unix.PROT_READ, unix.MAP_PRIVATE)
+// mapFile maps the whole file read-only, and takes the file over when it succeeds: what lies in it is asked for again.
+func mapFile(f *os.File, st os.FileInfo) (*mapping, error) {
+	data, err := unix.Mmap(int(f.Fd()), 0, int(st.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
 	if err != nil {
-		return nil, nil, fmt.Errorf("map %q: %w", f.Name(), err)
+		return nil, fmt.Errorf("map %q: %w", f.Name(), err)
 	}
-	return data, func() error { return unix.Munmap(data) }, nil
+	return &mapping{
+		data:  data,
+		unmap: func() error { return errors.Join(unix.Munmap(data), f.Close()) },
+		check: func() error {
+			now, err := f.Stat()
+			if err != nil {
+				return err
+			}
+			if now.Size() < st.Size() {
+				return errShrunk
+			}
+			if now.Size() != st.Size() || !now.ModTime().Equal(st.ModTime()) {
+				return errChanged
+			}
+			return nil
+		},
+		forget: func(from, to int) {
+			page := os.Getpagesize()
+			if from = (from + page - 1) / page * page; to > from {
+				_ = unix.Madvise(data[from:to], unix.MADV_DONTNEED) // advice: without it the pages stay in memory
+			}
+		},
+	}, nil
 }

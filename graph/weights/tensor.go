@@ -82,9 +82,8 @@ func (t *tensor) each(f func(i, at int) error) error {
 func (f *File) Tensor(name string) (*graph.Tensor, error) {
 	var out *graph.Tensor
 	err := f.withTensor(name, func(t *tensor, b []byte) error {
-		if !t.dtype.isFloat() {
-			i := t.info(name)
-			return badTensor(name, i.Offset, i.Offset+i.SizeBytes, "want float32, float16, bfloat16 or float64 elements, got %s", t.dtype.name)
+		if err := t.wantFloat(name); err != nil {
+			return err
 		}
 		values := make([]float32, t.shape.Elems())
 		if err := t.convert(name, values, b); err != nil {
@@ -98,28 +97,53 @@ func (f *File) Tensor(name string) (*graph.Tensor, error) {
 }
 
 func (t *tensor) convert(name string, values []float32, b []byte) error {
-	order, size := t.src.order, t.dtype.size
-	if t.dtype == dtFloat32 && t.isRowMajor() {
+	if t.isRowMajor() {
+		return t.convertRun(name, values, b, 0)
+	}
+	return t.each(func(i, at int) error {
+		v, err := t.element(name, i, at, b)
+		values[i] = v
+		return err
+	})
+}
+
+// element converts element i, which is element at of the storage.
+func (t *tensor) element(name string, i, at int, b []byte) (float32, error) {
+	v := t.dtype.float64At(b[at*t.dtype.size:], t.src.order)
+	if v-v != 0 { // only NaN and the infinities differ from themselves
+		return 0, t.notFinite(name, i, at, v, "a finite value")
+	}
+	f := float32(v)
+	if math.IsInf(float64(f), 0) {
+		return 0, t.notFinite(name, i, at, v, "a value that fits a float32")
+	}
+	return f, nil
+}
+
+// convertRun converts the elements of a row-major tensor from the given one on.
+func (t *tensor) convertRun(name string, values []float32, b []byte, from int) error {
+	run := b[(t.offset+from)*t.dtype.size:][:len(values)*t.dtype.size]
+	var convert func([]float32, []byte)
+	if t.src.order == binary.LittleEndian {
+		convert = converters[t.dtype.name]
+	}
+	if convert == nil {
 		for i := range values {
-			v := math.Float32frombits(order.Uint32(b[(t.offset+i)*4:]))
-			if v-v != 0 { // only NaN and the infinities differ from themselves
-				return t.notFinite(name, i, t.offset+i, float64(v), "a finite value")
+			var err error
+			if values[i], err = t.element(name, from+i, t.offset+from+i, b); err != nil {
+				return err
 			}
-			values[i] = v
 		}
 		return nil
 	}
-	return t.each(func(i, at int) error {
-		v := t.dtype.float64At(b[at*size:], order)
-		values[i] = float32(v)
+	convert(values, run)
+	for i, v := range values {
 		if v-v != 0 {
-			return t.notFinite(name, i, at, v, "a finite value")
+			_, err := t.element(name, from+i, t.offset+from+i, b)
+			return err
 		}
-		if math.IsInf(float64(values[i]), 0) {
-			return t.notFinite(name, i, at, v, "a value that fits a float32")
-		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // notFinite is the error about element i, which is element at of the storage.
@@ -184,6 +208,14 @@ func (f *File) withTensor(name string, use func(*tensor, []byte) error) error {
 		return fmt.Errorf("read weights %q: no tensor %s", f.name, quote(name))
 	}
 	err := guard(func() error {
+		if f.mapped != nil {
+			if err := f.mapped.check(); err != nil {
+				return err
+			}
+			if t.src.at >= 0 {
+				defer f.mapped.forget(int(t.src.at), int(t.src.at+t.src.size))
+			}
+		}
 		b, err := t.src.bytes()
 		if err != nil {
 			return err

@@ -351,7 +351,7 @@ func TestStarts(t *testing.T) {
 	if x.Cold == nil || x.Cold.Total != 3 || x.Warm.Total != 30 || r.Results[1].Cold != nil {
 		t.Errorf("got %+v, %+v", x.Cold, x.Warm)
 	}
-	if c := x.Cold; !(c.Open > 0 && c.Compile > 0 && c.FirstRun > 0) {
+	if c := x.Cold; !(c.Open > 0 && c.Compile > 0 && c.FirstRun > 0 && c.NextRun > 0) {
 		t.Errorf("got %+v", c)
 	}
 	wrong = true

@@ -65,7 +65,6 @@ func loadBundled(b Bundled, opts Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // nothing to release
 	m := &Model{Name: b.Name, Weights: "bundled"}
 	return m, m.read(f, nil, opts)
 }

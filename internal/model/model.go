@@ -130,16 +130,18 @@ func loadFile(path string, opts Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // only read from
-	sources, err := sidecars(path)
-	if err != nil {
-		return nil, err
-	}
 	m := &Model{Name: filepath.ToSlash(path), Weights: path}
-	return m, m.read(f, sources, opts)
+	sources, err := sidecars(path)
+	if err == nil {
+		err = m.read(f, sources, opts)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return m, nil // whose tensors lie in the file, which is released with the last of them
 }
 
-// read takes everything out of an open weights file.
+// read takes everything out of an open weights file but the weights, which are read when a graph is compiled.
 func (m *Model) read(f *weights.File, sources []hints, opts Options) error {
 	meta, err := parseMetadata(f.Metadata())
 	if err != nil {
@@ -168,7 +170,7 @@ func (m *Model) read(f *weights.File, sources []hints, opts Options) error {
 	}
 	m.tensors = make(map[string]*graph.Tensor, len(names.ToFile))
 	for name, inFile := range names.ToFile {
-		if m.tensors[name], err = f.Tensor(inFile); err != nil {
+		if m.tensors[name], err = f.Lazy(inFile); err != nil {
 			return err
 		}
 	}

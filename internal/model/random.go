@@ -130,7 +130,7 @@ func (c *calibration) parameters(n *graph.Node) error {
 		if err != nil {
 			return fmt.Errorf("make parameter %q: %w", v.Name, err)
 		}
-		c.tensors[v.Name] = t
+		c.tensors[v.Name] = graph.Freeze(t) // nobody writes to it again
 		c.values[v] = reference.Widen(data)
 	}
 	return nil

@@ -117,6 +117,9 @@ func NewMixed(g *graph.Graph, runs [][]backend.NodeTime, peaks Peaks, stored map
 		n := &p.Nodes[j]
 		n.Steps++
 		n.Seconds += step.Seconds
+		if n.Reason == "" { // the first step may be one of many that have none, such as a change of format
+			n.Reason = s.Reason
+		}
 		if !slices.Contains(strings.Split(n.Kernel, ", "), s.Kernel) {
 			n.Kernel += ", " + s.Kernel
 		}

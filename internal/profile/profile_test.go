@@ -36,9 +36,9 @@ func network(t *testing.T) *graph.Graph {
 // steps are those of a run whose convolutions take a multiple of f, in two parts with a copy between.
 func steps(f float64) []backend.NodeTime {
 	return []backend.NodeTime{
-		{Node: "a", Kernel: "wide", Seconds: 1 * f, Reason: "it is the widest"}, {Node: "b.2", Kernel: "wide", Seconds: 2 * f},
+		{Node: "a", Kernel: "wide", Seconds: 1 * f, Reason: "it is the widest"}, {Node: "b.2", Kernel: "pack", Seconds: 1.5 * f},
 		{Kernel: "copy", Seconds: 0.25},
-		{Node: "a", Kernel: "narrow", Seconds: 0.5 * f}, {Node: "pool", Kernel: "p", Seconds: 0.125}, {Node: "fc", Kernel: "l", Seconds: 0},
+		{Node: "a", Kernel: "narrow", Seconds: 0.5 * f, Reason: "a second"}, {Node: "b.2", Kernel: "wide", Seconds: 0.5 * f, Reason: "as before"}, {Node: "pool", Kernel: "p", Seconds: 0.125}, {Node: "fc", Kernel: "l", Seconds: 0},
 	}
 }
 
@@ -49,8 +49,11 @@ func TestProfileAddsUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(p.Nodes) != 5 || len(p.Steps) != 6 || p.Seconds != 7+0.25+0.125 {
+	if len(p.Nodes) != 5 || len(p.Steps) != 7 || p.Seconds != 7+0.25+0.125 {
 		t.Fatalf("got %d nodes, %d steps, %g s: %+v", len(p.Nodes), len(p.Steps), p.Seconds, p.Nodes)
+	}
+	if b := p.Nodes[1]; b.Kernel != "pack, wide" || b.Reason != "as before" {
+		t.Errorf("got %+v, want the reason of the step that has one", b)
 	}
 	a, copied, pool, fc := p.Nodes[0], p.Nodes[2], p.Nodes[3], p.Nodes[4]
 	c := g.Nodes[0].Cost()
@@ -158,7 +161,7 @@ func TestTraceHasTheFieldsOfItsFormat(t *testing.T) {
 			t.Errorf("event %d has the phase %q", i, *e.Ph)
 		}
 	}
-	if count["X"] != 6 || count["C"] != 7 || count["M"] != 2 || !(math.Abs(end-1e6*p.Seconds) < 1e-3) {
+	if count["X"] != 7 || count["C"] != 8 || count["M"] != 2 || !(math.Abs(end-1e6*p.Seconds) < 1e-3) {
 		t.Errorf("got %v, the end at %g us", count, end)
 	}
 }
@@ -215,7 +218,7 @@ func parseSVG(t *testing.T, svg string) picture {
 
 func TestPictureShowsEveryNodeUnderItsRoof(t *testing.T) {
 	run := steps(1)
-	run[5].Seconds = 1e-3
+	run[6].Seconds = 1e-3
 	p, err := New(network(t), [][]backend.NodeTime{run}, Peaks{1e6, 1e5})
 	if err != nil {
 		t.Fatal(err)

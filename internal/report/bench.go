@@ -171,7 +171,7 @@ func changeCells(c *bench.Change) []string {
 }
 
 func startRows(r *bench.Report) [][]string {
-	rows := [][]string{{"START", "NETWORK", ">BATCH", "DEVICE", ">OPEN ms", ">PASSES ms", ">COMPILE ms", ">FIRST RUN ms", ">TOTAL ms", ">HOST MEMORY"}}
+	rows := [][]string{{"START", "NETWORK", ">BATCH", "DEVICE", ">OPEN ms", ">PASSES ms", ">COMPILE ms", ">FIRST RUN ms", ">TOTAL ms", ">NEXT RUN ms", ">HOST MEMORY"}}
 	for _, x := range r.Results {
 		for _, s := range []struct {
 			name  string
@@ -179,7 +179,7 @@ func startRows(r *bench.Report) [][]string {
 		}{{"cold", x.Cold}, {"warm", x.Warm}} {
 			if t := s.start; t != nil {
 				rows = append(rows, []string{s.name, x.Network, strconv.Itoa(x.Batch), x.Backend + ": " + x.Device, millis(t.Open), millis(t.Passes),
-					millis(t.Compile), millis(t.FirstRun), millis(t.Total), memoryCell(t.HostBytes)})
+					millis(t.Compile), millis(t.FirstRun), millis(t.Total), millis(t.NextRun), memoryCell(t.HostBytes)})
 			}
 		}
 	}

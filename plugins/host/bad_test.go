@@ -65,7 +65,7 @@ func bad(mode string) {
 		time.Sleep(time.Hour)
 	case "garbage":
 		garbage()
-	case "garbage-message", "wrong-name", "wrong-signature", "short-read", "long-read", "twin-devices", "huge-message", "leaves-session":
+	case "garbage-message", "wrong-name", "wrong-signature", "short-read", "long-read", "short-answer", "long-answer", "twin-devices", "huge-message", "leaves-session":
 		raw(mode)
 	default:
 		plugins.Serve(&misbehaving{mode})
@@ -155,12 +155,13 @@ func (d *misdevice) Compile(ctx context.Context, g *graph.Graph) (backend.Execut
 	if err != nil {
 		return nil, err
 	}
-	return &misexecutable{e, d.mode}, nil
+	return &misexecutable{Executable: e, mode: d.mode}, nil
 }
 
 type misexecutable struct {
 	backend.Executable
 	mode string
+	runs int // so far
 }
 
 func (e *misexecutable) Run(ctx context.Context, in, out []backend.Buffer) error {
@@ -189,6 +190,15 @@ func (e *misexecutable) Run(ctx context.Context, in, out []backend.Buffer) error
 	case "waits": // for the context, as it should
 		<-ctx.Done()
 		return ctx.Err()
+	case "waits-twice":
+		if e.runs++; e.runs <= 2 {
+			<-ctx.Done()
+			return ctx.Err()
+		}
+	case "fails-once":
+		if e.runs++; e.runs == 1 {
+			return backend.ErrOutOfMemory
+		}
 	case "exits":
 		os.Exit(7)
 	case "is-lost":
@@ -247,7 +257,8 @@ func (s *rawServer) Describe(context.Context, *pb.DescribeRequest) (*pb.Describe
 	if s.mode == "wrong-name" {
 		name = "vulkan"
 	}
-	return &pb.DescribeResponse{Name: name, Version: "0"}, nil
+	executes := s.mode == "short-answer" || s.mode == "long-answer"
+	return &pb.DescribeResponse{Name: name, Version: "0", Capabilities: &pb.PluginCapabilities{Execute: executes}}, nil
 }
 
 func (s *rawServer) Session(_ *pb.SessionRequest, stream grpc.ServerStreamingServer[pb.SessionEvent]) error {
@@ -298,6 +309,14 @@ func (s *rawServer) ReadBuffer(_ *pb.ReadBufferRequest, stream grpc.ServerStream
 		n = 17
 	}
 	return stream.Send(&pb.ReadBufferResponse{Chunk: make([]byte, n)})
+}
+
+func (s *rawServer) Execute(context.Context, *pb.ExecuteRequest) (*pb.ExecuteResponse, error) {
+	r := &pb.ExecuteResponse{Data: [][]byte{make([]byte, 15)}}
+	if s.mode == "long-answer" {
+		r.Data = [][]byte{make([]byte, 16), make([]byte, 1)}
+	}
+	return r, nil
 }
 
 func (s *rawServer) Close(context.Context, *pb.CloseRequest) (*pb.CloseResponse, error) {

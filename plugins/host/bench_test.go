@@ -49,32 +49,30 @@ func BenchmarkStart(b *testing.B) {
 }
 
 // benchDevice is the cpu backend's device behind a plugin.
-func benchDevice(b *testing.B, chunks bool) (backend.Device, *Backend) {
+func benchDevice(b *testing.B) (backend.Device, *Backend) {
 	h, _ := startBeside(b, "cpu", patient)
-	h.o.NoSharedMemory = chunks
 	return openDevice(b, h), h
 }
 
-// BenchmarkTransfer is the speed at which tensors go to the plugin and come back: inputs at 224 of batch 1 and 32.
+// BenchmarkTransfer is the speed at which tensors go to the plugin and come back: inputs at 224 of batch 1 and 32, each written
+// and read in turn, so that a write that waits for its reader is counted with it.
 func BenchmarkTransfer(b *testing.B) {
-	for _, chunks := range []bool{false, true} {
+	for _, way := range []string{"shared", "shared-without-Execute", "chunks"} {
 		for _, n := range []int{1, 32} {
-			b.Run(fmt.Sprintf("%s/N%d", map[bool]string{false: "shared", true: "chunks"}[chunks], n), func(b *testing.B) {
-				dev, _ := benchDevice(b, chunks)
+			b.Run(fmt.Sprintf("%s/N%d", way, n), func(b *testing.B) {
+				h, _ := startBeside(b, "cpu", patient)
+				h.o.NoSharedMemory, h.o.noExecute = way == "chunks", way == "shared-without-Execute"
+				dev := openDevice(b, h)
 				buf := newBuffer(b, dev, graph.TensorType{DType: graph.Float32, Shape: shape(b, n, 3, 224, 224)})
 				data := make([]byte, buf.Type().SizeBytes())
-				for name, move := range map[string]func() error{
-					"write": func() error { return buf.Write(b.Context(), data) },
-					"read":  func() error { return buf.Read(b.Context(), data) },
-				} {
-					b.Run(name, func(b *testing.B) {
-						b.SetBytes(int64(len(data)))
-						for b.Loop() {
-							if err := move(); err != nil {
-								b.Fatal(err)
-							}
-						}
-					})
+				b.SetBytes(2 * int64(len(data)))
+				for b.Loop() {
+					if err := buf.Write(b.Context(), data); err != nil {
+						b.Fatal(err)
+					}
+					if err := buf.Read(b.Context(), data); err != nil {
+						b.Fatal(err)
+					}
 				}
 			})
 		}
@@ -83,7 +81,7 @@ func BenchmarkTransfer(b *testing.B) {
 
 // BenchmarkRunCall is the cost of Run itself: a graph of one element.
 func BenchmarkRunCall(b *testing.B) {
-	dev, _ := benchDevice(b, false)
+	dev, _ := benchDevice(b)
 	s := newSide(b, dev, relu(b, 1))
 	for b.Loop() {
 		s.run(b)
@@ -121,7 +119,7 @@ func benchWire(b *testing.B, g *graph.Graph) {
 		b.Fatal(err)
 	}
 	defer closeIt(b, own)
-	dev, h := benchDevice(b, false)
+	dev, h := benchDevice(b)
 	inside, outside := newSide(b, own, g), newSide(b, dev, g)
 	sides := []*side{inside, outside}
 	for _, s := range sides { // the first run touches the memory

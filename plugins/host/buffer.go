@@ -12,11 +12,16 @@ import (
 	"github.com/resnet-run/resnet-run/plugins/wire"
 )
 
-// buffer is a tensor in the memory of a plugin's device.
+// buffer is a tensor in the memory of a plugin's device. The calls that use it take turns on this side too.
 type buffer struct {
 	object
 	dev *device
 	typ graph.TensorType
+
+	turn    chan struct{} // full while a call uses the fields below
+	pending *staged       // written, and not yet sent
+	fetched *staged       // what the last run left, which came with its answer
+	wanted  bool          // what the run before left was read
 }
 
 var _ backend.Buffer = (*buffer)(nil)
@@ -24,38 +29,58 @@ var _ backend.Buffer = (*buffer)(nil)
 // Type is the element type and shape.
 func (b *buffer) Type() graph.TensorType { return b.typ }
 
-// Write sends the tensor.
+// Write sends the tensor, or keeps it to be sent with the run that reads it.
 func (b *buffer) Write(ctx context.Context, src []byte) error {
-	return b.transfer(ctx, "write", src, func(call context.Context, r *region) error {
-		if r != nil {
-			if _, err := r.memory.WriteAt(src, 0); err != nil {
+	return b.use(ctx, "write", src, func() error {
+		b.unstage(&b.fetched)
+		if kept, err := b.stage(ctx, src); kept || err != nil {
+			return err
+		}
+		b.unstage(&b.pending)
+		return b.move(ctx, "write", len(src), func(call context.Context, r *region) error {
+			if r != nil {
+				if _, err := r.memory.WriteAt(src, 0); err != nil {
+					return err
+				}
+			}
+			return b.send(call, src, r)
+		})
+	})
+}
+
+// Read receives the tensor, if it has not come with the answer of the run that made it.
+func (b *buffer) Read(ctx context.Context, dst []byte) error {
+	return b.use(ctx, "read", dst, func() error {
+		b.wanted = true
+		if b.fetched != nil {
+			err := b.fetched.read(dst)
+			b.unstage(&b.fetched)
+			return err
+		}
+		if b.dev.p.executes {
+			if done, err := b.fetch(ctx, dst); done || err != nil {
 				return err
 			}
 		}
-		return b.send(call, src, r)
-	})
-}
-
-// Read receives the tensor.
-func (b *buffer) Read(ctx context.Context, dst []byte) error {
-	return b.transfer(ctx, "read", dst, func(call context.Context, r *region) error {
-		if err := b.receive(call, dst, r); err != nil || r == nil {
+		return b.move(ctx, "read", len(dst), func(call context.Context, r *region) error {
+			if err := b.receive(call, dst, r); err != nil || r == nil {
+				return err
+			}
+			_, err := r.memory.ReadAt(dst, 0)
 			return err
-		}
-		_, err := r.memory.ReadAt(dst, 0)
-		return err
+		})
 	})
 }
 
-// transfer checks the call and moves the data, through a region where there is one.
-func (b *buffer) transfer(ctx context.Context, verb string, data []byte, move func(context.Context, *region) error) error {
-	if err := b.transferred(ctx, data, verb, move); err != nil {
+// use checks the call and does it when it is its turn.
+func (b *buffer) use(ctx context.Context, verb string, data []byte, do func() error) error {
+	if err := b.used(ctx, data, do); err != nil {
 		return fmt.Errorf("%s buffer of %v: %w", verb, b.typ, err)
 	}
 	return nil
 }
 
-func (b *buffer) transferred(ctx context.Context, data []byte, verb string, move func(context.Context, *region) error) error {
+func (b *buffer) used(ctx context.Context, data []byte, do func() error) error {
 	if err := b.enter(); err != nil {
 		return err
 	}
@@ -70,11 +95,32 @@ func (b *buffer) transferred(ctx context.Context, data []byte, verb string, move
 	if len(data) != b.typ.SizeBytes() {
 		return &graph.ShapeError{Attr: "data", Want: fmt.Sprintf("%d bytes for %v", b.typ.SizeBytes(), b.typ), Got: fmt.Sprint(len(data))}
 	}
+	if err := b.takeTurn(ctx); err != nil {
+		return err
+	}
+	defer b.leaveTurn()
+	return do()
+}
+
+// takeTurn waits until no other call uses the buffer.
+func (b *buffer) takeTurn(ctx context.Context) error {
+	select {
+	case b.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (b *buffer) leaveTurn() { <-b.turn }
+
+// move moves n bytes in a call of their own, through a region where there is one.
+func (b *buffer) move(ctx context.Context, verb string, n int, do func(context.Context, *region) error) error {
 	p := b.dev.p
-	r := p.regions.take(ctx, len(data))
+	r := p.regions.take(ctx, n)
 	call, cancel := context.WithCancel(ctx)
 	defer cancel()
-	err := move(call, r)
+	err := do(call, r)
 	answered := p.answered(ctx, err)
 	switch {
 	case r == nil && !answered:
@@ -150,4 +196,4 @@ func (b *buffer) touch(ctx context.Context) error {
 }
 
 // Close frees the memory in the plugin, after the calls in progress.
-func (b *buffer) Close() error { return b.dev.p.closeOnce(&b.object, "Close of a buffer") }
+func (b *buffer) Close() error { return b.dev.p.closeOnce(&b.object, "Close of a buffer", b.drop) }

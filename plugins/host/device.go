@@ -176,7 +176,7 @@ func (d *device) newBuffer(ctx context.Context, t graph.TensorType) (backend.Buf
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	b := &buffer{dev: d, typ: t}
+	b := &buffer{dev: d, typ: t, turn: make(chan struct{}, 1)}
 	b.id = d.p.newID()
 	if _, err := d.p.client.CreateBuffer(ctx, &pb.CreateBufferRequest{Device: d.id, Buffer: b.id, Type: wire.EncodeType(t)}); err != nil {
 		if !d.p.answered(ctx, err) {
@@ -188,11 +188,17 @@ func (d *device) newBuffer(ctx context.Context, t graph.TensorType) (backend.Buf
 }
 
 // Close closes the device in the plugin, after the calls in progress. It does nothing when the process is gone.
-func (d *device) Close() error { return d.p.closeOnce(&d.object, "Close of the device") }
+func (d *device) Close() error {
+	return d.p.closeOnce(&d.object, "Close of the device", func() { d.p.regions.dropStaged(d) })
+}
 
-// closeOnce closes an object of the process.
-func (p *process) closeOnce(o *object, what string) error {
-	if !o.shut() || p.alive() != nil {
+// closeOnce closes an object of the process. What it has on this side is released first.
+func (p *process) closeOnce(o *object, what string, release func()) error {
+	if !o.shut() {
+		return nil
+	}
+	release()
+	if p.alive() != nil {
 		return nil
 	}
 	return p.due(context.Background(), what, p.closeObject(o.id))

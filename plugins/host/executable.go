@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,11 +47,20 @@ func (e *executable) Transforms() map[string]backend.Winograd { return maps.Clon
 // Precisions returns what the plugin said of how tensors are stored.
 func (e *executable) Precisions() map[string]backend.Precision { return maps.Clone(e.precisions) }
 
-// Run runs the graph in the plugin.
+// Run runs the graph in the plugin. Tensors that wait go with the call, and come with its answer.
 func (e *executable) Run(ctx context.Context, in, out []backend.Buffer) error {
-	err := e.call(ctx, in, out, "Run", func(r *pb.RunRequest) error {
-		_, err := e.dev.p.client.Run(ctx, r)
-		return err
+	err := e.call(ctx, in, out, func(bound []*buffer, r *pb.RunRequest) error {
+		x := &execution{p: e.dev.p, request: pb.ExecuteRequest{Run: r}}
+		if err := x.gather(ctx, bound, len(in)); err != nil {
+			return err
+		}
+		if len(x.sent)+len(x.expected) > 0 {
+			return x.do(ctx, "Run")
+		}
+		return e.alone(ctx, bound, "Run", func() error {
+			_, err := e.dev.p.client.Run(ctx, r)
+			return err
+		})
 	})
 	if err != nil {
 		return fmt.Errorf("run graph %q: %w", e.name, err)
@@ -58,26 +68,42 @@ func (e *executable) Run(ctx context.Context, in, out []backend.Buffer) error {
 	return nil
 }
 
+// gather adds the inputs that wait, and the outputs that were read the last time.
+func (x *execution) gather(ctx context.Context, bound []*buffer, inputs int) error {
+	for _, b := range bound[:inputs] {
+		if b.pending == nil || slices.Contains(x.sent, b) || x.send(b) {
+			continue
+		}
+		if err := b.flush(ctx, "write"); err != nil {
+			return err
+		}
+	}
+	for _, b := range bound[inputs:] {
+		b.unstage(&b.fetched)
+		if b.wanted {
+			x.expect(ctx, b)
+		}
+		b.wanted = false
+	}
+	return nil
+}
+
 // Profile runs the graph in the plugin, which tells its times.
 func (e *profiler) Profile(ctx context.Context, in, out []backend.Buffer) ([]backend.NodeTime, error) {
 	var times []backend.NodeTime
-	err := e.call(ctx, in, out, "Profile", func(r *pb.RunRequest) error {
-		call, cancel := context.WithCancel(ctx)
-		defer cancel()
-		stream, err := e.dev.p.client.Profile(call, r)
-		for err == nil {
-			var part *pb.ProfileResponse
-			if part, err = stream.Recv(); err != nil {
-				break
-			}
-			if times, err = wire.DecodeTimes(times, part); err != nil {
-				e.dev.p.violated(fmt.Errorf("Profile: %w", err))
+	err := e.call(ctx, in, out, func(bound []*buffer, r *pb.RunRequest) error {
+		for i, b := range bound {
+			b.unstage(&b.fetched)
+			if i < len(in) {
+				if err := b.flush(ctx, "write"); err != nil {
+					return err
+				}
 			}
 		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		return err
+		return e.alone(ctx, bound, "Profile", func() (err error) {
+			times, err = e.profile(ctx, r)
+			return err
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("profile graph %q: %w", e.name, err)
@@ -85,8 +111,37 @@ func (e *profiler) Profile(ctx context.Context, in, out []backend.Buffer) ([]bac
 	return times, nil
 }
 
-// call checks the buffers, calls, and sees to it that the plugin comes to an end with a call that is given up.
-func (e *executable) call(ctx context.Context, in, out []backend.Buffer, what string, call func(*pb.RunRequest) error) error {
+func (e *profiler) profile(ctx context.Context, r *pb.RunRequest) (times []backend.NodeTime, err error) {
+	call, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := e.dev.p.client.Profile(call, r)
+	for err == nil {
+		var part *pb.ProfileResponse
+		if part, err = stream.Recv(); err != nil {
+			break
+		}
+		if times, err = wire.DecodeTimes(times, part); err != nil {
+			e.dev.p.violated(fmt.Errorf("Profile: %w", err))
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		return times, nil
+	}
+	return nil, err
+}
+
+// alone makes a call without tensors, and sees to it that the plugin comes to an end with one that is given up.
+func (e *executable) alone(ctx context.Context, bound []*buffer, what string, call func() error) error {
+	p := e.dev.p
+	err := call()
+	if !p.answered(ctx, err) {
+		p.later("the end of a "+what+" that was given up", smallest(bound).touch, func() {})
+	}
+	return p.result(ctx, err)
+}
+
+// call checks the buffers, and runs when it has the turn of each.
+func (e *executable) call(ctx context.Context, in, out []backend.Buffer, run func(bound []*buffer, r *pb.RunRequest) error) error {
 	if err := e.enter(); err != nil {
 		return err
 	}
@@ -107,6 +162,11 @@ func (e *executable) call(ctx context.Context, in, out []backend.Buffer, what st
 	if err != nil {
 		return err
 	}
+	leave, err := takeTurns(ctx, bound)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	request := &pb.RunRequest{Executable: e.id}
 	for i, b := range bound {
 		if i < len(in) {
@@ -115,13 +175,33 @@ func (e *executable) call(ctx context.Context, in, out []backend.Buffer, what st
 			request.Outputs = append(request.Outputs, b.id)
 		}
 	}
-	p := e.dev.p
-	err = call(request)
-	if !p.answered(ctx, err) {
-		smallest := slices.MinFunc(bound, func(a, b *buffer) int { return a.typ.SizeBytes() - b.typ.SizeBytes() })
-		p.later("the end of a "+what+" that was given up", smallest.touch, func() {})
+	if err := run(bound, request); err != nil {
+		return err
 	}
-	return p.result(ctx, err)
+	for _, b := range bound[len(in):] {
+		b.unstage(&b.pending) // the run has written over it
+	}
+	return nil
+}
+
+// takeTurns waits for the turn of each buffer, everybody in the same order.
+func takeTurns(ctx context.Context, bound []*buffer) (leave func(), err error) {
+	all := slices.Clone(bound)
+	slices.SortFunc(all, func(a, b *buffer) int { return cmp.Compare(a.id, b.id) })
+	all = slices.Compact(all)
+	for i, b := range all {
+		if err := b.takeTurn(ctx); err != nil {
+			for _, b := range all[:i] {
+				b.leaveTurn()
+			}
+			return nil, err
+		}
+	}
+	return func() {
+		for _, b := range all {
+			b.leaveTurn()
+		}
+	}, nil
 }
 
 // bind checks the buffers against the signature and enters them.
@@ -161,4 +241,6 @@ func (e *executable) take(bound []*buffer, what string, given []backend.Buffer, 
 }
 
 // Close closes the executable in the plugin, after the runs in progress.
-func (e *executable) Close() error { return e.dev.p.closeOnce(&e.object, "Close of an executable") }
+func (e *executable) Close() error {
+	return e.dev.p.closeOnce(&e.object, "Close of an executable", func() {})
+}

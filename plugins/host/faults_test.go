@@ -48,6 +48,8 @@ var faults = []fault{
 	{"wrong shapes", "wrong-signature", patient, compileIt, `plugin "bad": plugin exited: it was ended by the host: it broke the protocol: Compile: inputs: want [{x float32[1,4]}], got [{y float32[1,8]}]`, backend.ErrPluginExited},
 	{"too few bytes", "short-read", patient, readIt, `plugin "bad": plugin exited: it was ended by the host: it broke the protocol: ReadBuffer: want 16 bytes, got 15`, backend.ErrPluginExited},
 	{"too many bytes", "long-read", patient, readIt, `plugin "bad": plugin exited: it was ended by the host: it broke the protocol: ReadBuffer: got a chunk of 17 bytes where 16 are missing`, backend.ErrPluginExited},
+	{"a tensor of another size in an answer", "short-answer", patient, readIt, `plugin "bad": plugin exited: it was ended by the host: it broke the protocol: ExecuteResponse: want a tensor of 16 bytes, got one of 15 bytes`, backend.ErrPluginExited},
+	{"a tensor too many in an answer", "long-answer", patient, readIt, `plugin "bad": plugin exited: it was ended by the host: it broke the protocol: ExecuteResponse: want no further tensor, got one of 1 bytes`, backend.ErrPluginExited},
 	{"two devices of one id", "twin-devices", patient, listIt, `plugin "bad": plugin exited: it was ended by the host: it broke the protocol: list of devices: device 1: the id "0" is that of another`, backend.ErrPluginExited},
 	{"other name than the manifest's", "wrong-name", patient, listIt, `plugin "bad": plugin exited: it was ended by the host: describe: want the name "bad" of the manifest, got "vulkan"`, backend.ErrPluginExited},
 	{"end of the session", "leaves-session", patient, waitForEnd, `plugin "bad": plugin exited: it was ended by the host: it ended the session without ending itself`, backend.ErrPluginExited},
@@ -107,7 +109,7 @@ func TestTheFaultTableIsInThePage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	messages := []string{byHandMessage, untrustedMessage, changedMessage, checksumMessage, restartMessage, chunksMessage}
+	messages := []string{byHandMessage, untrustedMessage, changedMessage, checksumMessage, restartMessage, chunksMessage, moreChunksMessage}
 	for _, f := range faults {
 		messages = append(messages, f.want)
 		if strings.Count(f.want, "`") > 0 {
@@ -321,9 +323,12 @@ func TestPauseBeforeARestartCanBeCancelled(t *testing.T) {
 	}
 }
 
-const chunksMessage = `no shared memory: tensors go in chunks`
+const (
+	chunksMessage     = `no shared memory: tensors go in chunks`
+	moreChunksMessage = `no more shared memory: some tensors go in chunks`
+)
 
-// TestFullSharedMemory: tensors go in chunks when no way to share memory is left.
+// TestFullSharedMemory: tensors go in chunks when no way to share memory is left, with an error from each. TestFullFileSystem has a real one.
 func TestFullSharedMemory(t *testing.T) {
 	b, w := start(t, "cpu", patient)
 	dev := openDevice(t, b)

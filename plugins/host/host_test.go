@@ -13,6 +13,7 @@ import (
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/backendtest"
 )
 
 func groupLives(pid int) bool { return syscall.Kill(-pid, 0) == nil }
@@ -141,4 +142,36 @@ func TestCloseOfTheBackend(t *testing.T) {
 		t.Errorf("devices: got %v", err)
 	}
 	closeIt(t, x)
+}
+
+// TestLargeThingsCross: the weights of ResNet-152, and a batch of 256 pictures of 224×224 with and without shared memory. No
+// message's limit is in their way.
+func TestLargeThingsCross(t *testing.T) {
+	if testing.Short() {
+		t.Skip("240 MB of weights")
+	}
+	for _, chunks := range []bool{false, true} {
+		b, _ := start(t, "cpu", patient)
+		b.o.NoSharedMemory = chunks
+		dev := openDevice(t, b)
+		if chunks {
+			e, err := dev.Compile(t.Context(), backendtest.Network(t, "resnet152", 1, 32))
+			if err != nil {
+				t.Fatal(err)
+			}
+			closeIt(t, e)
+		}
+		buf := newBuffer(t, dev, graph.F32(256, 3, 224, 224))
+		data, got := make([]byte, buf.Type().SizeBytes()), make([]byte, buf.Type().SizeBytes())
+		for i := range data {
+			data[i] = byte(i % 251)
+		}
+		if err := buf.Write(t.Context(), data); err != nil {
+			t.Fatal(err)
+		}
+		if err := buf.Read(t.Context(), got); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("chunks %v: the batch is not what it was, %v", chunks, err)
+		}
+		closeIt(t, buf)
+	}
 }

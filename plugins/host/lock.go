@@ -81,8 +81,14 @@ func readPins(path string) (map[string]Pin, error) {
 //
 // Errors: [Plugin.Err]; [ErrChecksum] for a file that is not as the manifest says; a program that is not there or is a
 // script; a lock file that cannot be read or written.
-func Trust(lockPath string, p Plugin) (Pin, error) {
-	pin, err := newPin(p)
+func Trust(lockPath string, p Plugin) (Pin, error) { return TrustWith(lockPath, p, "") }
+
+// TrustWith is [Trust] with a program in place of the one that the manifest's command leads to, if program is not empty: an
+// interpreter that the user has chosen.
+//
+// Errors: those of Trust; a manifest whose program is one of its own files.
+func TrustWith(lockPath string, p Plugin, program string) (Pin, error) {
+	pin, err := newPin(p, program)
 	if err != nil {
 		return Pin{}, fmt.Errorf("trust plugin %q: %w", p.Name, err)
 	}

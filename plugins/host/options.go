@@ -56,6 +56,8 @@ type Options struct {
 	Limits   Limits
 	// NoSharedMemory sends all tensors in chunks.
 	NoSharedMemory bool
+	// noExecute makes a plugin one that lacks Execute, for tests.
+	noExecute bool
 	// TempDir is for sockets; the user's runtime directory or that for temporary files when empty.
 	TempDir string
 }

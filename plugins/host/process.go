@@ -35,6 +35,7 @@ type process struct {
 	conn       *grpc.ClientConn
 	client     pb.BackendClient
 	regions    *regions
+	executes   bool   // the plugin has Execute
 	version    string // as the plugin says
 	endSession context.CancelFunc
 	began      time.Time
@@ -166,7 +167,7 @@ func (p *process) connect(addr net.Addr, config *tls.Config) error {
 	}
 	conn, err := grpc.NewClient("passthrough:///plugin", grpc.WithContextDialer(dial), grpc.WithTransportCredentials(credentials.NewTLS(config)),
 		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(newCodec(p.violated)), grpc.MaxCallRecvMsgSize(wire.MaxMessageBytes)),
-		grpc.WithMaxHeaderListSize(64<<10), grpc.WithDisableServiceConfig(), grpc.WithNoProxy(),
+		grpc.WithMaxHeaderListSize(64<<10), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithNoProxy(),
 		grpc.WithReadBufferSize(128<<10), grpc.WithWriteBufferSize(128<<10), grpc.WithStaticStreamWindowSize(4<<20), grpc.WithStaticConnWindowSize(16<<20))
 	if err != nil {
 		return err
@@ -190,6 +191,7 @@ func (p *process) greet(ctx context.Context) error {
 		return fmt.Errorf("describe: version: %w", err)
 	}
 	p.version = d.GetVersion()
+	p.executes = d.GetCapabilities().GetExecute() && !p.o.noExecute
 	p.regions.offered = !p.o.NoSharedMemory && d.GetCapabilities().GetSharedMemory()
 	open, end := context.WithCancel(context.Background())
 	p.endSession = end

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -43,8 +44,11 @@ type regions struct {
 	free  []*region
 	count int // with those in use
 	bytes int64
-	off   bool // it was tried and cannot be had
+	off   bool // it was tried and cannot be had, or no more of it
 	done  bool // the process is gone
+
+	staged  int             // those that hold tensors that wait
+	holders map[*buffer]int // of whom, and how many each
 }
 
 // maker is a way to make memory that can be shared.
@@ -54,7 +58,7 @@ type maker struct {
 }
 
 func newRegions(p *process) *regions {
-	rs := &regions{p: p, makers: []maker{{"memfd", shm.Create}}}
+	rs := &regions{p: p, holders: map[*buffer]int{}, makers: []maker{{"memfd", shm.Create}}}
 	for _, dir := range shm.Dirs() {
 		rs.makers = append(rs.makers, maker{dir, func(size int) (*shm.Region, error) {
 			if _, err := shm.Sweep(dir); err != nil {
@@ -72,7 +76,7 @@ func (rs *regions) take(ctx context.Context, n int) *region {
 		return nil
 	}
 	rs.mu.Lock()
-	if rs.off {
+	if rs.done {
 		rs.mu.Unlock()
 		return nil
 	}
@@ -87,6 +91,10 @@ func (rs *regions) take(ctx context.Context, n int) *region {
 		rs.free = slices.Delete(rs.free, best, best+1)
 		rs.mu.Unlock()
 		return r
+	}
+	if rs.off {
+		rs.mu.Unlock()
+		return nil
 	}
 	size := (max(n, minRegion) + shm.Unit - 1) / shm.Unit * shm.Unit
 	var small *region
@@ -109,10 +117,49 @@ func (rs *regions) take(ctx context.Context, n int) *region {
 	return rs.open(ctx, size)
 }
 
+// stage is take for a tensor of b that waits for a run, or for its reader. Whoever takes it has the turn of b.
+func (rs *regions) stage(ctx context.Context, b *buffer, n int) *region {
+	rs.mu.Lock()
+	if rs.done || rs.staged >= maxStagedRegions {
+		rs.mu.Unlock()
+		return nil
+	}
+	rs.staged++
+	rs.holders[b]++ // before the region is there: close waits for the turn of b, and then finds it
+	rs.mu.Unlock()
+	r := rs.take(ctx, n)
+	if r == nil {
+		rs.unstage(b)
+	}
+	return r
+}
+
+func (rs *regions) unstage(b *buffer) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.staged--
+	if rs.holders[b]--; rs.holders[b] == 0 {
+		delete(rs.holders, b)
+	}
+}
+
+// dropStaged gives up what waits for the buffers of a device, or of all when it is nil.
+func (rs *regions) dropStaged(d *device) {
+	rs.mu.Lock()
+	all := slices.Collect(maps.Keys(rs.holders))
+	rs.mu.Unlock()
+	for _, b := range all {
+		if d == nil || b.dev == d {
+			b.drop()
+		}
+	}
+}
+
 // drop takes a region out of the account; the lock is held.
 func (rs *regions) drop(r *region) { rs.count, rs.bytes = rs.count-1, rs.bytes-int64(r.memory.Size()) }
 
-// open makes a region in the first way that the plugin accepts, and tries those before it never again.
+// open makes a region in the first way that the plugin accepts, and tries those before it never again. When the memory is
+// full, those that there are must do.
 func (rs *regions) open(ctx context.Context, size int) *region {
 	var errs []error
 	for {
@@ -120,8 +167,12 @@ func (rs *regions) open(ctx context.Context, size int) *region {
 		if len(rs.makers) == 0 {
 			rs.off = true
 			rs.count, rs.bytes = rs.count-1, rs.bytes-int64(size)
+			message := "no shared memory: tensors go in chunks"
+			if rs.count > 0 {
+				message = "no more shared memory: some tensors go in chunks"
+			}
 			rs.mu.Unlock()
-			rs.p.log.Info("no shared memory: tensors go in chunks", "reason", errors.Join(errs...))
+			rs.p.log.Info(message, "reason", errors.Join(errs...))
 			return nil
 		}
 		way := rs.makers[0]
@@ -216,4 +267,5 @@ func (rs *regions) close() {
 	for _, r := range free {
 		rs.release(r)
 	}
+	rs.dropStaged(nil)
 }

@@ -142,29 +142,64 @@ func TestChangeWhileStarting(t *testing.T) {
 	}
 }
 
-// TestWhatCannotBeTrusted: programs that would not run as they were hashed are refused.
+// TestWhatCannotBeTrusted: programs that would not run as they were hashed are refused, and one reads what to do.
 func TestWhatCannotBeTrusted(t *testing.T) {
 	w := newPlace(t)
-	script := []byte("#!/bin/sh\necho hello\n")
 	for name, c := range map[string]struct {
 		mode os.FileMode
-		data []byte
+		data string
 		want string
 	}{
-		"script":   {0o755, script, `want a program, got a script: name its interpreter in the manifest, such as ["python3" "tool"]`},
-		"not-exec": {0o644, []byte("x"), "want a file that may be executed, got mode -rw-r--r--"},
+		"script":   {0o755, "#!/bin/sh -e\necho hello\n", `want a program, got a script. Its interpreter is what must be named in the manifest, and the script as its argument: "command": ["/bin/sh","-e","tool"]`},
+		"env":      {0o755, "#! /usr/bin/env python3\n", `"command": ["python3","tool"]`},
+		"split":    {0o755, "#!/usr/bin/env -S node --x", `"command": ["node","--x","tool"]`},
+		"nothing":  {0o755, "#!", `"command": ["sh","tool"]`},
+		"not-exec": {0o644, "x", "want a file that may be executed, got mode -rw-r--r--"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := w.installManifest(t, Manifest{ManifestVersion: 1, Name: name, Version: "1", ProtocolVersions: []int{1}, Command: []string{"./tool"}, Files: map[string]string{"tool": sumBytes(c.data)}})
-			write(t, filepath.Join(p.Dir(), "tool"), c.data, c.mode)
+			p := w.installManifest(t, Manifest{ManifestVersion: 1, Name: name, Version: "1", ProtocolVersions: []int{1}, Command: []string{"./tool"}, Files: map[string]string{"tool": sumBytes([]byte(c.data))}})
+			write(t, filepath.Join(p.Dir(), "tool"), []byte(c.data), c.mode)
 			if err := os.Chmod(filepath.Join(p.Dir(), "tool"), c.mode); err != nil {
 				t.Fatal(err)
 			}
 			if _, err := Trust(w.lock, p); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q in it", err, c.want)
 			}
+			if _, err := TrustWith(w.lock, p, os.Args[0]); err == nil || !strings.Contains(err.Error(), "want the plugin's own") {
+				t.Errorf("another program: got %v", err)
+			}
 		})
 	}
+}
+
+// TestChosenProgram: where PATH leads to a script of a version manager, the user says which program is meant, and that one is pinned.
+func TestChosenProgram(t *testing.T) {
+	w := newPlace(t)
+	shims := t.TempDir()
+	write(t, filepath.Join(shims, "tool"), []byte("#!/bin/sh\nexec manager run tool\n"), 0o755)
+	t.Setenv("PATH", shims+string(os.PathListSeparator)+os.Getenv("PATH"))
+	p := w.installManifest(t, Manifest{ManifestVersion: 1, Name: "cpu", Version: "1", ProtocolVersions: []int{1}, Command: []string{"tool", asPlugin, "cpu"}})
+	want := "tool: want a program, got a script that starts one. Say which that is: resnet-run plugins trust cpu --program /PATH/TO/tool"
+	if _, err := Trust(w.lock, p); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+	if _, err := TrustWith(w.lock, p, filepath.Join(shims, "tool")); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("the script itself: got %v", err)
+	}
+	if _, err := TrustWith(w.lock, p, filepath.Join(shims, "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("no such program: got %v", err)
+	}
+	exe, err := filepath.Abs(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	pin, err := TrustWith(w.lock, p, exe)
+	if err != nil || pin.Program != exe || len(pin.Files[exe]) != 64 {
+		t.Fatalf("got %+v, %v", pin, err)
+	}
+	b := New(p, w.options(t, patient))
+	defer closeIt(t, b)
+	openDevice(t, b)
 }
 
 // TestLockFileOfOthers: a lock file that others can write says nothing.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
@@ -114,14 +116,14 @@ func (v *verified) close() {
 	}
 }
 
-// newPin hashes what is there now.
-func newPin(p Plugin) (Pin, error) {
+// newPin hashes what is there now. A chosen program takes the place of the manifest's.
+func newPin(p Plugin, chosen string) (Pin, error) {
 	if p.Err != nil {
 		return Pin{}, p.Err
 	}
 	pin := Pin{Manifest: p.Path, ManifestSHA256: p.sum, Version: p.Manifest.Version, Files: map[string]string{}, TrustedAt: time.Now().UTC().Truncate(time.Second)}
 	var err error
-	if pin.Program, err = p.program(); err != nil {
+	if pin.Program, err = p.program(chosen); err != nil {
 		return pin, err
 	}
 	for name, want := range p.Manifest.Files {
@@ -138,15 +140,22 @@ func newPin(p Plugin) (Pin, error) {
 	if pin.Files[pin.Program], err = sumFile(pin.Program); err != nil {
 		return pin, err
 	}
-	return pin, checkProgram(pin.Program)
+	return pin, p.checkProgram(pin.Program)
 }
 
 // program is the absolute path of what is executed. Links in it are kept: some interpreters find their files by it.
-func (p *Plugin) program() (string, error) {
+func (p *Plugin) program(chosen string) (string, error) {
+	name := p.Manifest.Command[0]
 	if own, ok := p.Manifest.ownProgram(); ok {
+		if chosen != "" {
+			return "", fmt.Errorf("program %s: want the plugin's own, %q: another cannot be chosen", chosen, name)
+		}
 		return filepath.Join(p.Dir(), filepath.FromSlash(own)), nil
 	}
-	path, err := exec.LookPath(p.Manifest.Command[0])
+	if chosen != "" {
+		name = chosen
+	}
+	path, err := exec.LookPath(name)
 	if err != nil {
 		return "", fmt.Errorf("program: %w", err)
 	}
@@ -154,8 +163,8 @@ func (p *Plugin) program() (string, error) {
 }
 
 // checkProgram refuses what can be seen not to be a program. A script's interpreter would open it a second time, by its
-// path, which is not what was hashed; so the manifest must name the interpreter.
-func checkProgram(path string) error {
+// path, which is not what was hashed; so the interpreter must be named.
+func (p *Plugin) checkProgram(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
 		return err
@@ -168,11 +177,44 @@ func checkProgram(path string) error {
 	if err := mayExecute(info); err != nil {
 		return fmt.Errorf("program %s: %w", path, err)
 	}
-	head := make([]byte, 2)
-	if _, err := io.ReadFull(f, head); err == nil && bytes.Equal(head, []byte("#!")) {
-		return fmt.Errorf("program %s: want a program, got a script: name its interpreter in the manifest, such as %q", path, []string{"python3", filepath.Base(path)})
+	head := make([]byte, 256)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return err
 	}
-	return nil
+	interpreter, ok := interpreterOf(head[:n])
+	if !ok {
+		return nil
+	}
+	if own, ok := p.Manifest.ownProgram(); ok {
+		command, err := json.Marshal(append(interpreter, own))
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf(`program %s: want a program, got a script. Its interpreter is what must be named in the manifest, and the script as its argument: "command": %s`, path, command)
+	}
+	// Version managers put such scripts into PATH.
+	return fmt.Errorf("program %s: want a program, got a script that starts one. Say which that is: resnet-run plugins trust %s --program /PATH/TO/%s", path, p.Name, filepath.Base(path))
+}
+
+// interpreterOf reads a script's first line, which begins with #!; false when it does not.
+func interpreterOf(head []byte) ([]string, bool) {
+	rest, ok := bytes.CutPrefix(head, []byte("#!"))
+	if !ok {
+		return nil, false
+	}
+	line, _, _ := bytes.Cut(rest, []byte("\n"))
+	words := strings.Fields(printable(string(line)))
+	if len(words) > 1 && filepath.Base(words[0]) == "env" { // which looks the next word up in PATH, as the manifest does
+		words = words[1:]
+		if words[0] == "-S" {
+			words = words[1:]
+		}
+	}
+	if len(words) == 0 {
+		words = []string{"sh"}
+	}
+	return words, true
 }
 
 // openSum opens a regular file and hashes it.

@@ -34,7 +34,11 @@ func SendGraph(g *graph.Graph, send func(*pb.CompileRequest) error) error {
 	}
 	for i, v := range g.Params {
 		offset := 0
-		err := Chunks(v.Data.Data, func(chunk []byte) error {
+		data, err := v.Data.Bytes()
+		if err != nil {
+			return fmt.Errorf("send graph %q: read parameter %q: %w", g.Name, v.Name, err)
+		}
+		err = Chunks(data, func(chunk []byte) error {
 			d := &pb.ParameterData{Parameter: uint32(i), Offset: uint64(offset), Data: chunk}
 			offset += len(chunk)
 			return send(&pb.CompileRequest{Part: &pb.CompileRequest_Data{Data: d}})

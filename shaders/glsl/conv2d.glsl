@@ -13,6 +13,8 @@
 //
 // Limits: every tensor has fewer than 2^31 elements; x, y, z and w are bound at their first element.
 
+#include "relu.glsl"
+
 // The local size of the regtile kernels is set when the pipeline is made; that of the shared kernels is fixed.
 #ifdef LOCAL_SIZE
 layout(local_size_x = LOCAL_SIZE) in;
@@ -77,6 +79,6 @@ void storeAt(Pixel px, uint k, float sum) {
     if (!px.valid || k >= Kg) return;
     uint o = px.out0 + k * P * Q;
     if (addShortcut) sum += z[o];
-    if (applyReLU) sum = sum < 0.0 ? 0.0 : sum; // keeps NaN
+    if (applyReLU) sum = relu(sum);
     y[o] = sum;
 }

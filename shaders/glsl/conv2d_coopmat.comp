@@ -32,6 +32,7 @@
 // indexing where no matrix unit is at hand. It is slow.
 //
 // Dispatch: x: ceil(pixels/BN), y: blocks, z: groups, with SPLIT groups·splits. Limits: fewer than 2^31 elements a tensor.
+#include "relu.glsl"
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint R = 1;
 layout(constant_id = 2) const uint S = 1;
@@ -242,7 +243,7 @@ void main() {
 #else
                 sum += bias;
                 if (addShortcut) sum += widen(z[o]);
-                if (applyReLU) sum = mix(sum, vec4(0.0), lessThan(sum, vec4(0.0))); // keeps NaN
+                if (applyReLU) sum = relu(sum);
                 if (k + 4 > Kg) sum = mix(vec4(0.0), sum, lessThan(uvec4(k, k + 1, k + 2, k + 3), uvec4(Kg)));
                 y[o] = narrow(sum);
 #endif

@@ -22,6 +22,7 @@
 // Sums are made in two levels, as conv2d.glsl says: 128 taps are summed up before they are added to the total.
 //
 // Dispatch: x: ceil(pixels/(PX·WG)), y: blocks, z: groups. Limits: fewer than 2^31 elements a tensor.
+#include "relu.glsl"
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint R = 1;
 layout(constant_id = 2) const uint S = 1;
@@ -147,7 +148,7 @@ void main() {
                     uint o = out0[j] + k / 4 * PQ;
                     vec4 v = vec4(total[m * PX + j], total[(m + 1) * PX + j], total[(m + 2) * PX + j], total[(m + 3) * PX + j]);
                     if (addShortcut) v += FETCH(z, o);
-                    if (applyReLU) v = mix(v, vec4(0.0), lessThan(v, vec4(0.0))); // keeps NaN
+                    if (applyReLU) v = relu(v);
                     // A filter that does not exist has sums of zeros, but NaN where x is not finite.
                     if (k + 4 > Kg) v = mix(vec4(0.0), v, lessThan(uvec4(k, k + 1, k + 2, k + 3), uvec4(Kg)));
                     y[o] = NARROW(v);

@@ -13,6 +13,7 @@ layout(std430, binding = 0) readonly buffer Parts { vec4 part[]; };
 layout(std430, binding = 1) readonly buffer Shortcut { uvec2 z[]; };
 layout(std430, binding = 2) writeonly buffer Y { uvec2 y[]; };
 #include "half.glsl"
+#include "relu.glsl"
 #include "linear_index.glsl"
 
 void main() {
@@ -21,6 +22,6 @@ void main() {
     vec4 sum = part[i];
     for (uint j = 1; j < splits; j++) sum += part[j * count + i];
     if (addShortcut) sum += widen(z[i]);
-    if (applyReLU) sum = mix(sum, vec4(0.0), lessThan(sum, vec4(0.0))); // keeps NaN
+    if (applyReLU) sum = relu(sum);
     y[i] = narrow(sum);
 }

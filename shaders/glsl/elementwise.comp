@@ -24,6 +24,7 @@ layout(std430, binding = 2) writeonly buffer Y { STORED y[]; };
 layout(std430, binding = 1) writeonly buffer Y { STORED y[]; };
 #endif
 #include "linear_index.glsl"
+#include "relu.glsl"
 
 void main() {
     uint i = linearIndex();
@@ -31,12 +32,6 @@ void main() {
 #ifdef OP_ADD
     y[i] = NARROW(WIDEN(a[i]) + WIDEN(b[i]));
 #else
-    T v = WIDEN(a[i]);
-#ifdef HALF
-    v = mix(v, vec2(0.0), lessThan(v, vec2(0.0)));
-#else
-    v = v < 0.0 ? 0.0 : v;
-#endif
-    y[i] = NARROW(v);
+    y[i] = NARROW(relu(WIDEN(a[i])));
 #endif
 }

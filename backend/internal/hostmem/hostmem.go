@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph"
@@ -107,20 +108,40 @@ func (b *Buffer) Type() graph.TensorType { return b.typ }
 
 // Write copies little-endian float32s into the buffer.
 func (b *Buffer) Write(ctx context.Context, src []byte) error {
-	return b.transfer(ctx, "write", src, func() {
-		for i := range b.data {
-			b.data[i] = math.Float32frombits(binary.LittleEndian.Uint32(src[4*i:]))
-		}
-	})
+	return b.transfer(ctx, "write", src, func() { load(b.data, src, native) })
 }
 
 // Read copies the buffer to little-endian float32s.
 func (b *Buffer) Read(ctx context.Context, dst []byte) error {
-	return b.transfer(ctx, "read", dst, func() {
-		for i, v := range b.data {
-			binary.LittleEndian.PutUint32(dst[4*i:], math.Float32bits(v))
-		}
-	})
+	return b.transfer(ctx, "read", dst, func() { store(dst, b.data, native) })
+}
+
+// native says that this machine keeps numbers in the order of tensors, so that the bytes can be copied: some ten times as fast.
+var native = binary.NativeEndian.Uint16([]byte{1, 0}) == 1
+
+func load(to []float32, from []byte, native bool) {
+	if native {
+		copy(bytesOf(to), from)
+		return
+	}
+	for i := range to {
+		to[i] = math.Float32frombits(binary.LittleEndian.Uint32(from[4*i:]))
+	}
+}
+
+func store(to []byte, from []float32, native bool) {
+	if native {
+		copy(to, bytesOf(from))
+		return
+	}
+	for i, v := range from {
+		binary.LittleEndian.PutUint32(to[4*i:], math.Float32bits(v))
+	}
+}
+
+// bytesOf is the memory of v.
+func bytesOf(v []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(v))), 4*len(v))
 }
 
 // transfer checks the call and then moves the data, under the lock.

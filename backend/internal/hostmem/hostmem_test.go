@@ -65,3 +65,21 @@ func TestTransfersCheckLengthAndOwner(t *testing.T) {
 		t.Errorf("after the owner's end: got %v", err)
 	}
 }
+
+// TestBytesInEitherOrder: the copy and the loop for machines of the other byte order do the same, and no bit pattern is special.
+func TestBytesInEitherOrder(t *testing.T) {
+	if !native {
+		t.Skip("this machine has the other order: the copy would be wrong here")
+	}
+	src := []byte{0, 0, 128, 63, 1, 0, 160, 127, 255, 255, 255, 255, 1, 0, 0, 128} // 1, a signalling NaN, a quiet one, the least negative
+	for _, native := range []bool{false, true} {
+		v, got := make([]float32, 4), make([]byte, 16)
+		load(v, src, native)
+		store(got, v, native)
+		if v[0] != 1 || !bytes.Equal(got, src) {
+			t.Errorf("native %v: got %v and %v, want %v", native, v, got, src)
+		}
+	}
+	load(nil, nil, true)
+	store(nil, nil, true)
+}

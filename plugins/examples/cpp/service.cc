@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <optional>
 #include <thread>
 
 namespace {
@@ -30,6 +31,7 @@ class Turn {
       while (!lock.try_lock_for(std::chrono::milliseconds(20))) stop();
       locks_.push_back(std::move(lock));
     }
+    stop();  // a call that was given up meanwhile must not come after a later one
   }
 
  private:
@@ -51,6 +53,7 @@ grpc::Status Service::Describe(Context*, const pb::DescribeRequest*, pb::Describ
   out->set_name("cpp");
   out->set_version("1.0.0");
   out->mutable_capabilities()->set_shared_memory(true);
+  out->mutable_capabilities()->set_execute(true);
   return grpc::Status::OK;
 }
 
@@ -127,34 +130,101 @@ grpc::Status Service::Compile(Context* ctx, grpc::ServerReader<pb::CompileReques
   });
 }
 
+// Held is what a run uses: it is not closed meanwhile.
+struct Service::Held {
+  Table::Use<Executable> executable;
+  std::vector<Table::Use<Buffer>> buffers;  // inputs, then outputs
+  size_t inputs = 0;
+};
+
+Service::Held Service::Hold(const pb::RunRequest& in) {
+  Held held{table_.executable(in.executable()), {}};
+  const Network& network = *held.executable->network;
+  auto take = [&](const char* what, const auto& ids, const std::vector<pb::Value>& want) {
+    if (size_t(ids.size()) != want.size())
+      throw Misfit("", "run", what, std::to_string(want.size()) + " buffers", std::to_string(ids.size()));
+    for (int i = 0; i < ids.size(); i++) {
+      held.buffers.push_back(table_.buffer(ids[i]));
+      const Buffer* b = held.buffers.back().get();
+      if (b->device != held.executable->device) throw Invalid("run: a buffer of another device");
+      if (!SameType(b->type, want[i].type())) throw Misfit("", "run", std::string(what) + " " + want[i].name(), TypeText(want[i].type()), TypeText(b->type));
+    }
+  };
+  take("inputs", in.inputs(), network.Inputs());
+  held.inputs = held.buffers.size();
+  take("outputs", in.outputs(), network.Outputs());
+  for (size_t i = held.inputs; i < held.buffers.size(); i++)
+    for (size_t j = 0; j < i; j++)
+      if (held.buffers[j].get() == held.buffers[i].get()) throw Misfit("", "run", "outputs", "a buffer of its own for each", "one that is given twice");
+  return held;
+}
+
+// RunHeld runs when the call has the turns of all buffers.
+void Service::RunHeld(const Held& held, const Stop& stop) {
+  std::vector<const float*> from;
+  std::vector<float*> to;
+  for (size_t i = 0; i < held.buffers.size(); i++)
+    i < held.inputs ? from.push_back(held.buffers[i]->data.get()) : to.push_back(held.buffers[i]->data.get());
+  held.executable->network->Run(from, to, stop);
+}
+
 grpc::Status Service::Run(Context* ctx, const pb::RunRequest* in, pb::RunResponse*) {
   return Guard([&] {
-    auto executable = table_.executable(in->executable());
-    const Network& network = *executable->network;
-    std::vector<Table::Use<Buffer>> held;
+    const Held held = Hold(*in);
     std::vector<Buffer*> all;
-    auto take = [&](const char* what, const auto& ids, const std::vector<pb::Value>& want) {
-      if (size_t(ids.size()) != want.size())
-        throw Misfit("", "run", what, std::to_string(want.size()) + " buffers", std::to_string(ids.size()));
-      for (int i = 0; i < ids.size(); i++) {
-        held.push_back(table_.buffer(ids[i]));
-        Buffer* b = held.back().get();
-        if (b->device != executable->device) throw Invalid("run: a buffer of another device");
-        if (!SameType(b->type, want[i].type())) throw Misfit("", "run", std::string(what) + " " + want[i].name(), TypeText(want[i].type()), TypeText(b->type));
-        all.push_back(b);
-      }
-    };
-    take("inputs", in->inputs(), network.Inputs());
-    const size_t inputs = all.size();
-    take("outputs", in->outputs(), network.Outputs());
-    for (size_t i = inputs; i < all.size(); i++)
-      if (std::find(all.begin(), all.begin() + i, all[i]) != all.begin() + i) throw Misfit("", "run", "outputs", "a buffer of its own for each", "one that is given twice");
+    for (const auto& b : held.buffers) all.push_back(b.get());
     const Stop stop = StopOf(ctx);
     Turn turn(all, stop);
-    std::vector<const float*> from;
-    std::vector<float*> to;
-    for (size_t i = 0; i < all.size(); i++) i < inputs ? from.push_back(all[i]->data.get()) : to.push_back(all[i]->data.get());
-    network.Run(from, to, stop);
+    RunHeld(held, stop);
+  });
+}
+
+grpc::Status Service::Execute(Context* ctx, const pb::ExecuteRequest* in, pb::ExecuteResponse* out) {
+  return Guard([&] {
+    // Everything is looked up and checked before anything is done.
+    struct Move {
+      Table::Use<Buffer> buffer;
+      std::optional<Table::Use<SharedRegion>> region;
+      char* shared;  // or null
+    };
+    std::optional<Held> run;
+    if (in->has_run()) run.emplace(Hold(in->run()));
+    std::vector<Move> writes, reads;
+    std::vector<Buffer*> all;
+    size_t sent = 0, returned = 0;
+    auto take = [&](const char* what, const auto& transfers, std::vector<Move>& moves, size_t& within) {
+      for (const pb::Transfer& t : transfers) {
+        Move m{table_.buffer(t.buffer()), {}, nullptr};
+        for (const Move& other : moves)
+          if (other.buffer.get() == m.buffer.get()) throw Invalid(std::string("execute: two ") + what + " of one buffer");
+        if (t.has_shared()) {
+          m.region.emplace(table_.region(t.shared().region()));
+          m.shared = (*m.region)->region.At(t.shared(), m.buffer->bytes());
+        } else {
+          within += std::min(m.buffer->bytes(), kChunk + 1);
+        }
+        const size_t want = &moves == &writes && !t.has_shared() ? m.buffer->bytes() : 0;
+        if (t.data().size() != want) throw Misfit("", "buffer", "data", std::to_string(want) + " bytes", std::to_string(t.data().size()));
+        all.push_back(m.buffer.get());
+        moves.push_back(std::move(m));
+      }
+    };
+    take("writes", in->writes(), writes, sent);
+    take("reads", in->reads(), reads, returned);
+    if (sent > kChunk || returned > kChunk) throw Invalid("execute: want at most 1 MiB of data in a message");
+    if (run)
+      for (const auto& b : run->buffers) all.push_back(b.get());
+    const Stop stop = StopOf(ctx);
+    Turn turn(all, stop);
+    for (size_t i = 0; i < writes.size(); i++)
+      std::memcpy(writes[i].buffer->data.get(), writes[i].shared ? writes[i].shared : in->writes(int(i)).data().data(), writes[i].buffer->bytes());
+    if (run) RunHeld(*run, stop);
+    for (const Move& m : reads) {
+      if (m.shared)
+        std::memcpy(m.shared, m.buffer->data.get(), m.buffer->bytes());
+      else
+        out->add_data(m.buffer->data.get(), m.buffer->bytes());
+    }
   });
 }
 

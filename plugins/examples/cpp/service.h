@@ -20,12 +20,17 @@ class Service final : public pb::Backend::Service {
   grpc::Status Supports(Context*, const pb::SupportsRequest*, pb::SupportsResponse*) override;
   grpc::Status Compile(Context*, grpc::ServerReader<pb::CompileRequest>*, pb::CompileResponse*) override;
   grpc::Status Run(Context*, const pb::RunRequest*, pb::RunResponse*) override;
+  grpc::Status Execute(Context*, const pb::ExecuteRequest*, pb::ExecuteResponse*) override;
   grpc::Status CreateBuffer(Context*, const pb::CreateBufferRequest*, pb::CreateBufferResponse*) override;
   grpc::Status WriteBuffer(Context*, grpc::ServerReader<pb::WriteBufferRequest>*, pb::WriteBufferResponse*) override;
   grpc::Status ReadBuffer(Context*, const pb::ReadBufferRequest*, grpc::ServerWriter<pb::ReadBufferResponse>*) override;
   grpc::Status OpenRegion(Context*, const pb::OpenRegionRequest*, pb::OpenRegionResponse*) override;
   grpc::Status Close(Context*, const pb::CloseRequest*, pb::CloseResponse*) override;
   // Profile stays unimplemented: no CompileResponse announces it.
+
+  struct Held;
+  Held Hold(const pb::RunRequest&);
+  void RunHeld(const Held&, const Stop&);
 
   std::function<void()> begun_, ended_;
   Table table_;

@@ -75,6 +75,7 @@ func (d *device) Compile(_ context.Context, g *graph.Graph) (backend.Executable,
 		}
 		weights[p] = slices.Clone(p.Data.Float32s()) // the caller's may be gone after the call
 	}
+	errs = append(errs, g.DataErr())
 	return &executable{object{dev: d}, g, weights}, errors.Join(errs...)
 }
 

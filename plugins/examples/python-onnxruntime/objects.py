@@ -101,6 +101,8 @@ def turns(buffers, context):
                 if not context.is_active():
                     raise Failure(pb.ERROR_KIND_CANCELLED, "cancelled while it waited for a buffer")
             taken.append(item)
+        if not context.is_active():  # it must not come after a later call
+            raise Failure(pb.ERROR_KIND_CANCELLED, "cancelled while it waited for a buffer")
         yield
     finally:
         for item in taken:

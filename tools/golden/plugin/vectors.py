@@ -113,6 +113,13 @@ messages = [
     ("node/conv", "the convolution of graph/tiny, asked about on its own", conv_query),
     *((f"compile/{i}", "Compile of graph/tiny, message by message", m) for i, m in enumerate(compile_stream)),
     ("run", "RunRequest for one input and one output", pb.RunRequest(executable=2, inputs=[3], outputs=[4])),
+    ("execute", "Execute with the input in the message and the output in the answer, where the plugin has execute", pb.ExecuteRequest(
+        writes=[pb.Transfer(buffer=3, data=f32(*range(1, 10)))], run=pb.RunRequest(executable=2, inputs=[3], outputs=[4]), reads=[pb.Transfer(buffer=4)])),
+    ("execute/shared", "the same through shared memory", pb.ExecuteRequest(
+        writes=[pb.Transfer(buffer=3, shared=pb.SharedRange(region=5, length=36))], run=pb.RunRequest(executable=2, inputs=[3], outputs=[4]),
+        reads=[pb.Transfer(buffer=4, shared=pb.SharedRange(region=5, offset=65536, length=8))])),
+    ("execute/answer", "the output of graph/tiny", pb.ExecuteResponse(data=[f32(*run(range(1, 10)))])),
+    ("capabilities", "of a plugin with everything", pb.PluginCapabilities(shared_memory=True, execute=True)),
     ("write/start", "the tensor is in shared memory", pb.WriteBufferRequest(
         start=pb.WriteBufferStart(buffer=3, shared=pb.SharedRange(region=5, offset=65536, length=36)))),
     ("write/chunk", "the whole input of graph/tiny in one chunk", pb.WriteBufferRequest(chunk=f32(*range(1, 10)))),

@@ -66,7 +66,8 @@ func run() error {
 	}
 	w := &worker{job: j, out: json.NewEncoder(os.Stdout)}
 	w.backend = vulkan.New(vulkan.Options{
-		NoCache: true, Validation: j.Validation, OnMessage: w.hear,
+		Unproved: true, // a broken kernel that is struck off would not be noticed
+		NoCache:  true, Validation: j.Validation, OnMessage: w.hear,
 		Kernels: j.Options.Kernels, MaxChunk: j.Options.MaxChunk, ForceStaging: j.Options.ForceStaging,
 	})
 	for _, name := range j.Cases {

@@ -48,7 +48,7 @@ func Read(inst *vk.Instance, pd vk.PhysicalDevice) (Facts, error) {
 	}
 	if uint32(f.Usable) >= vk.Version11 {
 		f.readProperties(inst, pd)
-		f.readBudget(inst, pd)
+		f.Heaps = ReadHeaps(inst, pd, &f)
 		f.Limits.MaxMemoryAllocationSize = inst.MaxAllocation(pd)
 	}
 	if f.Limits.MaxMemoryAllocationSize == 0 {
@@ -189,22 +189,25 @@ func dotProductOf(w []uint32) DotProduct {
 	}
 }
 
-// readBudget reads how much of each heap this process may use, and does use.
-func (f *Facts) readBudget(inst *vk.Instance, pd vk.PhysicalDevice) {
-	if !f.HasExtension("VK_EXT_memory_budget") {
-		return
+// ReadHeaps returns the heaps of f with what this process may use of each now, and does use: both change all the time. They are
+// zero without VK_EXT_memory_budget.
+func ReadHeaps(inst *vk.Instance, pd vk.PhysicalDevice, f *Facts) []Heap {
+	heaps := slices.Clone(f.Heaps)
+	if uint32(f.Usable) < vk.Version11 || !f.HasExtension("VK_EXT_memory_budget") {
+		return heaps
 	}
-	const heaps = 16 // VK_MAX_MEMORY_HEAPS
+	const most = 16 // VK_MAX_MEMORY_HEAPS
 	var c vk.Chain
 	defer c.Free()
-	b := c.Add(typeMemoryBudget, 2*8*heaps)
+	b := c.Add(typeMemoryBudget, 2*8*most)
 	if !inst.QueryMemory(pd, &c) {
-		return
+		return heaps
 	}
-	for k := range f.Heaps {
-		f.Heaps[k].Budget = binary.NativeEndian.Uint64(b[8*k:])
-		f.Heaps[k].Usage = binary.NativeEndian.Uint64(b[8*(heaps+k):])
+	for k := range heaps {
+		heaps[k].Budget = binary.NativeEndian.Uint64(b[8*k:])
+		heaps[k].Usage = binary.NativeEndian.Uint64(b[8*(most+k):])
 	}
+	return heaps
 }
 
 func matrices(shapes []vk.CooperativeMatrix) []CooperativeMatrix {

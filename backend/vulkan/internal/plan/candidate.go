@@ -28,7 +28,8 @@ type Candidate struct {
 
 	cost    float64 // a rough estimate in seconds; only ratios matter
 	kernels []*kernel
-	scratch []uint64 // bytes of the memory between its kernels
+	scratch []uint64  // bytes of the memory between its kernels
+	points  []float64 // of the transform along rows and columns, where Class is Transformed
 }
 
 // kernel is a dispatch whose tensors have no place yet.
@@ -173,4 +174,13 @@ func Supports(lim Limits, opt Options, n *graph.Node) error {
 	opt.Half = opt.Half && len(opt.Variants) > 0
 	_, err = Candidates(lim, opt, one)
 	return err
+}
+
+// Variants are the kernels that the candidate runs, in their order.
+func (c *Candidate) Variants() []*shaders.Variant {
+	list := make([]*shaders.Variant, len(c.kernels))
+	for i, k := range c.kernels {
+		list[i] = k.variant
+	}
+	return list
 }

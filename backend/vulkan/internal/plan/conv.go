@@ -46,33 +46,35 @@ func (g *convGeometry) spec(localSize int) []uint32 {
 	}
 }
 
-// convKernel is one way to compute a convolution: a variant of the manifest, and how it is lowered.
+// lowering makes the candidate of a convolution, with a variant of the manifest for its products.
+type lowering func(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (Candidate, error)
+
+// convKernel is one way to compute a convolution.
 type convKernel struct {
-	variant string
-	lower   func(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (Candidate, error)
+	name, variant string
+	lower         lowering
 }
 
 // convKernels are all of them.
-var convKernels = []convKernel{
-	{"conv2d_packed16x8_f32", packedConv},
-	{"conv2d_packed8x8_f32", packedConv},
-	{"conv2d_packed8x4_f32", packedConv},
-	{"conv2d_packed4x4_f32", packedConv},
-	{"conv2d_packed8x8_quad_f32", packedConv},
-	{"conv2d_packed8x4_quad_f32", packedConv},
-	{"conv2d_packed8x4_ssbo_f32", packedConv},
-	{"conv2d_packed16x4_quad_ssbo_f32", packedConv},
-	{"conv2d_packed8x4_quad_ssbo_f32", packedConv},
-	{"conv2d_shared64_f32", denseConv},
-	{"conv2d_regtile16_f32", denseConv},
-	{"conv2d_regtile4_f32", denseConv},
-}
+var convKernels = func() (list []convKernel) {
+	for _, tile := range []string{"packed16x8", "packed8x8", "packed8x4", "packed4x4", "packed16x8_quad", "packed16x4_quad", "packed16x2_quad", "packed8x8_quad", "packed8x4_quad", "packed8x4_ssbo", "packed16x4_quad_ssbo", "packed8x4_quad_ssbo"} {
+		name := "conv2d_" + tile + "_f32"
+		list = append(list, convKernel{name, name, packedConv})
+		for _, t := range []*toomCook{winograd4, winograd2} {
+			list = append(list, convKernel{fmt.Sprintf("winograd%d_%s", t.m, name), name, winogradConv(t)})
+		}
+	}
+	for _, name := range []string{"conv2d_shared64_f32", "conv2d_regtile16_f32", "conv2d_regtile4_f32"} {
+		list = append(list, convKernel{name, name, denseConv})
+	}
+	return list
+}()
 
 // ConvKernels are the names of all convolution kernels.
 func ConvKernels() []string {
 	names := make([]string, len(convKernels))
 	for i, k := range convKernels {
-		names[i] = k.variant
+		names[i] = k.name
 	}
 	return names
 }
@@ -96,12 +98,12 @@ func convCandidatesOf(lim Limits, opt Options, n *graph.Node, op graph.Conv2D, k
 	var list []Candidate
 	for _, k := range kernels {
 		v := variant(k.variant)
-		if len(opt.Variants) > 0 && !slices.Contains(opt.Variants, k.variant) || !fits(lim, v) {
+		if len(opt.Variants) > 0 && !slices.Contains(opt.Variants, k.name) || !fits(lim, v) {
 			continue
 		}
-		if c, err := k.lower(lim, n, &g, v); err == nil {
+		if c, err := k.lower(lim, n, &g, v); err == nil && !(opt.Direct && c.Class == Transformed) {
 			list = append(list, c)
-		} else if !backend.IsUnsupported(err) {
+		} else if err != nil && !backend.IsUnsupported(err) {
 			return nil, err
 		}
 	}

@@ -19,16 +19,16 @@ const SubgroupConstant = 11
 
 // matrixConvKernels are the convolution kernels on matrix units, and those that emulate them.
 var matrixConvKernels = []convKernel{
-	{"conv2d_coopmat128x128_f16", matrixConv},
-	{"conv2d_coopmat64x64_f16", matrixConv},
-	{"conv2d_coopmat32x32_f16", matrixConv},
-	{"conv2d_coopmat64x64_split_f16", matrixConv},
-	{"conv2d_coopmat32x32_split_f16", matrixConv},
-	{"conv2d_coopmat128x128_emulated_f16", emulatedConv},
-	{"conv2d_coopmat64x64_emulated_f16", emulatedConv},
-	{"conv2d_coopmat32x32_emulated_f16", emulatedConv},
-	{"conv2d_coopmat64x64_split_emulated_f16", emulatedConv},
-	{"conv2d_coopmat32x32_split_emulated_f16", emulatedConv},
+	{"conv2d_coopmat128x128_f16", "conv2d_coopmat128x128_f16", matrixConv},
+	{"conv2d_coopmat64x64_f16", "conv2d_coopmat64x64_f16", matrixConv},
+	{"conv2d_coopmat32x32_f16", "conv2d_coopmat32x32_f16", matrixConv},
+	{"conv2d_coopmat64x64_split_f16", "conv2d_coopmat64x64_split_f16", matrixConv},
+	{"conv2d_coopmat32x32_split_f16", "conv2d_coopmat32x32_split_f16", matrixConv},
+	{"conv2d_coopmat128x128_emulated_f16", "conv2d_coopmat128x128_emulated_f16", emulatedConv},
+	{"conv2d_coopmat64x64_emulated_f16", "conv2d_coopmat64x64_emulated_f16", emulatedConv},
+	{"conv2d_coopmat32x32_emulated_f16", "conv2d_coopmat32x32_emulated_f16", emulatedConv},
+	{"conv2d_coopmat64x64_split_emulated_f16", "conv2d_coopmat64x64_split_emulated_f16", emulatedConv},
+	{"conv2d_coopmat32x32_split_emulated_f16", "conv2d_coopmat32x32_split_emulated_f16", emulatedConv},
 }
 
 // MatrixConvKernels are the names of the kernels on matrix units, or of those that emulate them.

@@ -58,6 +58,8 @@ type Options struct {
 	MaxChunk int
 	// Variants, when not empty, are the only convolution kernels that may be used, best first.
 	Variants []string
+	// Direct leaves out candidates of class Transformed.
+	Direct bool
 	// Half stores activations and weights as float16 where a kernel for it exists and Float32 does not name the node.
 	Half    bool
 	Float32 map[string]bool

@@ -10,12 +10,12 @@ import (
 
 // halfConvKernels are the convolution kernels on float16 with sums in float32.
 var halfConvKernels = []convKernel{
-	{"conv2d_packed16x8_f16", halfConv},
-	{"conv2d_packed8x8_f16", halfConv},
-	{"conv2d_packed8x4_f16", halfConv},
-	{"conv2d_packed4x4_f16", halfConv},
-	{"conv2d_packed8x8_quad_f16", halfConv},
-	{"conv2d_packed8x4_ssbo_f16", halfConv},
+	{"conv2d_packed16x8_f16", "conv2d_packed16x8_f16", halfConv},
+	{"conv2d_packed8x8_f16", "conv2d_packed8x8_f16", halfConv},
+	{"conv2d_packed8x4_f16", "conv2d_packed8x4_f16", halfConv},
+	{"conv2d_packed4x4_f16", "conv2d_packed4x4_f16", halfConv},
+	{"conv2d_packed8x8_quad_f16", "conv2d_packed8x8_quad_f16", halfConv},
+	{"conv2d_packed8x4_ssbo_f16", "conv2d_packed8x4_ssbo_f16", halfConv},
 }
 
 // HalfConvKernels are the names of all convolution kernels on float16.

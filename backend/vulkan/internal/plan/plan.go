@@ -16,13 +16,15 @@ import (
 type Plan struct {
 	Batch, Chunk int // pictures of a run, and how many of them go through the graph at once
 	Commands     []Command
-	Steps        []*Step // the dispatches of the first pass; Dispatch.Set indexes them
+	Steps        []*Step  // the dispatches of the first pass; Dispatch.Set indexes them
+	Choices      []string // by node of the graph: the candidate that computes it, "" where none is needed
 	HasCopies    bool
 	Precisions   map[string]backend.Precision // of the nodes that are not float32 throughout
 	ArenaBytes   uint64
 	LiveBytes    uint64 // the least that ArenaBytes could be
 	Weights      []Weight
-	PageBytes    []uint64 // sizes of the buffers that hold the weights
+	Transforms   map[string]backend.Winograd // by node: the convolutions that are computed through transforms
+	PageBytes    []uint64                    // sizes of the buffers that hold the weights
 }
 
 // Weight is the place of one node's packed weights.
@@ -94,7 +96,7 @@ func buildChunked(lim Limits, opt Options, g *graph.Graph, batch, chunk int) (*P
 			return nil, err
 		}
 	}
-	p := &Plan{Batch: batch, Chunk: chunk}
+	p := &Plan{Batch: batch, Chunk: chunk, Transforms: map[string]backend.Winograd{}}
 	choices, err := choose(lim, opt, part)
 	if err != nil {
 		return nil, err
@@ -104,6 +106,12 @@ func buildChunked(lim Limits, opt Options, g *graph.Graph, batch, chunk int) (*P
 	if err != nil {
 		return nil, err
 	}
+	for i, c := range choices {
+		if c != nil && c.Class == Transformed {
+			p.Transforms[part.Nodes[i].Name] = backend.Winograd{Rows: c.points, Columns: c.points}
+		}
+	}
+	p.Choices = prog.choice
 	l := place(prog, lim, whole)
 	p.ArenaBytes, p.LiveBytes = l.arena, l.live
 	if p.ArenaBytes > lim.MaxMemoryAllocationSize {

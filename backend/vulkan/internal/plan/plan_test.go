@@ -53,9 +53,9 @@ func devices() map[string]Limits {
 	lavapipe := Floor()
 	lavapipe.MinStorageBufferOffsetAlignment = 16
 	lavapipe.MaxComputeWorkGroupInvocations, lavapipe.MaxComputeWorkGroupSize = 1024, [3]uint32{1024, 1024, 1024}
-	lavapipe.SoftwareDriver, lavapipe.SubgroupSize, lavapipe.MaxTexelBufferElements = true, 8, 1<<27
+	lavapipe.SoftwareDriver, lavapipe.SubgroupSize, lavapipe.SubgroupQuad, lavapipe.MaxTexelBufferElements = true, 8, true, 1<<27
 	swiftshader := Floor()
-	swiftshader.SoftwareDriver, swiftshader.SubgroupSize, swiftshader.SubgroupQuad, swiftshader.MaxTexelBufferElements = true, 4, true, 1<<26
+	swiftshader.SoftwareDriver, swiftshader.SubgroupSize, swiftshader.SubgroupQuad, swiftshader.MaxTexelBufferElements = true, 4, true, 65536
 	big := Floor()
 	big.MaxStorageBufferRange = 1<<32 - 1
 	big.MaxMemoryAllocationSize = 1 << 40
@@ -362,14 +362,16 @@ func TestSupportsAgreesWithBuild(t *testing.T) {
 func TestKernelChoice(t *testing.T) {
 	gpu := Floor()
 	vectors, quads := Floor(), Floor()
-	vectors.SoftwareDriver, vectors.SubgroupSize = true, 8
+	vectors.SoftwareDriver, vectors.SubgroupSize, vectors.SubgroupQuad, vectors.MaxTexelBufferElements = true, 8, true, 1<<27
 	quads.SoftwareDriver, quads.SubgroupSize, quads.SubgroupQuad = true, 4, true
 	small := Floor()
 	small.MaxComputeSharedMemorySize = 4096 // below the floor of the specification: the shared kernel must not be chosen
 	few := Floor()
 	few.MaxTexelBufferElements = 1000
-	conv := func(filters, groups int) string {
-		return fmt.Sprintf("graph g\ninput %%x : float32[1,64,56,56]\nparam @w : float32[%d,%d,3,3]\n%%y = conv2d(%%x, @w) groups=%d padding=1,1,1,1\noutput %%y\n", filters, 64/groups, groups)
+	direct := Options{Direct: true}
+	conv := func(filters, groups, stride int) string {
+		return fmt.Sprintf("graph g\ninput %%x : float32[1,64,56,56]\nparam @w : float32[%d,%d,3,3]\n%%y = conv2d(%%x, @w) groups=%d stride=%d,%d padding=1,1,1,1\noutput %%y\n",
+			filters, 64/groups, groups, stride, stride)
 	}
 	for _, c := range []struct {
 		name string
@@ -378,28 +380,30 @@ func TestKernelChoice(t *testing.T) {
 		text string
 		want string
 	}{
-		{"GPU, many filters", gpu, Options{}, conv(64, 1), "conv2d_shared64_f32"},
-		{"GPU, few filters", gpu, Options{}, conv(16, 1), "conv2d_packed8x4_f32"},
-		{"GPU, groups of 2", gpu, Options{}, conv(64, 32), "conv2d_regtile4_f32"},
-		{"wide vectors", vectors, Options{}, conv(64, 1), "conv2d_packed16x8_f32"},
-		{"wide vectors, 8 filters", vectors, Options{}, conv(8, 1), "conv2d_packed8x8_f32"},
-		{"quads", quads, Options{}, conv(64, 1), "conv2d_packed8x8_quad_f32"},
-		{"too little shared memory", small, Options{}, conv(64, 1), "conv2d_packed8x4_f32"},
-		{"too few texels", few, Options{}, conv(16, 1), "conv2d_packed8x4_ssbo_f32"},
-		{"forced", gpu, Options{Variants: []string{"conv2d_regtile4_f32", "conv2d_shared64_f32"}}, conv(64, 1), "conv2d_regtile4_f32"},
+		{"GPU, many filters", gpu, direct, conv(64, 1, 1), "conv2d_shared64_f32"},
+		{"GPU, few filters", gpu, direct, conv(16, 1, 1), "conv2d_packed8x4_f32"},
+		{"GPU, groups of 2", gpu, Options{}, conv(64, 32, 1), "conv2d_regtile4_f32"},
+		{"wide vectors", vectors, direct, conv(64, 1, 1), "conv2d_packed16x8_quad_f32"},
+		{"wide vectors, 8 filters", vectors, direct, conv(8, 1, 1), "conv2d_packed8x8_quad_f32"},
+		{"quads", quads, direct, conv(64, 1, 1), "conv2d_packed16x8_quad_f32"},
+		{"too little shared memory", small, direct, conv(64, 1, 1), "conv2d_packed8x4_f32"},
+		{"too few texels", few, direct, conv(16, 1, 1), "conv2d_packed8x4_ssbo_f32"},
+		{"transforms", vectors, Options{}, conv(64, 1, 1), "winograd4_conv2d_packed16x8_quad_f32"},
+		{"a stride has none", vectors, Options{}, conv(64, 1, 2), "conv2d_packed16x8_quad_f32"},
+		{"forced", gpu, Options{Variants: []string{"conv2d_regtile4_f32", "conv2d_shared64_f32"}}, conv(64, 1, 1), "conv2d_regtile4_f32"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := Candidates(c.lim, c.opt, parse(t, c.text).Nodes[0])
 			if err != nil || got[0].Name != c.want {
-				t.Fatalf("got %v, %v, want %s first", got, err, c.want)
+				t.Fatalf("got %s, %v, want %s first", names(got), err, c.want)
 			}
 			if len(c.opt.Variants) > 0 != (got[0].Why == "asked for") {
 				t.Errorf("got reason %q", got[0].Why)
 			}
 		})
 	}
-	if got, err := Candidates(gpu, Options{Variants: []string{"relu_f32", "nonsense"}}, parse(t, conv(64, 1)).Nodes[0]); !errors.Is(err, backend.ErrUnsupported) {
-		t.Errorf("kernels that are no convolutions were accepted: %v", got)
+	if got, err := Candidates(gpu, Options{Variants: []string{"relu_f32", "nonsense"}}, parse(t, conv(64, 1, 1)).Nodes[0]); !errors.Is(err, backend.ErrUnsupported) {
+		t.Errorf("kernels that are no convolutions were accepted: %s", names(got))
 	}
 }
 
@@ -461,4 +465,11 @@ func TestEmptyBatchDoesNothing(t *testing.T) {
 	if len(p.Commands) != 0 {
 		t.Errorf("got %v, want no commands", p.Commands)
 	}
+}
+
+func names(list []Candidate) (names []string) {
+	for _, c := range list {
+		names = append(names, c.Name)
+	}
+	return names
 }

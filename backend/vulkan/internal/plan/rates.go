@@ -25,21 +25,24 @@ func (lim *Limits) kind() kind {
 }
 
 // rates are multiply-accumulates a second, in billions. The columns of drivers on the CPU were measured on Mesa's
-// lavapipe and on SwiftShader, for one core, with 256 channels and filters on 56×56; the column of GPUs has ratios
-// that follow from the loads each kernel makes, and awaits measurement.
+// lavapipe and on SwiftShader with two cores, for 64 channels and filters on 56×56 and 512 on 7×7; the column of GPUs
+// has ratios that follow from the loads each kernel makes, and awaits measurement.
 var rates = map[string][3]float64{
-	"conv2d_packed16x8_f32":           {500, 14, 2.1},
-	"conv2d_packed8x8_f32":            {900, 12, 2.0},
-	"conv2d_packed8x4_f32":            {900, 9, 1.8},
-	"conv2d_packed4x4_f32":            {600, 5, 1.2},
-	"conv2d_packed8x8_quad_f32":       {800, 2, 2.8},
-	"conv2d_packed8x4_quad_f32":       {800, 2, 2.4},
-	"conv2d_packed8x4_ssbo_f32":       {850, 2.5, 1.2},
-	"conv2d_packed16x4_quad_ssbo_f32": {700, 1.5, 2.1},
-	"conv2d_packed8x4_quad_ssbo_f32":  {700, 1.5, 2.0},
-	"conv2d_shared64_f32":             {1000, 0.7, 0.3},
-	"conv2d_regtile16_f32":            {500, 2.5, 0.9},
-	"conv2d_regtile4_f32":             {300, 1.5, 0.6},
+	"conv2d_packed16x8_f32":           {500, 13, 4.2},
+	"conv2d_packed8x8_f32":            {900, 11, 4.0},
+	"conv2d_packed8x4_f32":            {900, 9, 3.6},
+	"conv2d_packed4x4_f32":            {600, 6, 2.4},
+	"conv2d_packed16x8_quad_f32":      {500, 22, 6.0},
+	"conv2d_packed8x8_quad_f32":       {800, 20, 5.6},
+	"conv2d_packed16x4_quad_f32":      {800, 19, 5.5},
+	"conv2d_packed8x4_quad_f32":       {800, 15, 4.8},
+	"conv2d_packed16x2_quad_f32":      {500, 15, 4.0},
+	"conv2d_packed8x4_ssbo_f32":       {850, 4, 2.4},
+	"conv2d_packed16x4_quad_ssbo_f32": {700, 6, 4.2},
+	"conv2d_packed8x4_quad_ssbo_f32":  {700, 5, 4.0},
+	"conv2d_shared64_f32":             {1000, 1.4, 0.6},
+	"conv2d_regtile16_f32":            {500, 5, 1.8},
+	"conv2d_regtile4_f32":             {300, 3, 1.2},
 	"conv2d_packed16x8_f16":           {700, 14, 1.8},
 	"conv2d_packed8x8_f16":            {1200, 12, 1.7},
 	"conv2d_packed8x4_f16":            {1200, 9, 1.5},
@@ -63,13 +66,13 @@ var rates = map[string][3]float64{
 func (lim *Limits) rate(v *shaders.Variant) float64 { return 1e9 * rates[v.Name][lim.kind()] }
 
 // bandwidth is in bytes a second.
-func (lim *Limits) bandwidth() float64 { return [...]float64{500e9, 1e9, 0.5e9}[lim.kind()] }
+func (lim *Limits) bandwidth() float64 { return [...]float64{500e9, 3e9, 1e9}[lim.kind()] }
 
 // whyConv says in a few words what the rule goes by.
 func (lim *Limits) whyConv() string {
 	return [...]string{
 		"the widest tile that the layer fills",
-		"a driver on the CPU fetches whole vectors from texel buffers",
+		"a driver on the CPU fetches whole vectors from texel buffers, and a quad shares weights",
 		"a driver on the CPU, where a quad shares the weights that it fetches",
 	}[lim.kind()]
 }

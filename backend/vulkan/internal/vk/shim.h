@@ -155,7 +155,7 @@ typedef struct {
 // Push constants travel by value: 256 bytes, the most any known device offers.
 typedef struct { uint32_t words[64]; } rr_push;
 // Command buffers of one submission, by value.
-typedef struct { uintptr_t cmds[4]; } rr_batch;
+typedef struct { uintptr_t cmds[16]; } rr_batch;
 
 // What vkCreateInstance is to be asked for; strings and arrays in C memory.
 typedef struct { uint32_t flags, api, validate, synchronize, layerCount, extCount; char **layers, **exts; } rr_InstanceRequest;

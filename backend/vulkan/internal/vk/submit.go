@@ -23,8 +23,12 @@ func (d *Device) CreateFence() (Fence, error) {
 // DestroyFence destroys f.
 func (d *Device) DestroyFence(f Fence) { vulkan.DestroyFence(d.handle, cast[vulkan.Fence](f), nil) }
 
+// SubmitsWithoutAllocation is how many command buffers travel to C by value.
+const SubmitsWithoutAllocation = len(C.rr_batch{}.cmds)
+
 // QueueSubmit hands command buffers to q, in order; f, unless 0, is signalled
-// when all of them are done. Up to 4 command buffers it does not allocate.
+// when all of them are done. Up to [SubmitsWithoutAllocation] command buffers it
+// does not allocate.
 // Submissions to one queue must not overlap.
 func (d *Device) QueueSubmit(q Queue, f Fence, cmds ...CommandBuffer) error {
 	var batch C.rr_batch

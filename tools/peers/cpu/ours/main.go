@@ -123,10 +123,9 @@ func bind(g *graph.Graph, file string) (*graph.Graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close() //nolint:errcheck // read only
 	data := map[string]*graph.Tensor{}
 	for _, p := range g.Params {
-		if data[p.Name], err = f.Tensor(p.Name); err != nil {
+		if data[p.Name], err = f.Lazy(p.Name); err != nil {
 			return nil, err
 		}
 	}

@@ -429,6 +429,7 @@ func (x *DescribeResponse) GetCapabilities() *PluginCapabilities {
 type PluginCapabilities struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	SharedMemory  bool                   `protobuf:"varint,1,opt,name=shared_memory,json=sharedMemory,proto3" json:"shared_memory,omitempty"` // OpenRegion may be called
+	Execute       bool                   `protobuf:"varint,2,opt,name=execute,proto3" json:"execute,omitempty"`                               // Execute may be called
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -466,6 +467,13 @@ func (*PluginCapabilities) Descriptor() ([]byte, []int) {
 func (x *PluginCapabilities) GetSharedMemory() bool {
 	if x != nil {
 		return x.SharedMemory
+	}
+	return false
+}
+
+func (x *PluginCapabilities) GetExecute() bool {
+	if x != nil {
+		return x.Execute
 	}
 	return false
 }
@@ -2802,6 +2810,172 @@ func (*RunResponse) Descriptor() ([]byte, []int) {
 	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{41}
 }
 
+// ExecuteRequest: the writes are done first, in order, then the run, then the reads, in order. What is not set is not done.
+type ExecuteRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Writes        []*Transfer            `protobuf:"bytes,1,rep,name=writes,proto3" json:"writes,omitempty"` // no buffer twice
+	Run           *RunRequest            `protobuf:"bytes,2,opt,name=run,proto3" json:"run,omitempty"`
+	Reads         []*Transfer            `protobuf:"bytes,3,rep,name=reads,proto3" json:"reads,omitempty"` // no buffer twice
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecuteRequest) Reset() {
+	*x = ExecuteRequest{}
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecuteRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecuteRequest) ProtoMessage() {}
+
+func (x *ExecuteRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecuteRequest.ProtoReflect.Descriptor instead.
+func (*ExecuteRequest) Descriptor() ([]byte, []int) {
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *ExecuteRequest) GetWrites() []*Transfer {
+	if x != nil {
+		return x.Writes
+	}
+	return nil
+}
+
+func (x *ExecuteRequest) GetRun() *RunRequest {
+	if x != nil {
+		return x.Run
+	}
+	return nil
+}
+
+func (x *ExecuteRequest) GetReads() []*Transfer {
+	if x != nil {
+		return x.Reads
+	}
+	return nil
+}
+
+// Transfer is a whole tensor to or from a buffer. Frozen.
+type Transfer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Buffer        uint64                 `protobuf:"varint,1,opt,name=buffer,proto3" json:"buffer,omitempty"`
+	Shared        *SharedRange           `protobuf:"bytes,2,opt,name=shared,proto3" json:"shared,omitempty"` // set: the tensor lies, or is to be laid, there
+	Data          []byte                 `protobuf:"bytes,3,opt,name=data,proto3" json:"data,omitempty"`     // else, in a write: the tensor. At most 1 MiB in one message, all transfers together
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Transfer) Reset() {
+	*x = Transfer{}
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Transfer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Transfer) ProtoMessage() {}
+
+func (x *Transfer) ProtoReflect() protoreflect.Message {
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Transfer.ProtoReflect.Descriptor instead.
+func (*Transfer) Descriptor() ([]byte, []int) {
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *Transfer) GetBuffer() uint64 {
+	if x != nil {
+		return x.Buffer
+	}
+	return 0
+}
+
+func (x *Transfer) GetShared() *SharedRange {
+	if x != nil {
+		return x.Shared
+	}
+	return nil
+}
+
+func (x *Transfer) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+type ExecuteResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Data          [][]byte               `protobuf:"bytes,1,rep,name=data,proto3" json:"data,omitempty"` // the tensors of the reads without shared, in order: at most 1 MiB together
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecuteResponse) Reset() {
+	*x = ExecuteResponse{}
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecuteResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecuteResponse) ProtoMessage() {}
+
+func (x *ExecuteResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecuteResponse.ProtoReflect.Descriptor instead.
+func (*ExecuteResponse) Descriptor() ([]byte, []int) {
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ExecuteResponse) GetData() [][]byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
 type ProfileResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Times         []*NodeTime            `protobuf:"bytes,1,rep,name=times,proto3" json:"times,omitempty"` // to be appended
@@ -2811,7 +2985,7 @@ type ProfileResponse struct {
 
 func (x *ProfileResponse) Reset() {
 	*x = ProfileResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2823,7 +2997,7 @@ func (x *ProfileResponse) String() string {
 func (*ProfileResponse) ProtoMessage() {}
 
 func (x *ProfileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2836,7 +3010,7 @@ func (x *ProfileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProfileResponse.ProtoReflect.Descriptor instead.
 func (*ProfileResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{42}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ProfileResponse) GetTimes() []*NodeTime {
@@ -2858,7 +3032,7 @@ type NodeTime struct {
 
 func (x *NodeTime) Reset() {
 	*x = NodeTime{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2870,7 +3044,7 @@ func (x *NodeTime) String() string {
 func (*NodeTime) ProtoMessage() {}
 
 func (x *NodeTime) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2883,7 +3057,7 @@ func (x *NodeTime) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeTime.ProtoReflect.Descriptor instead.
 func (*NodeTime) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{43}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *NodeTime) GetNode() string {
@@ -2925,7 +3099,7 @@ type CreateBufferRequest struct {
 
 func (x *CreateBufferRequest) Reset() {
 	*x = CreateBufferRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2937,7 +3111,7 @@ func (x *CreateBufferRequest) String() string {
 func (*CreateBufferRequest) ProtoMessage() {}
 
 func (x *CreateBufferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2950,7 +3124,7 @@ func (x *CreateBufferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBufferRequest.ProtoReflect.Descriptor instead.
 func (*CreateBufferRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{44}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *CreateBufferRequest) GetDevice() uint64 {
@@ -2982,7 +3156,7 @@ type CreateBufferResponse struct {
 
 func (x *CreateBufferResponse) Reset() {
 	*x = CreateBufferResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2994,7 +3168,7 @@ func (x *CreateBufferResponse) String() string {
 func (*CreateBufferResponse) ProtoMessage() {}
 
 func (x *CreateBufferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3007,7 +3181,7 @@ func (x *CreateBufferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBufferResponse.ProtoReflect.Descriptor instead.
 func (*CreateBufferResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{45}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{48}
 }
 
 // WriteBufferRequest is one message of the stream: start first, then chunks that follow each other without a gap.
@@ -3024,7 +3198,7 @@ type WriteBufferRequest struct {
 
 func (x *WriteBufferRequest) Reset() {
 	*x = WriteBufferRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3036,7 +3210,7 @@ func (x *WriteBufferRequest) String() string {
 func (*WriteBufferRequest) ProtoMessage() {}
 
 func (x *WriteBufferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3049,7 +3223,7 @@ func (x *WriteBufferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBufferRequest.ProtoReflect.Descriptor instead.
 func (*WriteBufferRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{46}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *WriteBufferRequest) GetPart() isWriteBufferRequest_Part {
@@ -3103,7 +3277,7 @@ type WriteBufferStart struct {
 
 func (x *WriteBufferStart) Reset() {
 	*x = WriteBufferStart{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3115,7 +3289,7 @@ func (x *WriteBufferStart) String() string {
 func (*WriteBufferStart) ProtoMessage() {}
 
 func (x *WriteBufferStart) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3128,7 +3302,7 @@ func (x *WriteBufferStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBufferStart.ProtoReflect.Descriptor instead.
 func (*WriteBufferStart) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{47}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *WriteBufferStart) GetBuffer() uint64 {
@@ -3153,7 +3327,7 @@ type WriteBufferResponse struct {
 
 func (x *WriteBufferResponse) Reset() {
 	*x = WriteBufferResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3165,7 +3339,7 @@ func (x *WriteBufferResponse) String() string {
 func (*WriteBufferResponse) ProtoMessage() {}
 
 func (x *WriteBufferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3178,7 +3352,7 @@ func (x *WriteBufferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBufferResponse.ProtoReflect.Descriptor instead.
 func (*WriteBufferResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{48}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{51}
 }
 
 type ReadBufferRequest struct {
@@ -3191,7 +3365,7 @@ type ReadBufferRequest struct {
 
 func (x *ReadBufferRequest) Reset() {
 	*x = ReadBufferRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3203,7 +3377,7 @@ func (x *ReadBufferRequest) String() string {
 func (*ReadBufferRequest) ProtoMessage() {}
 
 func (x *ReadBufferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3216,7 +3390,7 @@ func (x *ReadBufferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBufferRequest.ProtoReflect.Descriptor instead.
 func (*ReadBufferRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{49}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ReadBufferRequest) GetBuffer() uint64 {
@@ -3242,7 +3416,7 @@ type ReadBufferResponse struct {
 
 func (x *ReadBufferResponse) Reset() {
 	*x = ReadBufferResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3254,7 +3428,7 @@ func (x *ReadBufferResponse) String() string {
 func (*ReadBufferResponse) ProtoMessage() {}
 
 func (x *ReadBufferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3267,7 +3441,7 @@ func (x *ReadBufferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBufferResponse.ProtoReflect.Descriptor instead.
 func (*ReadBufferResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{50}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ReadBufferResponse) GetChunk() []byte {
@@ -3289,7 +3463,7 @@ type SharedRange struct {
 
 func (x *SharedRange) Reset() {
 	*x = SharedRange{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3301,7 +3475,7 @@ func (x *SharedRange) String() string {
 func (*SharedRange) ProtoMessage() {}
 
 func (x *SharedRange) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3314,7 +3488,7 @@ func (x *SharedRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharedRange.ProtoReflect.Descriptor instead.
 func (*SharedRange) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{51}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *SharedRange) GetRegion() uint64 {
@@ -3350,7 +3524,7 @@ type OpenRegionRequest struct {
 
 func (x *OpenRegionRequest) Reset() {
 	*x = OpenRegionRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3362,7 +3536,7 @@ func (x *OpenRegionRequest) String() string {
 func (*OpenRegionRequest) ProtoMessage() {}
 
 func (x *OpenRegionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3375,7 +3549,7 @@ func (x *OpenRegionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRegionRequest.ProtoReflect.Descriptor instead.
 func (*OpenRegionRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{52}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *OpenRegionRequest) GetRegion() uint64 {
@@ -3416,7 +3590,7 @@ type OpenRegionResponse struct {
 
 func (x *OpenRegionResponse) Reset() {
 	*x = OpenRegionResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3428,7 +3602,7 @@ func (x *OpenRegionResponse) String() string {
 func (*OpenRegionResponse) ProtoMessage() {}
 
 func (x *OpenRegionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3441,7 +3615,7 @@ func (x *OpenRegionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRegionResponse.ProtoReflect.Descriptor instead.
 func (*OpenRegionResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{53}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *OpenRegionResponse) GetAccepted() bool {
@@ -3467,7 +3641,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3479,7 +3653,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3492,7 +3666,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{54}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *CloseRequest) GetObject() uint64 {
@@ -3510,7 +3684,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3522,7 +3696,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3535,7 +3709,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{55}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{58}
 }
 
 // Error travels in the details of the gRPC status of a failed call, and in SupportsResponse.
@@ -3550,7 +3724,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3562,7 +3736,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3575,7 +3749,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{56}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *Error) GetKinds() []ErrorKind {
@@ -3613,7 +3787,7 @@ type ShapeError struct {
 
 func (x *ShapeError) Reset() {
 	*x = ShapeError{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3625,7 +3799,7 @@ func (x *ShapeError) String() string {
 func (*ShapeError) ProtoMessage() {}
 
 func (x *ShapeError) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3638,7 +3812,7 @@ func (x *ShapeError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShapeError.ProtoReflect.Descriptor instead.
 func (*ShapeError) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{57}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ShapeError) GetNode() string {
@@ -3690,9 +3864,10 @@ const file_resnet_backend_v1_backend_proto_rawDesc = "" +
 	"\x10DescribeResponse\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12I\n" +
-	"\fcapabilities\x18\x03 \x01(\v2%.resnet.backend.v1.PluginCapabilitiesR\fcapabilities\"9\n" +
+	"\fcapabilities\x18\x03 \x01(\v2%.resnet.backend.v1.PluginCapabilitiesR\fcapabilities\"S\n" +
 	"\x12PluginCapabilities\x12#\n" +
-	"\rshared_memory\x18\x01 \x01(\bR\fsharedMemory\"\x10\n" +
+	"\rshared_memory\x18\x01 \x01(\bR\fsharedMemory\x12\x18\n" +
+	"\aexecute\x18\x02 \x01(\bR\aexecute\"\x10\n" +
 	"\x0eSessionRequest\"\x0e\n" +
 	"\fSessionEvent\"\xd8\x02\n" +
 	"\n" +
@@ -3855,7 +4030,17 @@ const file_resnet_backend_v1_backend_proto_rawDesc = "" +
 	"executable\x12\x16\n" +
 	"\x06inputs\x18\x02 \x03(\x04R\x06inputs\x12\x18\n" +
 	"\aoutputs\x18\x03 \x03(\x04R\aoutputs\"\r\n" +
-	"\vRunResponse\"D\n" +
+	"\vRunResponse\"\xa9\x01\n" +
+	"\x0eExecuteRequest\x123\n" +
+	"\x06writes\x18\x01 \x03(\v2\x1b.resnet.backend.v1.TransferR\x06writes\x12/\n" +
+	"\x03run\x18\x02 \x01(\v2\x1d.resnet.backend.v1.RunRequestR\x03run\x121\n" +
+	"\x05reads\x18\x03 \x03(\v2\x1b.resnet.backend.v1.TransferR\x05reads\"n\n" +
+	"\bTransfer\x12\x16\n" +
+	"\x06buffer\x18\x01 \x01(\x04R\x06buffer\x126\n" +
+	"\x06shared\x18\x02 \x01(\v2\x1e.resnet.backend.v1.SharedRangeR\x06shared\x12\x12\n" +
+	"\x04data\x18\x03 \x01(\fR\x04data\"%\n" +
+	"\x0fExecuteResponse\x12\x12\n" +
+	"\x04data\x18\x01 \x03(\fR\x04data\"D\n" +
 	"\x0fProfileResponse\x121\n" +
 	"\x05times\x18\x01 \x03(\v2\x1b.resnet.backend.v1.NodeTimeR\x05times\"h\n" +
 	"\bNodeTime\x12\x12\n" +
@@ -3937,7 +4122,7 @@ const file_resnet_backend_v1_backend_proto_rawDesc = "" +
 	"\x14ERROR_KIND_NO_DEVICE\x10\x05\x12\x18\n" +
 	"\x14ERROR_KIND_CANCELLED\x10\x06\x12 \n" +
 	"\x1cERROR_KIND_DEADLINE_EXCEEDED\x10\a\x12\x16\n" +
-	"\x12ERROR_KIND_INVALID\x10\b2\xec\b\n" +
+	"\x12ERROR_KIND_INVALID\x10\b2\xbe\t\n" +
 	"\aBackend\x12S\n" +
 	"\bDescribe\x12\".resnet.backend.v1.DescribeRequest\x1a#.resnet.backend.v1.DescribeResponse\x12O\n" +
 	"\aSession\x12!.resnet.backend.v1.SessionRequest\x1a\x1f.resnet.backend.v1.SessionEvent0\x01\x12\\\n" +
@@ -3951,7 +4136,8 @@ const file_resnet_backend_v1_backend_proto_rawDesc = "" +
 	"\fCreateBuffer\x12&.resnet.backend.v1.CreateBufferRequest\x1a'.resnet.backend.v1.CreateBufferResponse\x12^\n" +
 	"\vWriteBuffer\x12%.resnet.backend.v1.WriteBufferRequest\x1a&.resnet.backend.v1.WriteBufferResponse(\x01\x12[\n" +
 	"\n" +
-	"ReadBuffer\x12$.resnet.backend.v1.ReadBufferRequest\x1a%.resnet.backend.v1.ReadBufferResponse0\x01\x12Y\n" +
+	"ReadBuffer\x12$.resnet.backend.v1.ReadBufferRequest\x1a%.resnet.backend.v1.ReadBufferResponse0\x01\x12P\n" +
+	"\aExecute\x12!.resnet.backend.v1.ExecuteRequest\x1a\".resnet.backend.v1.ExecuteResponse\x12Y\n" +
 	"\n" +
 	"OpenRegion\x12$.resnet.backend.v1.OpenRegionRequest\x1a%.resnet.backend.v1.OpenRegionResponse\x12J\n" +
 	"\x05Close\x12\x1f.resnet.backend.v1.CloseRequest\x1a .resnet.backend.v1.CloseResponseBLZJgithub.com/resnet-run/resnet-run/plugins/proto/resnet/backend/v1;backendv1b\x06proto3"
@@ -3969,7 +4155,7 @@ func file_resnet_backend_v1_backend_proto_rawDescGZIP() []byte {
 }
 
 var file_resnet_backend_v1_backend_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_resnet_backend_v1_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 59)
+var file_resnet_backend_v1_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
 var file_resnet_backend_v1_backend_proto_goTypes = []any{
 	(DeviceType)(0),              // 0: resnet.backend.v1.DeviceType
 	(DType)(0),                   // 1: resnet.backend.v1.DType
@@ -4017,29 +4203,32 @@ var file_resnet_backend_v1_backend_proto_goTypes = []any{
 	(*Transform)(nil),            // 43: resnet.backend.v1.Transform
 	(*RunRequest)(nil),           // 44: resnet.backend.v1.RunRequest
 	(*RunResponse)(nil),          // 45: resnet.backend.v1.RunResponse
-	(*ProfileResponse)(nil),      // 46: resnet.backend.v1.ProfileResponse
-	(*NodeTime)(nil),             // 47: resnet.backend.v1.NodeTime
-	(*CreateBufferRequest)(nil),  // 48: resnet.backend.v1.CreateBufferRequest
-	(*CreateBufferResponse)(nil), // 49: resnet.backend.v1.CreateBufferResponse
-	(*WriteBufferRequest)(nil),   // 50: resnet.backend.v1.WriteBufferRequest
-	(*WriteBufferStart)(nil),     // 51: resnet.backend.v1.WriteBufferStart
-	(*WriteBufferResponse)(nil),  // 52: resnet.backend.v1.WriteBufferResponse
-	(*ReadBufferRequest)(nil),    // 53: resnet.backend.v1.ReadBufferRequest
-	(*ReadBufferResponse)(nil),   // 54: resnet.backend.v1.ReadBufferResponse
-	(*SharedRange)(nil),          // 55: resnet.backend.v1.SharedRange
-	(*OpenRegionRequest)(nil),    // 56: resnet.backend.v1.OpenRegionRequest
-	(*OpenRegionResponse)(nil),   // 57: resnet.backend.v1.OpenRegionResponse
-	(*CloseRequest)(nil),         // 58: resnet.backend.v1.CloseRequest
-	(*CloseResponse)(nil),        // 59: resnet.backend.v1.CloseResponse
-	(*Error)(nil),                // 60: resnet.backend.v1.Error
-	(*ShapeError)(nil),           // 61: resnet.backend.v1.ShapeError
-	nil,                          // 62: resnet.backend.v1.DeviceInfo.PropertiesEntry
+	(*ExecuteRequest)(nil),       // 46: resnet.backend.v1.ExecuteRequest
+	(*Transfer)(nil),             // 47: resnet.backend.v1.Transfer
+	(*ExecuteResponse)(nil),      // 48: resnet.backend.v1.ExecuteResponse
+	(*ProfileResponse)(nil),      // 49: resnet.backend.v1.ProfileResponse
+	(*NodeTime)(nil),             // 50: resnet.backend.v1.NodeTime
+	(*CreateBufferRequest)(nil),  // 51: resnet.backend.v1.CreateBufferRequest
+	(*CreateBufferResponse)(nil), // 52: resnet.backend.v1.CreateBufferResponse
+	(*WriteBufferRequest)(nil),   // 53: resnet.backend.v1.WriteBufferRequest
+	(*WriteBufferStart)(nil),     // 54: resnet.backend.v1.WriteBufferStart
+	(*WriteBufferResponse)(nil),  // 55: resnet.backend.v1.WriteBufferResponse
+	(*ReadBufferRequest)(nil),    // 56: resnet.backend.v1.ReadBufferRequest
+	(*ReadBufferResponse)(nil),   // 57: resnet.backend.v1.ReadBufferResponse
+	(*SharedRange)(nil),          // 58: resnet.backend.v1.SharedRange
+	(*OpenRegionRequest)(nil),    // 59: resnet.backend.v1.OpenRegionRequest
+	(*OpenRegionResponse)(nil),   // 60: resnet.backend.v1.OpenRegionResponse
+	(*CloseRequest)(nil),         // 61: resnet.backend.v1.CloseRequest
+	(*CloseResponse)(nil),        // 62: resnet.backend.v1.CloseResponse
+	(*Error)(nil),                // 63: resnet.backend.v1.Error
+	(*ShapeError)(nil),           // 64: resnet.backend.v1.ShapeError
+	nil,                          // 65: resnet.backend.v1.DeviceInfo.PropertiesEntry
 }
 var file_resnet_backend_v1_backend_proto_depIdxs = []int32{
 	5,  // 0: resnet.backend.v1.DescribeRequest.capabilities:type_name -> resnet.backend.v1.HostCapabilities
 	7,  // 1: resnet.backend.v1.DescribeResponse.capabilities:type_name -> resnet.backend.v1.PluginCapabilities
 	0,  // 2: resnet.backend.v1.DeviceInfo.type:type_name -> resnet.backend.v1.DeviceType
-	62, // 3: resnet.backend.v1.DeviceInfo.properties:type_name -> resnet.backend.v1.DeviceInfo.PropertiesEntry
+	65, // 3: resnet.backend.v1.DeviceInfo.properties:type_name -> resnet.backend.v1.DeviceInfo.PropertiesEntry
 	10, // 4: resnet.backend.v1.ListDevicesResponse.devices:type_name -> resnet.backend.v1.DeviceInfo
 	10, // 5: resnet.backend.v1.OpenDeviceResponse.info:type_name -> resnet.backend.v1.DeviceInfo
 	1,  // 6: resnet.backend.v1.TensorType.dtype:type_name -> resnet.backend.v1.DType
@@ -4077,7 +4266,7 @@ var file_resnet_backend_v1_backend_proto_depIdxs = []int32{
 	15, // 38: resnet.backend.v1.NodeQuery.result:type_name -> resnet.backend.v1.TensorType
 	16, // 39: resnet.backend.v1.Operand.value:type_name -> resnet.backend.v1.Value
 	34, // 40: resnet.backend.v1.SupportsRequest.nodes:type_name -> resnet.backend.v1.NodeQuery
-	60, // 41: resnet.backend.v1.SupportsResponse.answers:type_name -> resnet.backend.v1.Error
+	63, // 41: resnet.backend.v1.SupportsResponse.answers:type_name -> resnet.backend.v1.Error
 	39, // 42: resnet.backend.v1.CompileRequest.start:type_name -> resnet.backend.v1.CompileStart
 	17, // 43: resnet.backend.v1.CompileRequest.graph:type_name -> resnet.backend.v1.Graph
 	40, // 44: resnet.backend.v1.CompileRequest.data:type_name -> resnet.backend.v1.ParameterData
@@ -4088,44 +4277,50 @@ var file_resnet_backend_v1_backend_proto_depIdxs = []int32{
 	1,  // 49: resnet.backend.v1.Precision.operands:type_name -> resnet.backend.v1.DType
 	1,  // 50: resnet.backend.v1.Precision.parameters:type_name -> resnet.backend.v1.DType
 	1,  // 51: resnet.backend.v1.Precision.result:type_name -> resnet.backend.v1.DType
-	47, // 52: resnet.backend.v1.ProfileResponse.times:type_name -> resnet.backend.v1.NodeTime
-	15, // 53: resnet.backend.v1.CreateBufferRequest.type:type_name -> resnet.backend.v1.TensorType
-	51, // 54: resnet.backend.v1.WriteBufferRequest.start:type_name -> resnet.backend.v1.WriteBufferStart
-	55, // 55: resnet.backend.v1.WriteBufferStart.shared:type_name -> resnet.backend.v1.SharedRange
-	55, // 56: resnet.backend.v1.ReadBufferRequest.shared:type_name -> resnet.backend.v1.SharedRange
-	3,  // 57: resnet.backend.v1.Error.kinds:type_name -> resnet.backend.v1.ErrorKind
-	61, // 58: resnet.backend.v1.Error.shape:type_name -> resnet.backend.v1.ShapeError
-	4,  // 59: resnet.backend.v1.Backend.Describe:input_type -> resnet.backend.v1.DescribeRequest
-	8,  // 60: resnet.backend.v1.Backend.Session:input_type -> resnet.backend.v1.SessionRequest
-	11, // 61: resnet.backend.v1.Backend.ListDevices:input_type -> resnet.backend.v1.ListDevicesRequest
-	13, // 62: resnet.backend.v1.Backend.OpenDevice:input_type -> resnet.backend.v1.OpenDeviceRequest
-	36, // 63: resnet.backend.v1.Backend.Supports:input_type -> resnet.backend.v1.SupportsRequest
-	38, // 64: resnet.backend.v1.Backend.Compile:input_type -> resnet.backend.v1.CompileRequest
-	44, // 65: resnet.backend.v1.Backend.Run:input_type -> resnet.backend.v1.RunRequest
-	44, // 66: resnet.backend.v1.Backend.Profile:input_type -> resnet.backend.v1.RunRequest
-	48, // 67: resnet.backend.v1.Backend.CreateBuffer:input_type -> resnet.backend.v1.CreateBufferRequest
-	50, // 68: resnet.backend.v1.Backend.WriteBuffer:input_type -> resnet.backend.v1.WriteBufferRequest
-	53, // 69: resnet.backend.v1.Backend.ReadBuffer:input_type -> resnet.backend.v1.ReadBufferRequest
-	56, // 70: resnet.backend.v1.Backend.OpenRegion:input_type -> resnet.backend.v1.OpenRegionRequest
-	58, // 71: resnet.backend.v1.Backend.Close:input_type -> resnet.backend.v1.CloseRequest
-	6,  // 72: resnet.backend.v1.Backend.Describe:output_type -> resnet.backend.v1.DescribeResponse
-	9,  // 73: resnet.backend.v1.Backend.Session:output_type -> resnet.backend.v1.SessionEvent
-	12, // 74: resnet.backend.v1.Backend.ListDevices:output_type -> resnet.backend.v1.ListDevicesResponse
-	14, // 75: resnet.backend.v1.Backend.OpenDevice:output_type -> resnet.backend.v1.OpenDeviceResponse
-	37, // 76: resnet.backend.v1.Backend.Supports:output_type -> resnet.backend.v1.SupportsResponse
-	41, // 77: resnet.backend.v1.Backend.Compile:output_type -> resnet.backend.v1.CompileResponse
-	45, // 78: resnet.backend.v1.Backend.Run:output_type -> resnet.backend.v1.RunResponse
-	46, // 79: resnet.backend.v1.Backend.Profile:output_type -> resnet.backend.v1.ProfileResponse
-	49, // 80: resnet.backend.v1.Backend.CreateBuffer:output_type -> resnet.backend.v1.CreateBufferResponse
-	52, // 81: resnet.backend.v1.Backend.WriteBuffer:output_type -> resnet.backend.v1.WriteBufferResponse
-	54, // 82: resnet.backend.v1.Backend.ReadBuffer:output_type -> resnet.backend.v1.ReadBufferResponse
-	57, // 83: resnet.backend.v1.Backend.OpenRegion:output_type -> resnet.backend.v1.OpenRegionResponse
-	59, // 84: resnet.backend.v1.Backend.Close:output_type -> resnet.backend.v1.CloseResponse
-	72, // [72:85] is the sub-list for method output_type
-	59, // [59:72] is the sub-list for method input_type
-	59, // [59:59] is the sub-list for extension type_name
-	59, // [59:59] is the sub-list for extension extendee
-	0,  // [0:59] is the sub-list for field type_name
+	47, // 52: resnet.backend.v1.ExecuteRequest.writes:type_name -> resnet.backend.v1.Transfer
+	44, // 53: resnet.backend.v1.ExecuteRequest.run:type_name -> resnet.backend.v1.RunRequest
+	47, // 54: resnet.backend.v1.ExecuteRequest.reads:type_name -> resnet.backend.v1.Transfer
+	58, // 55: resnet.backend.v1.Transfer.shared:type_name -> resnet.backend.v1.SharedRange
+	50, // 56: resnet.backend.v1.ProfileResponse.times:type_name -> resnet.backend.v1.NodeTime
+	15, // 57: resnet.backend.v1.CreateBufferRequest.type:type_name -> resnet.backend.v1.TensorType
+	54, // 58: resnet.backend.v1.WriteBufferRequest.start:type_name -> resnet.backend.v1.WriteBufferStart
+	58, // 59: resnet.backend.v1.WriteBufferStart.shared:type_name -> resnet.backend.v1.SharedRange
+	58, // 60: resnet.backend.v1.ReadBufferRequest.shared:type_name -> resnet.backend.v1.SharedRange
+	3,  // 61: resnet.backend.v1.Error.kinds:type_name -> resnet.backend.v1.ErrorKind
+	64, // 62: resnet.backend.v1.Error.shape:type_name -> resnet.backend.v1.ShapeError
+	4,  // 63: resnet.backend.v1.Backend.Describe:input_type -> resnet.backend.v1.DescribeRequest
+	8,  // 64: resnet.backend.v1.Backend.Session:input_type -> resnet.backend.v1.SessionRequest
+	11, // 65: resnet.backend.v1.Backend.ListDevices:input_type -> resnet.backend.v1.ListDevicesRequest
+	13, // 66: resnet.backend.v1.Backend.OpenDevice:input_type -> resnet.backend.v1.OpenDeviceRequest
+	36, // 67: resnet.backend.v1.Backend.Supports:input_type -> resnet.backend.v1.SupportsRequest
+	38, // 68: resnet.backend.v1.Backend.Compile:input_type -> resnet.backend.v1.CompileRequest
+	44, // 69: resnet.backend.v1.Backend.Run:input_type -> resnet.backend.v1.RunRequest
+	44, // 70: resnet.backend.v1.Backend.Profile:input_type -> resnet.backend.v1.RunRequest
+	51, // 71: resnet.backend.v1.Backend.CreateBuffer:input_type -> resnet.backend.v1.CreateBufferRequest
+	53, // 72: resnet.backend.v1.Backend.WriteBuffer:input_type -> resnet.backend.v1.WriteBufferRequest
+	56, // 73: resnet.backend.v1.Backend.ReadBuffer:input_type -> resnet.backend.v1.ReadBufferRequest
+	46, // 74: resnet.backend.v1.Backend.Execute:input_type -> resnet.backend.v1.ExecuteRequest
+	59, // 75: resnet.backend.v1.Backend.OpenRegion:input_type -> resnet.backend.v1.OpenRegionRequest
+	61, // 76: resnet.backend.v1.Backend.Close:input_type -> resnet.backend.v1.CloseRequest
+	6,  // 77: resnet.backend.v1.Backend.Describe:output_type -> resnet.backend.v1.DescribeResponse
+	9,  // 78: resnet.backend.v1.Backend.Session:output_type -> resnet.backend.v1.SessionEvent
+	12, // 79: resnet.backend.v1.Backend.ListDevices:output_type -> resnet.backend.v1.ListDevicesResponse
+	14, // 80: resnet.backend.v1.Backend.OpenDevice:output_type -> resnet.backend.v1.OpenDeviceResponse
+	37, // 81: resnet.backend.v1.Backend.Supports:output_type -> resnet.backend.v1.SupportsResponse
+	41, // 82: resnet.backend.v1.Backend.Compile:output_type -> resnet.backend.v1.CompileResponse
+	45, // 83: resnet.backend.v1.Backend.Run:output_type -> resnet.backend.v1.RunResponse
+	49, // 84: resnet.backend.v1.Backend.Profile:output_type -> resnet.backend.v1.ProfileResponse
+	52, // 85: resnet.backend.v1.Backend.CreateBuffer:output_type -> resnet.backend.v1.CreateBufferResponse
+	55, // 86: resnet.backend.v1.Backend.WriteBuffer:output_type -> resnet.backend.v1.WriteBufferResponse
+	57, // 87: resnet.backend.v1.Backend.ReadBuffer:output_type -> resnet.backend.v1.ReadBufferResponse
+	48, // 88: resnet.backend.v1.Backend.Execute:output_type -> resnet.backend.v1.ExecuteResponse
+	60, // 89: resnet.backend.v1.Backend.OpenRegion:output_type -> resnet.backend.v1.OpenRegionResponse
+	62, // 90: resnet.backend.v1.Backend.Close:output_type -> resnet.backend.v1.CloseResponse
+	77, // [77:91] is the sub-list for method output_type
+	63, // [63:77] is the sub-list for method input_type
+	63, // [63:63] is the sub-list for extension type_name
+	63, // [63:63] is the sub-list for extension extendee
+	0,  // [0:63] is the sub-list for field type_name
 }
 
 func init() { file_resnet_backend_v1_backend_proto_init() }
@@ -4152,7 +4347,7 @@ func file_resnet_backend_v1_backend_proto_init() {
 		(*CompileRequest_Graph)(nil),
 		(*CompileRequest_Data)(nil),
 	}
-	file_resnet_backend_v1_backend_proto_msgTypes[46].OneofWrappers = []any{
+	file_resnet_backend_v1_backend_proto_msgTypes[49].OneofWrappers = []any{
 		(*WriteBufferRequest_Start)(nil),
 		(*WriteBufferRequest_Chunk)(nil),
 	}
@@ -4162,7 +4357,7 @@ func file_resnet_backend_v1_backend_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_resnet_backend_v1_backend_proto_rawDesc), len(file_resnet_backend_v1_backend_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   59,
+			NumMessages:   62,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

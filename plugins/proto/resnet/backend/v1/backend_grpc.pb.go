@@ -36,6 +36,7 @@ const (
 	Backend_CreateBuffer_FullMethodName = "/resnet.backend.v1.Backend/CreateBuffer"
 	Backend_WriteBuffer_FullMethodName  = "/resnet.backend.v1.Backend/WriteBuffer"
 	Backend_ReadBuffer_FullMethodName   = "/resnet.backend.v1.Backend/ReadBuffer"
+	Backend_Execute_FullMethodName      = "/resnet.backend.v1.Backend/Execute"
 	Backend_OpenRegion_FullMethodName   = "/resnet.backend.v1.Backend/OpenRegion"
 	Backend_Close_FullMethodName        = "/resnet.backend.v1.Backend/Close"
 )
@@ -72,6 +73,9 @@ type BackendClient interface {
 	WriteBuffer(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[WriteBufferRequest, WriteBufferResponse], error)
 	// ReadBuffer gets the whole tensor: in chunks, or none when the request names a range of shared memory.
 	ReadBuffer(ctx context.Context, in *ReadBufferRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadBufferResponse], error)
+	// Execute is one run with its tensors in one call: writes, then the run, then reads. Only if the plugin has execute.
+	// Errors: those of WriteBuffer, Run and ReadBuffer.
+	Execute(ctx context.Context, in *ExecuteRequest, opts ...grpc.CallOption) (*ExecuteResponse, error)
 	// OpenRegion offers shared memory; the plugin accepts or declines. Only if both sides have shared_memory.
 	OpenRegion(ctx context.Context, in *OpenRegionRequest, opts ...grpc.CallOption) (*OpenRegionResponse, error)
 	// Close closes one object, after the calls that use it have ended. Closing a device closes what was made on it.
@@ -229,6 +233,16 @@ func (c *backendClient) ReadBuffer(ctx context.Context, in *ReadBufferRequest, o
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Backend_ReadBufferClient = grpc.ServerStreamingClient[ReadBufferResponse]
 
+func (c *backendClient) Execute(ctx context.Context, in *ExecuteRequest, opts ...grpc.CallOption) (*ExecuteResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExecuteResponse)
+	err := c.cc.Invoke(ctx, Backend_Execute_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *backendClient) OpenRegion(ctx context.Context, in *OpenRegionRequest, opts ...grpc.CallOption) (*OpenRegionResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(OpenRegionResponse)
@@ -281,6 +295,9 @@ type BackendServer interface {
 	WriteBuffer(grpc.ClientStreamingServer[WriteBufferRequest, WriteBufferResponse]) error
 	// ReadBuffer gets the whole tensor: in chunks, or none when the request names a range of shared memory.
 	ReadBuffer(*ReadBufferRequest, grpc.ServerStreamingServer[ReadBufferResponse]) error
+	// Execute is one run with its tensors in one call: writes, then the run, then reads. Only if the plugin has execute.
+	// Errors: those of WriteBuffer, Run and ReadBuffer.
+	Execute(context.Context, *ExecuteRequest) (*ExecuteResponse, error)
 	// OpenRegion offers shared memory; the plugin accepts or declines. Only if both sides have shared_memory.
 	OpenRegion(context.Context, *OpenRegionRequest) (*OpenRegionResponse, error)
 	// Close closes one object, after the calls that use it have ended. Closing a device closes what was made on it.
@@ -327,6 +344,9 @@ func (UnimplementedBackendServer) WriteBuffer(grpc.ClientStreamingServer[WriteBu
 }
 func (UnimplementedBackendServer) ReadBuffer(*ReadBufferRequest, grpc.ServerStreamingServer[ReadBufferResponse]) error {
 	return status.Error(codes.Unimplemented, "method ReadBuffer not implemented")
+}
+func (UnimplementedBackendServer) Execute(context.Context, *ExecuteRequest) (*ExecuteResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Execute not implemented")
 }
 func (UnimplementedBackendServer) OpenRegion(context.Context, *OpenRegionRequest) (*OpenRegionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method OpenRegion not implemented")
@@ -510,6 +530,24 @@ func _Backend_ReadBuffer_Handler(srv interface{}, stream grpc.ServerStream) erro
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Backend_ReadBufferServer = grpc.ServerStreamingServer[ReadBufferResponse]
 
+func _Backend_Execute_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExecuteRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(BackendServer).Execute(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: Backend_Execute_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(BackendServer).Execute(ctx, req.(*ExecuteRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _Backend_OpenRegion_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(OpenRegionRequest)
 	if err := dec(in); err != nil {
@@ -576,6 +614,10 @@ var Backend_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CreateBuffer",
 			Handler:    _Backend_CreateBuffer_Handler,
+		},
+		{
+			MethodName: "Execute",
+			Handler:    _Backend_Execute_Handler,
 		},
 		{
 			MethodName: "OpenRegion",

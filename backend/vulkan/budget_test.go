@@ -1,0 +1,83 @@
+package vulkan
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestBatchAboveTheBudgetIsSplit forces a budget that holds the weights, but not the intermediate tensors of the batch.
+func TestBatchAboveTheBudgetIsSplit(t *testing.T) {
+	const batch = 8
+	g := seededNetwork(t, "resnet20-cifar", batch, 32)
+	whole := map[string][]float32{}
+	need := map[string]needs{} // devices have different kernels, and so other weights
+	eachDevice(t, Options{}, func(t *testing.T, d *device) {
+		e, in, out := ready(t, d, g)
+		p := e.(*executable).plan
+		if p.Chunk != batch {
+			t.Fatalf("without a budget: got parts of %d, want the whole batch", p.Chunk)
+		}
+		need[d.info.Name] = needsOf(g, p)
+		if err := e.Run(context.Background(), in, out); err != nil {
+			t.Fatal(err)
+		}
+		whole[d.info.Name] = slices.Clone(readFloats(t, out[0]))
+	})
+	for _, c := range []struct {
+		name   string
+		budget func(n needs) uint64
+		split  bool
+		log    string
+	}{
+		{"just enough", func(n needs) uint64 { return n.weights + n.buffers + n.arena }, false, ""},
+		{"a byte too little", func(n needs) uint64 { return n.weights + n.buffers + n.arena - 1 }, true, "batch split"},
+		{"a quarter of the intermediate tensors", func(n needs) uint64 { return n.weights + n.buffers + n.arena/4 }, true, "batch split"},
+		{"too little for the weights", func(n needs) uint64 { return n.weights }, false, "may not hold"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var log bytes.Buffer
+			eachDevice(t, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}, func(t *testing.T, d *device) {
+				budget := c.budget(need[d.info.Name])
+				d.opts.MemoryBudget = int64(budget)
+				log.Reset()
+				x, in, out := ready(t, d, g)
+				p := x.(*executable).plan
+				n := needsOf(g, p)
+				if split := p.Chunk < batch; split != c.split || split && p.Chunk > 1 && n.arena+n.weights+n.buffers > budget {
+					t.Errorf("budget %d: got parts of %d with needs %+v, want the batch split: %v", budget, p.Chunk, n, c.split)
+				}
+				if got := log.String(); c.log == "" && got != "" || !strings.Contains(got, c.log) {
+					t.Errorf("log: got %q, want it to say %q", got, c.log)
+				}
+				if err := x.Run(context.Background(), in, out); err != nil {
+					t.Fatal(err)
+				}
+				if !slices.Equal(readFloats(t, out[0]), whole[d.info.Name]) {
+					t.Error("parts within the budget give other bits than the whole batch")
+				}
+			})
+		})
+	}
+}
+
+// TestFreeMemoryCountsWhatIsAllocated holds the estimate against allocations.
+func TestFreeMemoryCountsWhatIsAllocated(t *testing.T) {
+	eachDevice(t, Options{MemoryBudget: 1 << 20}, func(t *testing.T, d *device) {
+		if free := d.freeMemory(); free > 1<<20 {
+			t.Errorf("got %d bytes free, want at most the budget of 1 MiB", free)
+		}
+		before := d.freeMemory()
+		m, err := d.allocate(256<<10, deviceMemory)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.free(m)
+		if after := d.freeMemory(); after > before-256<<10 {
+			t.Errorf("after an allocation of 256 KiB: got %d bytes free, had %d", after, before)
+		}
+	})
+}

@@ -1,0 +1,165 @@
+package plan
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/shaders"
+)
+
+// toomCook is an algorithm F(m×m, 3×3) of winograd.glsl: its points and the matrix that transforms weights.
+type toomCook struct {
+	m      int         // results along an axis of a tile
+	points []float64   // the finite ones, in the order of the rows of g
+	g      [][]float64 // G [m+2][3], with all factors
+}
+
+var (
+	winograd2 = newToomCook(2, []float64{0, 1, -1})
+	winograd4 = newToomCook(4, []float64{0, math.Sqrt2 / 2, -math.Sqrt2 / 2, math.Sqrt2, -math.Sqrt2})
+)
+
+// newToomCook makes G: the row of a point p is (1, p, p²) over the product of its distances to the other points, that
+// of infinity (0, 0, 1).
+func newToomCook(m int, points []float64) *toomCook {
+	t := &toomCook{m: m, points: points}
+	for i, p := range points {
+		f := 1.0
+		for j, q := range points {
+			if i != j {
+				f *= p - q
+			}
+		}
+		t.g = append(t.g, []float64{1 / f, p / f, p * p / f})
+	}
+	t.g = append(t.g, []float64{0, 0, 1})
+	return t
+}
+
+// weights transforms one kernel w [3][3] into u [(m+2)²].
+func (t *toomCook) weights(w []float32, u []float64) {
+	d := len(t.g)
+	for i, gi := range t.g {
+		for j, gj := range t.g {
+			sum := 0.0
+			for r := range 3 {
+				for s := range 3 {
+					sum += gi[r] * gj[s] * float64(w[3*r+s])
+				}
+			}
+			u[i*d+j] = sum
+		}
+	}
+}
+
+// hugeWeight is where a transformed weight might become infinite.
+const hugeWeight = 1e30
+
+// winogradConv lowers to the three kernels of winograd.glsl, with v for the products.
+func winogradConv(t *toomCook) lowering {
+	return func(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (Candidate, error) {
+		if err := t.fits(n, g); err != nil {
+			return Candidate{}, err
+		}
+		e := (t.m + 2) * (t.m + 2)
+		th, tw := ceilDiv(g.p, t.m), ceilDiv(g.q, t.m)
+		tiles, c4, k4 := g.batch*th*tw, vectors(g.c), vectors(g.filters)
+		if e*max(c4, k4) > math.MaxInt32/4/tiles {
+			return Candidate{}, backend.Unsupported("conv2d", "transformed tensors of fewer than 2^31 elements", fmt.Sprintf("%d of %d tiles", e*max(c4, k4)*4, tiles))
+		}
+		suffix := "_f32"
+		if len(v.Texels) == 0 {
+			suffix = "_ssbo_f32"
+		}
+		const scratchIn, scratchOut = scratch0, scratch0 - 1
+		input, err := flat(lim, fmt.Sprintf("winograd_input%d%s", t.m, suffix), c4*tiles, nil, []uint32{
+			u32(tiles), u32(th), u32(tw), u32(c4), u32(g.h), u32(g.w), u32(g.op.Padding.Top), u32(g.op.Padding.Left),
+		}, 0, scratchIn)
+		if err != nil {
+			return Candidate{}, err
+		}
+		output, err := flat(lim, fmt.Sprintf("winograd_output%d%s", t.m, suffix), k4*tiles, []uint32{flag(g.op.Add), flag(g.op.Act == graph.ActReLU)},
+			[]uint32{u32(tiles), u32(th), u32(tw), u32(k4), u32(g.p), u32(g.q)}, scratchOut, theWeight, g.shortcut, result)
+		if err != nil {
+			return Candidate{}, err
+		}
+		output.weights = packBias(n, g.op)
+		products := t.products(lim, n, g, v, tiles)
+		products.args = []operand{scratchIn, theWeight, scratchIn, scratchOut}
+		c := Candidate{
+			Name: fmt.Sprintf("winograd%d_%s", t.m, v.Name), In: Packed4, Out: Packed4, Class: Transformed,
+			kernels: []*kernel{input, products, output}, scratch: []uint64{uint64(e*c4*tiles) * texelBytes, uint64(e*k4*tiles) * texelBytes},
+			points: t.points,
+		}
+		as1x1 := convGeometry{batch: 1, p: 1, q: tiles, kg: g.filters, op: graph.Conv2D{Groups: e}, r: 1, s: 1}
+		moved := float64(c.In.sizeBytes(n.Inputs[0].Type)+c.Out.sizeBytes(n.Output.Type)) + 2*float64(c.scratch[0]+c.scratch[1])
+		c.cost = as1x1.seconds(lim, v, 4*c4, lim.packedLocalSize()*v.PixelTile) + moved/lim.bandwidth()
+		return c, nil
+	}
+}
+
+// fits says what keeps the algorithm from a convolution.
+func (t *toomCook) fits(n *graph.Node, g *convGeometry) error {
+	switch one := [2]int{1, 1}; {
+	case g.r != 3 || g.s != 3:
+		return backend.Unsupported("weight", "a 3×3 kernel", fmt.Sprintf("%d×%d", g.r, g.s))
+	case g.op.Stride != one || g.op.Dilation != one || g.op.Groups != 1:
+		return backend.Unsupported("conv2d", "stride, dilation and groups of 1", fmt.Sprint(g.op.Stride, g.op.Dilation, g.op.Groups))
+	case g.filters%4 != 0:
+		return backend.Unsupported("weight", "a multiple of 4 filters", fmt.Sprint(g.filters))
+	}
+	if data := n.Inputs[1].Data; data != nil {
+		if slices.ContainsFunc(data.Float32s(), func(v float32) bool { return !(math.Abs(float64(v)) < hugeWeight) }) {
+			return backend.Unsupported("weight", fmt.Sprintf("values below %g", hugeWeight), "a greater one, or one that is not finite")
+		}
+	}
+	return nil
+}
+
+// products is the 1×1 convolution of (m+2)² groups between the transforms.
+func (t *toomCook) products(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant, tiles int) *kernel {
+	e, c4, k4, wg := len(t.g)*len(t.g), vectors(g.c), vectors(g.filters), lim.packedLocalSize()
+	blocks := ceilDiv(g.filters, v.FilterBlock)
+	size := v.FilterBlock * (1 + c4*4) // elements of a block of weights; its bias is zero
+	one := convGeometry{op: graph.Conv2D{Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}, Groups: e}, r: 1, s: 1}
+	return &kernel{
+		variant: v, spec: one.spec(wg),
+		push: []uint32{
+			u32(tiles), 1, u32(tiles), 1, u32(tiles), u32(e * c4), u32(e * k4), u32(c4), u32(g.filters), u32(blocks),
+		},
+		groups: [3]uint32{u32(ceilDiv(tiles, wg*v.PixelTile)), u32(blocks), u32(e)},
+		weights: &Packed{
+			Node: n.Name, Elems: e * blocks * size,
+			Fill: func(dst []float32) {
+				clear(dst)
+				w, u := n.Inputs[1].Data.Float32s(), make([]float64, e)
+				for k := range g.filters {
+					for c := range g.c {
+						t.weights(w[(k*g.c+c)*9:], u)
+						for i, value := range u {
+							at := (i*blocks+k/v.FilterBlock)*size + v.FilterBlock
+							dst[at+(c/4*v.FilterBlock+k%v.FilterBlock)*4+c%4] = float32(value)
+						}
+					}
+				}
+			},
+		},
+	}
+}
+
+// packBias is the bias of a convolution, zeros where it has none, in vectors of four filters.
+func packBias(n *graph.Node, op graph.Conv2D) *Packed {
+	k := n.Inputs[1].Type.Shape.Dim(0)
+	return &Packed{
+		Node: n.Name, Elems: 4 * vectors(k),
+		Fill: func(dst []float32) {
+			clear(dst)
+			if i, _ := op.Inputs(); i >= 0 {
+				copy(dst, n.Inputs[i].Data.Float32s())
+			}
+		},
+	}
+}

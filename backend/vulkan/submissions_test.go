@@ -1,0 +1,94 @@
+package vulkan
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vktest"
+)
+
+// acrossEnv marks the process in which synchronization validation looks across submissions.
+const acrossEnv = "RESNET_RUN_TEST_ACROSS"
+
+// acrossSettings turn that on. The layer reads them when the instance is created, and has no other way to say it.
+const acrossSettings = "khronos_validation.enables = VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT," +
+	"VALIDATION_CHECK_ENABLE_SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT\n"
+
+// TestSubmissionsAreSynchronized runs the tests of several submissions in a process in which validation follows hazards from
+// one submission to the next, and a fault that it must find there.
+func TestSubmissionsAreSynchronized(t *testing.T) {
+	if os.Getenv(acrossEnv) != "" {
+		t.Skip("this is the process of TestSubmissionsAreSynchronized")
+	}
+	if !vktest.UseTestDrivers() {
+		vktest.Unavailable(t, "no Vulkan test driver is installed")
+		return
+	}
+	settings := filepath.Join(t.TempDir(), "vk_layer_settings.txt")
+	if err := os.WriteFile(settings, []byte(acrossSettings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		run    string
+		faulty bool
+	}{
+		{"^TestRunsAreInFlightTogether$|^TestLongRunsAreSplit$", false},
+		{"^TestMissingBarrierBetweenSubmissions$", true},
+	} {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", c.run, "-test.v")
+		cmd.Env = append(os.Environ(), acrossEnv+"=1", "VK_LAYER_SETTINGS_PATH="+settings)
+		out, err := cmd.CombinedOutput()
+		found := strings.Contains(string(out), "SYNC-HAZARD")
+		if ran := strings.Contains(string(out), "=== RUN"); !ran {
+			t.Errorf("%s: nothing ran:\n%s", c.run, out)
+		}
+		if c.faulty && !found {
+			t.Errorf("a barrier left out between submissions was not found:\n%s", out)
+		}
+		if !c.faulty && (found || err != nil) {
+			t.Errorf("%s: %v:\n%s", c.run, err, out)
+		}
+	}
+}
+
+// TestMissingBarrierBetweenSubmissions is a fault: what a submission wrote is written again by the next.
+func TestMissingBarrierBetweenSubmissions(t *testing.T) {
+	if os.Getenv(acrossEnv) == "" {
+		t.Skip("run by TestSubmissionsAreSynchronized")
+	}
+	eachDevice(t, Options{}, func(t *testing.T, d *device) {
+		x, err := d.allocate(64, deviceMemory)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.free(x)
+		pool, err := d.dev.CreateCommandPool()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer d.dev.DestroyCommandPool(pool)
+		for i := range 2 {
+			cmd, err := d.dev.AllocateCommandBuffer(pool)
+			if err == nil {
+				err = d.dev.BeginCommandBuffer(cmd, true)
+			}
+			if err == nil {
+				d.dev.CmdFillBuffer(cmd, x.buf, 0, vk.WholeSize, uint32(i))
+				err = d.dev.EndCommandBuffer(cmd)
+			}
+			if err == nil {
+				err = d.submit(cmd, 0)
+			}
+			if err != nil {
+				t.Logf("submission %d: %v", i, err)
+			}
+		}
+		if err := d.dev.WaitIdle(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
