@@ -16,6 +16,19 @@ var matrixVariants = []Variant{
 	matrix("conv2d_coopmat128x128_emulated_f16", 128, 128, [2]int{2, 4}, true),
 	matrix("conv2d_coopmat64x64_emulated_f16", 64, 64, [2]int{2, 2}, true),
 	matrix("conv2d_coopmat32x32_emulated_f16", 32, 32, [2]int{2, 1}, true),
+	split(matrix("conv2d_coopmat64x64_split_f16", 64, 64, [2]int{2, 2}, false)),
+	split(matrix("conv2d_coopmat32x32_split_f16", 32, 32, [2]int{2, 1}, false)),
+	split(matrix("conv2d_coopmat64x64_split_emulated_f16", 64, 64, [2]int{2, 2}, true)),
+	split(matrix("conv2d_coopmat32x32_split_emulated_f16", 32, 32, [2]int{2, 1}, true)),
+	{
+		Name: "conv2d_reduce_f16", Source: "conv2d_reduce.comp", Target: target, Bindings: 3, PushBytes: 8, Spec: []string{"WG", "addShortcut", "applyReLU"}, Half: true,
+	},
+}
+
+// split makes a variant one that divides the steps of a tile among workgroups; conv2d_reduce_f16 follows it.
+func split(v Variant) Variant {
+	v.Defines, v.Split, v.PushBytes = append(v.Defines, "SPLIT"), true, 48
+	return v
 }
 
 // matrix is a row of conv2d_coopmat.comp with a tile of filters × pixels a workgroup.

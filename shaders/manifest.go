@@ -25,6 +25,8 @@ type Variant struct {
 	Matrix bool
 	// Emulated: computes what a Matrix variant does, by loops, to prove its indexing on any device.
 	Emulated bool
+	// Split: writes sums of parts, which another variant adds up.
+	Split bool
 	// Grid is how many subgroups of a workgroup stand along filters and along pixels, for Matrix and Emulated.
 	Grid [2]int
 	// Newer: GLSL that the compiler of Debian 12 does not know; see internal/cmd/genshaders.

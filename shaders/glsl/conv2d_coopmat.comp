@@ -25,10 +25,13 @@
 // group are multiples of 4. Weights: w [G][ceil(Kg/BM)] blocks, each of BM bias values rounded to float16, BM of what the rounding left, and
 // [R][S][ceil(Cg/32)][BM][32]. What does not exist is zero.
 //
+// SPLIT divides the steps of a tile among `splits` workgroups, where a layer has too few tiles for a large device: y is then
+// [splits][N,K4,P,Q,4] of float32, sums without shortcut and activation, which conv2d_reduce.comp adds up. The first has the bias.
+//
 // EMULATE replaces the matrix operations by loops with the same offsets, strides and shapes: every device can run it, which proves the
 // indexing where no matrix unit is at hand. It is slow.
 //
-// Dispatch: x: ceil(pixels/BN), y: blocks, z: groups. Limits: fewer than 2^31 elements a tensor.
+// Dispatch: x: ceil(pixels/BN), y: blocks, z: groups, with SPLIT groups·splits. Limits: fewer than 2^31 elements a tensor.
 #include "relu.glsl"
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const uint R = 1;
@@ -53,12 +56,19 @@ layout(push_constant) uniform Geometry {
     uint Cg4;        // vectors of channels of one group
     uint Kg;         // filters of one group
     uint blocks;     // ceil(Kg/BM)
+#ifdef SPLIT
+    uint splits, perSplit; // and steps of each
+#endif
 };
 
 layout(std430, binding = 0) readonly buffer X { uvec2 x[]; };
 layout(std430, binding = 1) readonly buffer Weights { uvec4 w[]; };
 layout(std430, binding = 2) readonly buffer Shortcut { uvec2 z[]; };
+#ifdef SPLIT
+layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };
+#else
 layout(std430, binding = 3) writeonly buffer Y { uvec2 y[]; };
+#endif
 #include "half.glsl"
 
 const uint BK = 32;       // channels of a step
@@ -136,7 +146,12 @@ void stage(uint lane) {
 }
 
 void main() {
-    uint lane = gl_LocalInvocationID.x, group = gl_WorkGroupID.z, block = gl_WorkGroupID.y, PQ = P * Q;
+    uint lane = gl_LocalInvocationID.x, block = gl_WorkGroupID.y, PQ = P * Q;
+#ifdef SPLIT
+    uint group = gl_WorkGroupID.z / splits, split = gl_WorkGroupID.z % splits;
+#else
+    uint group = gl_WorkGroupID.z;
+#endif
 #ifdef EMULATE
     uint subgroup = lane / SG, member = lane % SG;
     for (uint i = 0; i < TM * TN * OWN; i++) acc[i] = 0.0;
@@ -158,9 +173,15 @@ void main() {
     uint atBias = (group * blocks + block) * (BM / 4 + steps * BM * UNITS), atW = atBias + BM / 4;
     barrier();
 
-    uint r = 0, s = 0, chunk = 0;
-    fetch(atW, 0, 0, 0, lane);
-    for (uint step = 0; step < steps; step++) {
+#ifdef SPLIT
+    uint first = split * perSplit, last = min(first + perSplit, steps);
+    uint chunk = first % chunks, s = first / chunks % S, r = first / chunks / S;
+    atW += first * BM * UNITS;
+#else
+    uint first = 0, last = steps, r = 0, s = 0, chunk = 0;
+#endif
+    fetch(atW, r, s, chunk, lane);
+    for (uint step = first; step < last; step++) {
         barrier(); // all have read the tiles before
         stage(lane);
         barrier();
@@ -174,7 +195,7 @@ void main() {
             }
         }
         atW += BM * UNITS;
-        if (step + 1 < steps) fetch(atW, r, s, chunk, lane);
+        if (step + 1 < last) fetch(atW, r, s, chunk, lane);
         [[unroll]] for (uint k = 0; k < BK / KK; k++) {
 #ifdef EMULATE
             for (uint i = 0; i < TM; i++) {
@@ -213,12 +234,19 @@ void main() {
                 uint at = own + n * MM + m;
                 vec4 sum = vec4(sums[at], sums[at + 1], sums[at + 2], sums[at + 3]);
                 uvec4 hi = w[atBias + inBlock / 8], lo = w[atBias + BM / 8 + inBlock / 8];
-                sum += inBlock % 8 == 0 ? widen(hi.xy) + widen(lo.xy) : widen(hi.zw) + widen(lo.zw);
+                vec4 bias = inBlock % 8 == 0 ? widen(hi.xy) + widen(lo.xy) : widen(hi.zw) + widen(lo.zw);
                 uint o = base[pixel].y + k / 4 * PQ;
+#ifdef SPLIT
+                if (split == 0) sum += bias;
+                if (k + 4 > Kg) sum = mix(vec4(0.0), sum, lessThan(uvec4(k, k + 1, k + 2, k + 3), uvec4(Kg)));
+                y[split * pixels * K4 + o] = sum;
+#else
+                sum += bias;
                 if (addShortcut) sum += widen(z[o]);
                 if (applyReLU) sum = relu(sum);
                 if (k + 4 > Kg) sum = mix(vec4(0.0), sum, lessThan(uvec4(k, k + 1, k + 2, k + 3), uvec4(Kg)));
                 y[o] = narrow(sum);
+#endif
             }
         }
     }

@@ -22,9 +22,13 @@ var matrixConvKernels = []convKernel{
 	{"conv2d_coopmat128x128_f16", "conv2d_coopmat128x128_f16", matrixConv},
 	{"conv2d_coopmat64x64_f16", "conv2d_coopmat64x64_f16", matrixConv},
 	{"conv2d_coopmat32x32_f16", "conv2d_coopmat32x32_f16", matrixConv},
+	{"conv2d_coopmat64x64_split_f16", "conv2d_coopmat64x64_split_f16", matrixConv},
+	{"conv2d_coopmat32x32_split_f16", "conv2d_coopmat32x32_split_f16", matrixConv},
 	{"conv2d_coopmat128x128_emulated_f16", "conv2d_coopmat128x128_emulated_f16", emulatedConv},
 	{"conv2d_coopmat64x64_emulated_f16", "conv2d_coopmat64x64_emulated_f16", emulatedConv},
 	{"conv2d_coopmat32x32_emulated_f16", "conv2d_coopmat32x32_emulated_f16", emulatedConv},
+	{"conv2d_coopmat64x64_split_emulated_f16", "conv2d_coopmat64x64_split_emulated_f16", emulatedConv},
+	{"conv2d_coopmat32x32_split_emulated_f16", "conv2d_coopmat32x32_split_emulated_f16", emulatedConv},
 }
 
 // MatrixConvKernels are the names of the kernels on matrix units, or of those that emulate them.
@@ -88,9 +92,13 @@ func onMatrices(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant, 
 		args:    []operand{0, theWeight, g.shortcut, result},
 		weights: packMatrices(n, g.op, v.FilterBlock),
 	}
+	few := tiles * blocks * g.op.Groups
+	if v.Split {
+		return splitMatrices(lim, n, g, k, few)
+	}
 	c := candidate(Packed4Half, Packed4Half, k)
 	c.cost = g.seconds(lim, v, ceilDiv(g.cg, matrixChannels)*matrixChannels, v.PixelTile)
-	if few := tiles * blocks * g.op.Groups; few < fillingGroups { // a part of the device stands idle
+	if few < fillingGroups { // a part of the device stands idle
 		c.cost *= float64(fillingGroups) / float64(few)
 	}
 	return c, nil
@@ -98,6 +106,37 @@ func onMatrices(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant, 
 
 // fillingGroups is how many workgroups keep a large GPU busy.
 const fillingGroups = 128
+
+// splitMatrices divides the steps of the tiles of k, which are few, among workgroups.
+func splitMatrices(lim Limits, n *graph.Node, g *convGeometry, k *kernel, few int) (Candidate, error) {
+	const least, most = 4, 16 // steps of a part, and parts
+	steps := g.r * g.s * ceilDiv(g.cg, matrixChannels)
+	// As many for every batch: the last part of a batch has its scratch memory where the others have theirs.
+	one := ceilDiv(g.p*g.q, k.variant.PixelTile) * ceilDiv(g.kg, k.variant.FilterBlock) * g.op.Groups
+	splits := min(ceilDiv(2*fillingGroups, one), most, steps/least)
+	if k.variant.Emulated {
+		splits = min(3, steps)
+	}
+	if splits < 2 || few >= fillingGroups && !k.variant.Emulated {
+		return Candidate{}, backend.Unsupported("conv2d", fmt.Sprintf("a layer of few tiles and many steps, to divide (at least %d)", 2*least), fmt.Sprintf("%d and %d", few, steps))
+	}
+	perSplit := ceilDiv(steps, splits)
+	splits = ceilDiv(steps, perSplit) // none is empty
+	k.push = append(k.push, u32(splits), u32(perSplit))
+	k.groups[2] = u32(g.op.Groups * splits)
+	k.args = []operand{0, theWeight, g.shortcut, scratch0}
+	count := g.pixels() * vectors(g.filters)
+	add, err := flat(lim, "conv2d_reduce_f16", count, []uint32{flag(g.op.Add), flag(g.op.Act == graph.ActReLU)}, []uint32{u32(splits)}, scratch0, g.shortcut, result)
+	if err != nil {
+		return Candidate{}, err
+	}
+	c := candidate(Packed4Half, Packed4Half, k)
+	c.kernels = append(c.kernels, add)
+	c.scratch = []uint64{uint64(splits) * uint64(count) * texelBytes}
+	c.cost = g.seconds(lim, k.variant, ceilDiv(g.cg, matrixChannels)*matrixChannels, k.variant.PixelTile)*max(1, float64(fillingGroups)/float64(few*splits)) +
+		2*float64(c.scratch[0])/lim.bandwidth()
+	return c, nil
+}
 
 // packMatrices orders weights [K,C/G,R,S] and bias [K] as conv2d_coopmat.comp wants them: [G][ceil(Kg/block)] blocks, each of block bias values
 // rounded to float16, as many of what the rounding left, and [R][S][ceil(Cg/32)][block][32].

@@ -144,3 +144,41 @@ func TestPackMatricesPutsEveryWeightWhereTheShaderLooks(t *testing.T) {
 		t.Errorf("what does not exist is not zero: the sum is %g, want %g", sum, total)
 	}
 }
+
+func TestFewTilesAreDivided(t *testing.T) {
+	lim := matrixDevice(32, MatrixShape{16, 16, 16})
+	g := network(t, "resnet50", 1)
+	p := build(t, lim, Options{Half: true}, g)
+	checkPlan(t, lim, p)
+	divided := 0
+	for i, s := range p.Steps {
+		if !s.Variant.Split {
+			continue
+		}
+		divided++
+		splits, perSplit := int(s.Push[10]), int(s.Push[11])
+		_, cg, r, q := g.Value(s.Node).Node.Inputs[1].Type.Shape.NCHW()
+		steps := r * q * ceilDiv(cg, 32)
+		if splits < 2 || splits*perSplit < steps || (splits-1)*perSplit >= steps || int(s.Groups[2]) != splits {
+			t.Errorf("node %q: %d parts of %d steps for %d, %v workgroups", s.Node, splits, perSplit, steps, s.Groups)
+		}
+		add := p.Steps[i+1]
+		if add.Node != s.Node || add.Variant.Name != "conv2d_reduce_f16" || add.Bindings[0] != s.Bindings[3] || int(add.Push[1]) != splits {
+			t.Errorf("node %q is followed by %s of %q", s.Node, add.Variant.Name, add.Node)
+		}
+		if size := uint64(splits) * uint64(add.Push[0]) * 16; s.Bindings[3].Size != size {
+			t.Errorf("node %q: parts of %d bytes, want %d", s.Node, s.Bindings[3].Size, size)
+		}
+	}
+	if divided < 5 {
+		t.Errorf("%d convolutions of a single picture are divided:\n%s", divided, p.Dump())
+	}
+	for _, s := range build(t, lim, Options{Half: true}, network(t, "resnet50", 64)).Steps {
+		if s.Variant.Split {
+			t.Errorf("node %q is divided with 64 pictures: %v", s.Node, s.Groups)
+		}
+	}
+	for batch := 2; batch < 8; batch++ { // the last part is smaller, and must fit where the others lie
+		checkPlan(t, lim, build(t, lim, Options{Half: true, MaxChunk: batch}, network(t, "resnet50", 2*batch-1)))
+	}
+}

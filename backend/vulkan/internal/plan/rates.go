@@ -50,12 +50,16 @@ var rates = map[string][3]float64{
 	"conv2d_packed8x8_quad_f16":       {1100, 2, 2.4},
 	"conv2d_packed8x4_ssbo_f16":       {1100, 2.5, 1.0},
 	// On matrix units, whose rate is some ten times that of other arithmetic; drivers on the CPU have none.
-	"conv2d_coopmat128x128_f16":          {12000, 1, 1},
-	"conv2d_coopmat64x64_f16":            {9000, 1, 1},
-	"conv2d_coopmat32x32_f16":            {5000, 1, 1},
-	"conv2d_coopmat128x128_emulated_f16": {1, 0.1, 0.1},
-	"conv2d_coopmat64x64_emulated_f16":   {1, 0.1, 0.1},
-	"conv2d_coopmat32x32_emulated_f16":   {1, 0.1, 0.1},
+	"conv2d_coopmat128x128_f16":              {12000, 1, 1},
+	"conv2d_coopmat64x64_f16":                {9000, 1, 1},
+	"conv2d_coopmat32x32_f16":                {5000, 1, 1},
+	"conv2d_coopmat64x64_split_f16":          {9000, 1, 1},
+	"conv2d_coopmat32x32_split_f16":          {5000, 1, 1},
+	"conv2d_coopmat128x128_emulated_f16":     {1, 0.1, 0.1},
+	"conv2d_coopmat64x64_emulated_f16":       {1, 0.1, 0.1},
+	"conv2d_coopmat32x32_emulated_f16":       {1, 0.1, 0.1},
+	"conv2d_coopmat64x64_split_emulated_f16": {1, 0.1, 0.1},
+	"conv2d_coopmat32x32_split_emulated_f16": {1, 0.1, 0.1},
 }
 
 // serialRate is how many multiply-accumulates a second one invocation of a GPU makes when there are few others (measured on
