@@ -24,14 +24,22 @@ func TestOpsAreWithinTheirBounds(t *testing.T) {
 		opts  Options
 		only  string // op, "" for all
 		every int    // of the cases only each so many, another one with each kernel
+		gpu   bool   // by the rule of a GPU
 	}
-	runs := []run{{"default", Options{Unproved: true}, "", 1}, {"staging", Options{ForceStaging: true, Unproved: true}, "add", 1}}
+	plain := Options{Unproved: true}
+	runs := []run{
+		{"default", plain, "", 1, false}, {"staging", Options{ForceStaging: true, Unproved: true}, "add", 1, false},
+		{"rule of a GPU", plain, "", 5, true}, {"linear by the rule of a GPU", plain, "linear", 1, true},
+	}
 	for _, k := range plan.ConvKernels() {
-		runs = append(runs, run{k, Options{Kernels: []string{k, "conv2d_regtile4_f32"}}, "conv2d", 9}) // not each takes all groups
+		runs = append(runs, run{k, Options{Kernels: []string{k, "conv2d_regtile4_f32"}}, "conv2d", 9, false}) // not each takes all groups
 	}
 	for i, o := range runs {
 		t.Run(o.name, func(t *testing.T) {
 			eachDevice(t, o.opts, func(t *testing.T, d *device) {
+				if o.gpu {
+					d.limits.SoftwareDriver = false
+				}
 				ran := 0
 				for _, c := range cases {
 					if o.only != "" && c.Graph.Nodes[len(c.Graph.Nodes)-1].Op.Name() != o.only {

