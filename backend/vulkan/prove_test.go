@@ -444,7 +444,7 @@ func TestFloat16KernelsPassTheirProof(t *testing.T) {
 
 // TestWindowsInPaddingAloneAreProved: no row of such a result covers a part of the input.
 func TestWindowsInPaddingAloneAreProved(t *testing.T) {
-	g := parseBound(t, "graph g\ninput %x : float32[1,10,8,1]\nparam @w : float32[13,10,1,1]\n%y = conv2d(%x, @w) stride=1,2 padding=1,1,1,0\noutput %y\n")
+	g := parseBound(t, "input %x : float32[1,10,8,1]\nparam @w : float32[13,10,1,1]\n%y = conv2d(%x, @w) stride=1,2 padding=1,1,1,0\noutput %y\n")
 	eachDevice(t, Options{}, func(t *testing.T, d *device) {
 		for i, v := range runGraph(t, d, g, seededInput(g))[0] {
 			if v != 0 {
