@@ -15,7 +15,7 @@ func TestBatchAboveTheBudgetIsSplit(t *testing.T) {
 	g := seededNetwork(t, "resnet20-cifar", batch, 32)
 	whole := map[string][]float32{}
 	need := map[string]needs{} // devices have different kernels, and so other weights
-	eachDevice(t, Options{}, func(t *testing.T, d *device) {
+	eachDevice(t, Options{Kernels: oneKernel}, func(t *testing.T, d *device) {
 		e, in, out := ready(t, d, g)
 		p := e.(*executable).plan
 		if p.Chunk != batch {
@@ -40,7 +40,7 @@ func TestBatchAboveTheBudgetIsSplit(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var log bytes.Buffer
-			eachDevice(t, Options{Logger: slog.New(slog.NewTextHandler(&log, nil))}, func(t *testing.T, d *device) {
+			eachDevice(t, Options{Kernels: oneKernel, Logger: slog.New(slog.NewTextHandler(&log, nil))}, func(t *testing.T, d *device) {
 				budget := c.budget(need[d.info.Name])
 				d.opts.MemoryBudget = int64(budget)
 				log.Reset()

@@ -49,10 +49,15 @@ func cut(p *plan.Plan, limit float64, g *graph.Graph) [][]plan.Command {
 	if len(p.Commands) == 0 {
 		return nil
 	}
-	costs := make(map[string]float64, len(g.Nodes)) // of a node for a part of the batch
+	steps := map[string]float64{} // of a node
+	for _, s := range p.Steps {
+		steps[s.Node]++
+	}
+	costs := make(map[string]float64, len(g.Nodes)) // of a step of a node for a part of the batch
 	for _, n := range g.Nodes {
 		c := n.Cost()
-		costs[n.Name] = (float64(c.FLOPs) + bytesCost*float64(c.ReadBytes+c.WriteBytes)) * float64(p.Chunk) / float64(max(p.Batch, 1))
+		cost := float64(c.FLOPs) + bytesCost*float64(c.ReadBytes+c.WriteBytes)
+		costs[n.Name] = cost * float64(p.Chunk) / float64(max(p.Batch, 1)) / max(steps[n.Name], 1)
 	}
 	var pieces [][]plan.Command
 	first, sum := 0, 0.0
