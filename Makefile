@@ -15,7 +15,7 @@ build:
 
 ## test: everything that must hold, with the Vulkan validation layer on both software drivers
 test: setup-test check
-	$(GO) test ./...
+	$(GO) test -timeout 30m ./...
 
 ## check: format, vet, staticcheck, and generated files
 check:
@@ -28,7 +28,7 @@ check:
 
 ## race: the tests under the race detector, without the slowest
 race: setup-test
-	$(GO) test -race -short ./...
+	$(GO) test -race -short -timeout 30m ./...
 
 ## arm64: the NEON kernels and the cpu backend under emulation
 arm64:
