@@ -132,7 +132,7 @@ func (o *outcomes) explain(g *graph.Graph, p *plan.Plan) {
 		}
 	}
 	for _, s := range p.Steps {
-		if why, ok := because[s.Node]; ok && s.Reason == "" {
+		if why, ok := because[s.Node]; ok {
 			s.Reason = why
 		}
 	}

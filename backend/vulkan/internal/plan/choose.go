@@ -44,6 +44,9 @@ func choose(lim Limits, opt Options, g *graph.Graph) ([]*Candidate, error) {
 	for i, list := range c.lists {
 		if len(list) > 0 {
 			out[i] = &list[best[i]]
+			if len(list) > 1 && out[i].Why == "" {
+				out[i].Why = "rule: the least, with the conversions between formats"
+			}
 		}
 	}
 	return out, nil

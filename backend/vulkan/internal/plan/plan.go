@@ -259,6 +259,7 @@ func (p *Plan) rest(lim Limits, opt Options, whole *program, g *graph.Graph, l *
 			return nil, fmt.Errorf("node %q (%s): %w", n.Name, n.Op.Name(), backend.Unsupported("batch", "one that "+whole.choice[i]+" computes", fmt.Sprint(n.Output.Type)))
 		}
 		choices[i] = &list[j]
+		choices[i].Why = whole.why[i]
 	}
 	prog, err := assemble(lim, g, choices)
 	if err != nil {

@@ -15,6 +15,7 @@ type program struct {
 	made    map[*graph.Value]Format // the format in which a value was made: what is converted is converted from that
 	root    map[*graph.Value]*graph.Value
 	choice  []string // by node, the name of its candidate
+	why     []string // and why it was chosen
 }
 
 // tensor is a piece of memory that dispatches read and write.
@@ -46,7 +47,7 @@ func assemble(lim Limits, g *graph.Graph, choices []*Candidate) (*program, error
 	for i, n := range g.Nodes {
 		c := choices[i]
 		if c == nil {
-			p.choice = append(p.choice, "")
+			p.choice, p.why = append(p.choice, ""), append(p.why, "")
 			if _, ok := n.Op.(graph.Flatten); ok && n.Output.Type.SizeBytes() > 0 {
 				if err := p.need(lim, n, n.Inputs[0], Dense); err != nil { // it is a view of the dense elements
 					return nil, err
@@ -54,7 +55,7 @@ func assemble(lim Limits, g *graph.Graph, choices []*Candidate) (*program, error
 			}
 			continue
 		}
-		p.choice = append(p.choice, c.Name)
+		p.choice, p.why = append(p.choice, c.Name), append(p.why, c.Why)
 		if err := p.add(lim, n, c); err != nil {
 			return nil, err
 		}
