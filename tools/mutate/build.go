@@ -171,11 +171,10 @@ func hashFile(path string) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// measured tells whether mutants of a variant are made: the worker runs the suite in float32 alone, and the compiler of variants that are Newer
-// may not be here.
-func measured(v *shaders.Variant) bool { return !v.Half && !v.Newer }
+// measured tells whether mutants of a variant are made: opsOf has those that the worker can be made to run.
+func measured(v *shaders.Variant) bool { return !v.Half && !v.Newer && len(opsOf[v.Name]) > 0 }
 
-// users are the measured variants whose source is the file or includes it.
+// users are the measured variants whose source is the file or includes it, itself or by way of another.
 func (b *builder) users(file string) ([]*shaders.Variant, error) {
 	name := strings.TrimPrefix(file, glslDir)
 	var out []*shaders.Variant
@@ -184,19 +183,32 @@ func (b *builder) users(file string) ([]*shaders.Variant, error) {
 		if !measured(v) {
 			continue
 		}
-		src, err := os.ReadFile(filepath.Join(b.root, glslDir, v.Source))
+		uses, err := b.includes(v.Source, name)
 		if err != nil {
 			return nil, err
-		}
-		uses := v.Source == name
-		for _, m := range include.FindAllStringSubmatch(string(src), -1) {
-			uses = uses || m[1] == name
 		}
 		if uses {
 			out = append(out, v)
 		}
 	}
 	return out, nil
+}
+
+// includes tells whether a source is the file or takes it in.
+func (b *builder) includes(source, name string) (bool, error) {
+	if source == name {
+		return true, nil
+	}
+	src, err := os.ReadFile(filepath.Join(b.root, glslDir, source))
+	if err != nil {
+		return false, err
+	}
+	for _, m := range include.FindAllStringSubmatch(string(src), -1) {
+		if uses, err := b.includes(m[1], name); uses || err != nil {
+			return uses, err
+		}
+	}
+	return false, nil
 }
 
 // shaderMutant compiles the variants that a mutant changes.
@@ -276,6 +288,11 @@ func (b *builder) compile(ctx context.Context, sources, dir string, v *shaders.V
 	}
 	if _, err := b.command(ctx, "glslangValidator", append(args, filepath.Join(sources, v.Source))...); err != nil {
 		return "", err
+	}
+	if v.Optimize { // as internal/cmd/genshaders does
+		if _, err := b.command(ctx, "spirv-opt", "--target-env="+v.Target, "-O", path, "-o", path); err != nil {
+			return "", err
+		}
 	}
 	if _, err := b.command(ctx, "spirv-val", "--target-env", v.Target, path); err != nil {
 		return "", err

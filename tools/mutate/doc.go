@@ -8,9 +8,12 @@
 // neighbours in a list of push constants exchanged. What they cannot express stands in mistakes.go, each with the
 // mistake that it stands for. A mutant's ID depends on its own line and not on others.
 //
+// The worker runs float32 on drivers that run on the CPU, so no mutants are made of kernels in float16, on matrix units, or that
+// the planner takes on GPUs alone: unmeasured in sources.go lists their sources, opsOf in suite.go the variants that are run.
+//
 // # Verdict
 //
-// GLSL is compiled like the product's; the worker takes it from a folder (see package worker). Go code is built anew with
+// GLSL is compiled like the product's, with spirv-opt for the variants that have it; the worker takes it from a folder (see package worker). Go code is built anew with
 // an overlay, so the tree is never touched. What compiles to the same as the original is no mutant, and of those that
 // come to the same one counts. A mutant then passes through the stages of suite.go, from the cases most likely to see it to the
 // full profile and the other driver, with the validation layer and synchronization validation on, until a case does not hold. A

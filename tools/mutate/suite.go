@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/resnet-run/resnet-run/conformance"
+	"github.com/resnet-run/resnet-run/shaders"
 )
 
 // options are those of the worker, with the same names in JSON.
@@ -39,11 +40,48 @@ type stage struct {
 	GoTests []string
 }
 
-// opsOf are the operations that each variant computes.
+// opsOf are the operations that each variant computes; what the planner packs only between convolutions runs in blocks and
+// networks. Not here is what cannot be made to run: variants in float16, those for GPUs or very large tensors alone, and measurements.
 var opsOf = map[string][]string{
+	"pack_f32": {"conv2d"}, "unpack_f32": {"conv2d"},
+	"winograd_input2_f32": {"conv2d"}, "winograd_input4_f32": {"conv2d"}, "winograd_output2_f32": {"conv2d"}, "winograd_output4_f32": {"conv2d"},
+	"winograd_input2_ssbo_f32": {"conv2d"}, "winograd_input4_ssbo_f32": {"conv2d"}, "winograd_output2_ssbo_f32": {"conv2d"}, "winograd_output4_ssbo_f32": {"conv2d"},
+	"max_pool_packed_f32": {"block", "network"}, "avg_pool_packed_f32": {"block", "network"}, "global_avg_pool_packed_f32": {"block", "network"},
 	"conv2d_regtile16_f32": {"conv2d"}, "conv2d_regtile4_f32": {"conv2d"}, "conv2d_shared64_f32": {"conv2d"},
 	"relu_f32": {"relu"}, "add_f32": {"add"}, "batch_norm_f32": {"batch_norm"}, "max_pool_f32": {"max_pool"}, "avg_pool_f32": {"avg_pool"},
 	"global_avg_pool_f32": {"global_avg_pool"}, "linear_f32": {"linear"}, "softmax_f32": {"softmax"}, "shortcut_pad_f32": {"channel_pad", "subsample"},
+}
+
+func init() {
+	for _, v := range shaders.Manifest {
+		if v.Source == "conv2d_packed.comp" && !v.Half {
+			opsOf[v.Name] = []string{"conv2d"}
+		}
+	}
+}
+
+// fallback computes the convolutions that a forced kernel does not.
+const fallback = "conv2d_regtile4_f32"
+
+// forcedBy are the kernels of package plan that make it run a variant for convolutions, nil where it is not of one.
+func forcedBy(variant string) []string {
+	switch {
+	case strings.HasPrefix(variant, "conv2d_"):
+		return slices.Compact([]string{variant, fallback})
+	case strings.HasPrefix(variant, "winograd_"):
+		products := "conv2d_packed8x4_f32"
+		if strings.Contains(variant, "_ssbo") {
+			products = "conv2d_packed8x4_ssbo_f32"
+		}
+		m := "4"
+		if strings.Contains(variant, "put2_") {
+			m = "2"
+		}
+		return []string{"winograd" + m + "_" + products, fallback}
+	case variant == "pack_f32" || variant == "unpack_f32":
+		return []string{"conv2d_packed8x4_f32", fallback}
+	}
+	return nil
 }
 
 // firstCases is how many cases of quick see a mutant first: of those that die, nearly all die of these.
@@ -114,10 +152,11 @@ func oneOf(names []string) func(string) bool {
 
 // shaderStages are those of a mutant that changes these variants.
 func (s suite) shaderStages(variants []string) []stage {
-	var ops, kernels []string
+	var ops []string
+	var kernels [][]string
 	for _, v := range variants {
-		if strings.HasPrefix(v, "conv2d_") {
-			kernels = append(kernels, v)
+		if k := forcedBy(v); k != nil && !slices.ContainsFunc(kernels, func(o []string) bool { return o[0] == k[0] }) {
+			kernels = append(kernels, k)
 		}
 		for _, op := range opsOf[v] {
 			if !slices.Contains(ops, op) {
@@ -129,7 +168,7 @@ func (s suite) shaderStages(variants []string) []stage {
 	if len(kernels) > 0 {
 		forced = nil
 		for _, k := range kernels {
-			forced = append(forced, options{Kernels: []string{k}})
+			forced = append(forced, options{Kernels: k})
 		}
 	}
 	what := strings.Join(ops, ", ")
@@ -145,10 +184,10 @@ func (s suite) shaderStages(variants []string) []stage {
 		few = min(firstCases, len(quick))
 	}
 	add(true, lavapipe, what+" of quick", quick[:few])
-	for _, o := range forced {
+	for i, o := range forced {
 		checked := quick[:min(few, inBoundsCases)]
 		if len(o.Kernels) > 0 { // one of them stands for all, since they share their loads and stores
-			if o.Kernels[0] != "conv2d_regtile16_f32" {
+			if i > 0 {
 				continue
 			}
 			checked = checked[:min(1, len(checked))]
@@ -176,6 +215,7 @@ func (s suite) goStages(file string) []stage {
 	name := stageName(lavapipe, "quick", options{})
 	out := []stage{{First: true, Name: name, Driver: lavapipe, Cases: quick[:few]}}
 	o := options{Kernels: []string{"conv2d_shared64_f32"}, MaxChunk: 2, ForceStaging: true}
+	packed := options{Kernels: []string{"winograd4_conv2d_packed8x4_f32", "conv2d_packed8x4_f32", fallback}, MaxChunk: 2}
 	var batches []string
 	for _, c := range quick {
 		if batch.MatchString(c) {
@@ -184,6 +224,7 @@ func (s suite) goStages(file string) []stage {
 	}
 	out = append(out,
 		stage{First: true, Name: stageName(lavapipe, "batches of quick", o), Driver: lavapipe, Options: o, Cases: batches[:min(2*firstCases, len(batches))]},
+		stage{First: true, Name: stageName(lavapipe, "batches of quick", packed), Driver: lavapipe, Options: packed, Cases: batches[:min(firstCases, len(batches))]},
 		stage{Name: name, Driver: lavapipe, Cases: quick[few:]},
 		stage{Name: stageName(lavapipe, "quick", o), Driver: lavapipe, Options: o, Cases: quick},
 	)
