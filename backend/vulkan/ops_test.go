@@ -32,7 +32,7 @@ func TestOpsAreWithinTheirBounds(t *testing.T) {
 		{"rule of a GPU", plain, "", 5, true}, {"linear by the rule of a GPU", plain, "linear", 1, true},
 	}
 	for _, k := range plan.ConvKernels() {
-		runs = append(runs, run{k, Options{Kernels: []string{k, "conv2d_regtile4_f32"}}, "conv2d", 9, false}) // not each takes all groups
+		runs = append(runs, run{k, Options{Kernels: []string{k, "conv2d_regtile4_f32"}}, "conv2d", 18, false}) // not each takes all groups
 	}
 	for i, o := range runs {
 		t.Run(o.name, func(t *testing.T) {
