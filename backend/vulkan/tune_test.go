@@ -62,6 +62,7 @@ func TestTuningChoosesAmongProvedKernels(t *testing.T) {
 				t.Fatalf("got race %+v, want the one from the file, with %s first", race, rule)
 			}
 			race.Timings = slices.Clone(race.Timings)
+			race.Timings[0].Spread = 0 // however busy the machine was
 			race.Timings[1].Median, race.Timings[1].Spread, race.Full = race.Timings[0].Median/100, 0, true
 			d.outcomes.known.AddRace(race)
 			events = nil
