@@ -29,12 +29,15 @@ func TestMatrixKernelsIndexRightly(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%v-%d", kernel, s.m, s.subgroup), func(t *testing.T) {
 				eachDevice(t, Options{Precision: Half, Kernels: []string{kernel, "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
 					d.emulate, d.emulateSubgroup = s.m, s.subgroup
-					ran, narrow := 0, 0
+					ran, picked, narrow := 0, 0, 0
 					for _, c := range cases {
 						if c.Graph.Nodes[len(c.Graph.Nodes)-1].Op.Name() != "conv2d" {
 							continue
 						}
-						if ran++; ran%24 != (i*len(shapes)+j)%24 || testing.Short() && ran%48 > 24 {
+						if ran++; ran%24 != (i*len(shapes)+j)%24 {
+							continue
+						}
+						if picked++; testing.Short() && narrow > 0 && picked%2 != 1 {
 							continue
 						}
 						t.Run(c.Name, func(t *testing.T) { narrow += checkHalf(t, d, c) })
