@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"sync"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph"
@@ -22,10 +23,12 @@ type convGeometry struct {
 	emulateSubgroup int
 
 	shortcut operand // the input that is added, or input 0: a binding must hold something
+
+	hasHugeWeight func() bool // looks once, since weights may come from a file, and only when a kernel asks
 }
 
 func geometryOf(n *graph.Node, op graph.Conv2D) convGeometry {
-	g := convGeometry{op: op}
+	g := convGeometry{op: op, hasHugeWeight: sync.OnceValue(func() bool { return hasHugeWeight(n) })}
 	g.batch, g.c, g.h, g.w = n.Inputs[0].Type.Shape.NCHW()
 	g.filters, g.cg, g.r, g.s = n.Inputs[1].Type.Shape.NCHW()
 	_, _, g.p, g.q = n.Output.Type.Shape.NCHW()

@@ -61,13 +61,13 @@ const hugeWeight = 1e30
 // winogradConv lowers to the three kernels of winograd.glsl, with v for the products.
 func winogradConv(t *toomCook) lowering {
 	return func(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (Candidate, error) {
-		if err := t.fits(n, g); err != nil {
+		if err := t.fits(g); err != nil {
 			return Candidate{}, err
 		}
 		e := (t.m + 2) * (t.m + 2)
 		th, tw := ceilDiv(g.p, t.m), ceilDiv(g.q, t.m)
 		tiles, c4, k4 := g.batch*th*tw, vectors(g.c), vectors(g.filters)
-		if e*max(c4, k4) > math.MaxInt32/4/tiles {
+		if e*max(c4, k4) > math.MaxInt32/4/max(tiles, 1) {
 			return Candidate{}, backend.Unsupported("conv2d", "transformed tensors of fewer than 2^31 elements", fmt.Sprintf("%d of %d tiles", e*max(c4, k4)*4, tiles))
 		}
 		suffix := "_f32"
@@ -102,7 +102,7 @@ func winogradConv(t *toomCook) lowering {
 }
 
 // fits says what keeps the algorithm from a convolution.
-func (t *toomCook) fits(n *graph.Node, g *convGeometry) error {
+func (t *toomCook) fits(g *convGeometry) error {
 	switch one := [2]int{1, 1}; {
 	case g.r != 3 || g.s != 3:
 		return backend.Unsupported("weight", "a 3×3 kernel", fmt.Sprintf("%d×%d", g.r, g.s))
@@ -111,12 +111,16 @@ func (t *toomCook) fits(n *graph.Node, g *convGeometry) error {
 	case g.filters%4 != 0:
 		return backend.Unsupported("weight", "a multiple of 4 filters", fmt.Sprint(g.filters))
 	}
-	if data := n.Inputs[1].Data; data != nil {
-		if slices.ContainsFunc(data.Float32s(), func(v float32) bool { return !(math.Abs(float64(v)) < hugeWeight) }) {
-			return backend.Unsupported("weight", fmt.Sprintf("values below %g", hugeWeight), "a greater one, or one that is not finite")
-		}
+	if g.hasHugeWeight() {
+		return backend.Unsupported("weight", fmt.Sprintf("values below %g", hugeWeight), "a greater one, or one that is not finite")
 	}
 	return nil
+}
+
+// hasHugeWeight reports whether a node's weights, where it has them, have one that is not below hugeWeight.
+func hasHugeWeight(n *graph.Node) bool {
+	data := n.Inputs[1].Data
+	return data != nil && slices.ContainsFunc(data.Float32s(), func(v float32) bool { return !(math.Abs(float64(v)) < hugeWeight) })
 }
 
 // products is the 1×1 convolution of (m+2)² groups between the transforms.
