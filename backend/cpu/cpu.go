@@ -29,7 +29,7 @@ import (
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/cpu/internal/kernel"
-	"github.com/resnet-run/resnet-run/backend/internal/hostmem"
+	"github.com/resnet-run/resnet-run/backend/hostmem"
 	"github.com/resnet-run/resnet-run/graph"
 )
 
@@ -125,6 +125,7 @@ func (b cpuBackend) device() (*device, error) {
 	if d.limit = memory; memory == 0 {
 		d.limit = 1 << 36
 	}
+	d.owner.MaxBytes = min(maxTensorBytes, d.limit)
 	d.info = backend.DeviceInfo{
 		Backend: backendName, ID: deviceID, Name: processorName(), Type: backend.CPU,
 		Driver: runtime.Version(), API: runtime.GOOS + "/" + runtime.GOARCH, MemoryBytes: memory,
@@ -152,7 +153,7 @@ type device struct {
 func (d *device) Info() backend.DeviceInfo { return d.info }
 
 func (d *device) Supports(n *graph.Node) error {
-	if d.owner.IsClosed() {
+	if d.owner.Check() != nil {
 		return fmt.Errorf("ask device %q: %w", deviceID, backend.ErrClosed)
 	}
 	if err := supports(n); err != nil {
@@ -165,15 +166,11 @@ func (d *device) Supports(n *graph.Node) error {
 }
 
 func (d *device) NewBuffer(ctx context.Context, t graph.TensorType) (backend.Buffer, error) {
-	b, err := d.owner.NewBuffer(ctx, t, min(maxTensorBytes, d.limit))
-	if err != nil {
-		return nil, err
-	}
-	return b, nil
+	return d.owner.NewBuffer(ctx, t)
 }
 
 func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executable, error) {
-	if d.owner.IsClosed() {
+	if d.owner.Check() != nil {
 		return nil, fmt.Errorf("compile graph: %w", backend.ErrClosed)
 	}
 	if err := ctx.Err(); err != nil {
@@ -187,7 +184,7 @@ func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executabl
 		return nil, fmt.Errorf("compile graph %q: %w", g.Name, err)
 	}
 	d.mu.Lock()
-	isClosed := d.owner.IsClosed()
+	isClosed := d.owner.Check() != nil
 	if !isClosed {
 		d.children[e] = struct{}{}
 	}

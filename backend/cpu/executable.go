@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
-	"github.com/resnet-run/resnet-run/backend/internal/hostmem"
+	"github.com/resnet-run/resnet-run/backend/hostmem"
 	"github.com/resnet-run/resnet-run/graph"
 )
 

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/resnet-run/resnet-run/backend"
-	"github.com/resnet-run/resnet-run/backend/internal/hostmem"
+	"github.com/resnet-run/resnet-run/backend/hostmem"
 	"github.com/resnet-run/resnet-run/graph"
 )
 
@@ -46,7 +46,7 @@ func (refBackend) Open(ctx context.Context, id string) (backend.Device, error) {
 	if id != deviceID {
 		return nil, fmt.Errorf("open device %q: %w of that ID, want %q", id, backend.ErrNoDevice, deviceID)
 	}
-	return &device{}, nil
+	return &device{hostmem.Owner{MaxBytes: maxTensorBytes}}, nil
 }
 
 func deviceInfo() backend.DeviceInfo {
@@ -64,28 +64,20 @@ func deviceInfo() backend.DeviceInfo {
 	}
 }
 
-type device struct{ owner hostmem.Owner }
+type device struct{ hostmem.Owner }
 
 func (d *device) Info() backend.DeviceInfo { return deviceInfo() }
 
 func (d *device) Supports(n *graph.Node) error {
-	if d.owner.IsClosed() {
-		return fmt.Errorf("ask device %q: %w", deviceID, backend.ErrClosed)
+	if err := d.Check(); err != nil {
+		return fmt.Errorf("ask device %q: %w", deviceID, err)
 	}
 	return supports(n)
 }
 
-func (d *device) NewBuffer(ctx context.Context, t graph.TensorType) (backend.Buffer, error) {
-	b, err := d.owner.NewBuffer(ctx, t, maxTensorBytes)
-	if err != nil {
-		return nil, err
-	}
-	return b, nil
-}
-
 func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executable, error) {
-	if d.owner.IsClosed() {
-		return nil, fmt.Errorf("compile graph: %w", backend.ErrClosed)
+	if err := d.Check(); err != nil {
+		return nil, fmt.Errorf("compile graph: %w", err)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("compile graph: %w", err)
@@ -94,11 +86,6 @@ func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executabl
 		return nil, fmt.Errorf("compile graph: %w", err)
 	}
 	return newExecutable(d, g)
-}
-
-func (d *device) Close() error {
-	d.owner.Close()
-	return nil
 }
 
 // check holds a graph against what Compile and Eval need.

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 
 	"github.com/resnet-run/resnet-run/backend"
-	"github.com/resnet-run/resnet-run/backend/internal/hostmem"
+	"github.com/resnet-run/resnet-run/backend/hostmem"
 	"github.com/resnet-run/resnet-run/graph"
 )
 
@@ -59,11 +59,11 @@ func (e *executable) Signature() graph.Signature {
 }
 
 func (e *executable) Run(ctx context.Context, in, out []backend.Buffer) error {
-	if e.closed.Load() || e.dev.owner.IsClosed() {
+	if e.closed.Load() || e.dev.Check() != nil {
 		return fmt.Errorf("run graph %q: %w", e.g.Name, backend.ErrClosed)
 	}
 	ins, outs := make([]hostmem.View, len(e.sig.Inputs)), make([]hostmem.View, len(e.sig.Outputs))
-	if err := e.dev.owner.Bind(e.sig, ins, outs, in, out); err != nil {
+	if err := e.dev.Bind(e.sig, ins, outs, in, out); err != nil {
 		return fmt.Errorf("run graph %q: %w", e.g.Name, err)
 	}
 	r := newRun(e.g, func(v *graph.Value) []float64 { return Widen(e.params[v]) })

@@ -44,7 +44,7 @@ func TestANewPluginBuildsAndPassesItsTests(t *testing.T) {
 		t.Fatalf("got %d, %q, %q", code, out, text)
 	}
 	dir := strings.TrimSpace(out)
-	for _, file := range []string{"main.go", "main_test.go", "kernels.go", "README.md", "manifest.json", "go.mod"} {
+	for _, file := range []string{"main.go", "main_test.go", "README.md", "manifest.json", "go.mod"} {
 		data, err := os.ReadFile(filepath.Join(dir, file))
 		if err != nil {
 			t.Error(err)
@@ -105,8 +105,9 @@ func followGuide(t *testing.T, guide, dir string) {
 			t.Fatal(err)
 		}
 	}
-	edit("kernels.go", `(?m)^\t"conv2d": .*\n`, "\t\"conv2d\": conv2d,\n"+code[0][1])
-	edit("kernels.go", `\z`, "\n"+code[1][1])
+	edit("main.go", `(?m)^var kernels = .*\n`, code[0][1])
+	edit("main.go", `\z`, "\n"+code[1][1])
+	edit("main.go", `(?m)^\t"maps"\n`, "\t\"maps\"\n\t\"math\"\n")
 	edit("main_test.go", `Filter: "[^"]*"`, `Filter: "^batch_norm/"`)
 }
 

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-//go:embed go-naive/main.go go-naive/kernels.go go-naive/main_test.go go-naive/README.md go-naive/manifest.json
+//go:embed go-naive/main.go go-naive/main_test.go go-naive/README.md go-naive/manifest.json
 var files embed.FS
 
 const original = "go-naive"

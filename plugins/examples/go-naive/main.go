@@ -1,10 +1,9 @@
-// Command resnet-run-backend-go-naive is the smallest backend that runs a whole ResNet, as a plugin of resnet-run. This
-// file is all that the contract asks for, kernels.go the numbers. README.md says how to go on from a copy.
+// Command resnet-run-backend-go-naive is the smallest backend that is of use, as a plugin of resnet-run: it computes what
+// most of a ResNet is made of, and leaves the rest to other backends. README.md says how to go on from a copy.
 package main
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,6 +11,7 @@ import (
 	"sync/atomic"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/hostmem"
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/plugins"
 )
@@ -34,21 +34,7 @@ func (naive) Open(_ context.Context, id string) (backend.Device, error) {
 	return &device{}, nil
 }
 
-type object struct { // what can be closed: alone or with its device
-	dev    *device
-	closed atomic.Bool
-}
-
-func (o *object) Close() error { o.closed.Store(true); return nil }
-
-func (o *object) check() error {
-	if o.closed.Load() || o.dev != nil && o.dev.closed.Load() {
-		return backend.ErrClosed
-	}
-	return nil
-}
-
-type device struct{ object }
+type device struct{ hostmem.Owner } // has NewBuffer and Close: the tensors lie in ordinary memory
 
 func (d *device) Info() backend.DeviceInfo { return info }
 
@@ -57,14 +43,14 @@ func (d *device) Supports(n *graph.Node) error {
 	if kernels[n.Op.Name()] == nil || n.Output.Type.DType != graph.Float32 {
 		return backend.Unsupported("op", "float32 and one of "+fmt.Sprint(slices.Sorted(maps.Keys(kernels))), n.Op.Name()+" of "+n.Output.Type.String())
 	}
-	return d.check()
+	return d.Check()
 }
 
 func (d *device) Compile(_ context.Context, g *graph.Graph) (backend.Executable, error) {
 	if g == nil {
 		return nil, errors.New("compile: want a graph, got nil")
 	}
-	errs := []error{d.check(), g.Validate()}
+	errs := []error{d.Check(), g.Validate()}
 	for _, n := range g.Nodes {
 		errs = append(errs, d.Supports(n))
 	}
@@ -75,58 +61,29 @@ func (d *device) Compile(_ context.Context, g *graph.Graph) (backend.Executable,
 		}
 		weights[p] = slices.Clone(p.Data.Float32s()) // the caller's may be gone after the call
 	}
-	errs = append(errs, g.DataErr())
-	return &executable{object{dev: d}, g, weights}, errors.Join(errs...)
-}
-
-func (d *device) NewBuffer(_ context.Context, t graph.TensorType) (backend.Buffer, error) {
-	if t.DType != graph.Float32 {
-		return nil, backend.Unsupported("dtype", "float32", t.DType.String())
-	}
-	return &buffer{object{dev: d}, t, make([]float32, t.Shape.Elems())}, d.check()
-}
-
-type buffer struct {
-	object
-	typ  graph.TensorType
-	data []float32
-}
-
-func (b *buffer) Type() graph.TensorType                    { return b.typ }
-func (b *buffer) Write(_ context.Context, src []byte) error { return b.move(src, binary.Decode) }
-func (b *buffer) Read(_ context.Context, dst []byte) error  { return b.move(dst, binary.Encode) }
-
-func (b *buffer) move(raw []byte, to func([]byte, binary.ByteOrder, any) (int, error)) error {
-	if len(raw) != b.typ.SizeBytes() {
-		return &graph.ShapeError{Attr: "bytes", Want: fmt.Sprint(b.typ.SizeBytes()), Got: fmt.Sprint(len(raw))}
-	}
-	_, err := to(raw, binary.LittleEndian, b.data)
-	return errors.Join(err, b.check())
+	return &executable{d, g, weights, atomic.Bool{}}, errors.Join(append(errs, g.DataErr())...)
 }
 
 type executable struct {
-	object
+	dev          *device
 	*graph.Graph // has the Signature
 	weights      tensors
+	closed       atomic.Bool
 }
 
+func (e *executable) Close() error { e.closed.Store(true); return nil }
+
 func (e *executable) Run(ctx context.Context, in, out []backend.Buffer) error {
-	given, ports := slices.Concat(in, out), slices.Concat(e.Signature().Inputs, e.Signature().Outputs)
-	if len(in) != len(e.Inputs) || len(given) != len(ports) {
-		return &graph.ShapeError{Attr: "buffers", Want: fmt.Sprint(len(e.Inputs), len(e.Outputs)), Got: fmt.Sprint(len(in), len(out))}
+	if err := e.dev.Check(); err != nil || e.closed.Load() {
+		return backend.ErrClosed
 	}
-	for i, p := range ports {
-		b, ok := given[i].(*buffer)
-		if !ok || b.dev != e.dev || b.typ != p.Type || i >= len(in) && slices.Contains(given[:i], given[i]) {
-			return &graph.ShapeError{Node: p.Name, Attr: "buffer", Want: p.Type.String(), Got: "another, or one given twice"}
-		}
-		if err := errors.Join(e.check(), b.check()); err != nil {
-			return err
-		}
+	x, y := make([]hostmem.View, len(e.Inputs)), make([]hostmem.View, len(e.Outputs))
+	if err := e.dev.Bind(e.Signature(), x, y, in, out); err != nil {
+		return err
 	}
 	values := maps.Clone(e.weights)
 	for i, v := range e.Inputs {
-		values[v] = in[i].(*buffer).data
+		values[v] = x[i].Data
 	}
 	for _, n := range e.Nodes {
 		if err := ctx.Err(); err != nil {
@@ -136,7 +93,56 @@ func (e *executable) Run(ctx context.Context, in, out []backend.Buffer) error {
 		kernels[n.Op.Name()](n, values, values[n.Output])
 	}
 	for i, v := range e.Outputs {
-		copy(out[i].(*buffer).data, values[v])
+		copy(y[i].Data, values[v])
 	}
 	return nil
+}
+
+// tensors holds the values of a run, row-major.
+type tensors map[*graph.Value][]float32
+
+// kernels compute the result y of a node, whose inputs are in t, by the name of the operation. An operation that is not
+// here is refused. The formulas are in package graph; sums are kept in float64, since accuracy is cheap for slow loops.
+var kernels = map[string]func(n *graph.Node, t tensors, y []float32){"relu": relu, "add": add, "conv2d": conv2d}
+
+func relu(n *graph.Node, t tensors, y []float32) {
+	for i, v := range t[n.Inputs[0]] {
+		y[i] = max(v, 0) // NaN stays NaN
+	}
+}
+
+func add(n *graph.Node, t tensors, y []float32) {
+	for i, v := range t[n.Inputs[0]] {
+		y[i] = v + t[n.Inputs[1]][i]
+	}
+}
+
+func conv2d(n *graph.Node, t tensors, y []float32) {
+	o := n.Op.(graph.Conv2D)
+	_, channels, h, w := n.Inputs[0].Type.Shape.NCHW()
+	filters, perGroup, kr, ks := n.Inputs[1].Type.Shape.NCHW()
+	_, _, p, q := n.Output.Type.Shape.NCHW()
+	x, weights := t[n.Inputs[0]], t[n.Inputs[1]]
+	bias, shortcut := o.Inputs() // their places among the inputs, or -1
+	for i := range y {
+		image, k, sum := i/(p*q)/filters, i/(p*q)%filters, 0.0
+		for tap := range perGroup * kr * ks {
+			c := image*channels + k/(filters/o.Groups)*perGroup + tap/(kr*ks)
+			row := i/q%p*o.Stride[0] - o.Padding.Top + tap/ks%kr*o.Dilation[0]
+			column := i%q*o.Stride[1] - o.Padding.Left + tap%ks*o.Dilation[1]
+			if row >= 0 && row < h && column >= 0 && column < w { // else it is padding, which is nothing and not 0·weight
+				sum += float64(x[(c*h+row)*w+column]) * float64(weights[k*perGroup*kr*ks+tap])
+			}
+		}
+		if bias >= 0 {
+			sum += float64(t[n.Inputs[bias]][k])
+		}
+		if shortcut >= 0 {
+			sum += float64(t[n.Inputs[shortcut]][i])
+		}
+		if o.Act == graph.ActReLU {
+			sum = max(sum, 0)
+		}
+		y[i] = float32(sum)
+	}
 }

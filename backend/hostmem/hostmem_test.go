@@ -13,11 +13,11 @@ import (
 func TestBindHoldsBuffersAgainstTheSignature(t *testing.T) {
 	var mine, other Owner
 	make := func(o *Owner, n int) *Buffer {
-		b, err := o.NewBuffer(t.Context(), graph.F32(n), 1<<10)
+		b, err := o.NewBuffer(t.Context(), graph.F32(n))
 		if err != nil {
 			t.Fatal(err)
 		}
-		return b
+		return b.(*Buffer)
 	}
 	x, y, closed := make(&mine, 3), make(&mine, 5), make(&mine, 3)
 	closed.Close()
@@ -45,8 +45,8 @@ func TestBindHoldsBuffersAgainstTheSignature(t *testing.T) {
 }
 
 func TestTransfersCheckLengthAndOwner(t *testing.T) {
-	var o Owner
-	b, err := o.NewBuffer(t.Context(), graph.F32(2), 8)
+	o := Owner{MaxBytes: 8}
+	b, err := o.NewBuffer(t.Context(), graph.F32(2))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestTransfersCheckLengthAndOwner(t *testing.T) {
 	if shape := new(graph.ShapeError); !errors.As(b.Write(t.Context(), want[1:]), &shape) {
 		t.Error("seven bytes were taken for two elements")
 	}
-	if _, err := o.NewBuffer(t.Context(), graph.F32(3), 8); !errors.Is(err, backend.ErrOutOfMemory) {
+	if _, err := o.NewBuffer(t.Context(), graph.F32(3)); !errors.Is(err, backend.ErrOutOfMemory) {
 		t.Errorf("beyond the limit: got %v", err)
 	}
 	o.Close()

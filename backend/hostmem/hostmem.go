@@ -1,4 +1,5 @@
-// Package hostmem has the buffers of backends whose device memory is the host's: float32 in the order of the graph.
+// Package hostmem has the buffers of backends whose device memory is the host's: float32 in the order of the graph. A
+// device that embeds an Owner has the methods NewBuffer and Close of backend.Device, and Bind for its Run.
 package hostmem
 
 import (
@@ -15,28 +16,46 @@ import (
 	"github.com/resnet-run/resnet-run/graph"
 )
 
+// defaultMaxBytes is the limit of an Owner that sets none.
+const defaultMaxBytes = 1 << 31
+
 // Owner is what buffers know of the device that made them. The zero value is an open device.
-type Owner struct{ closed atomic.Bool }
+type Owner struct {
+	MaxBytes int64 // limit of one buffer; 0 stands for 2 GiB
+	closed   atomic.Bool
+}
 
-// Close ends the transfers of all buffers.
-func (o *Owner) Close() { o.closed.Store(true) }
+// Close ends the transfers of all buffers. It always returns nil.
+func (o *Owner) Close() error {
+	o.closed.Store(true)
+	return nil
+}
 
-// IsClosed reports whether Close was called.
-func (o *Owner) IsClosed() bool { return o.closed.Load() }
+// Check returns backend.ErrClosed once Close was called.
+func (o *Owner) Check() error {
+	if o.closed.Load() {
+		return fmt.Errorf("device: %w", backend.ErrClosed)
+	}
+	return nil
+}
 
-// NewBuffer makes a buffer of zeros, of at most limit bytes.
+// NewBuffer makes a buffer of zeros.
 //
 // Errors: backend.ErrClosed, the context's, backend.ErrUnsupported for a type other than float32, backend.ErrOutOfMemory
 // above the limit.
-func (o *Owner) NewBuffer(ctx context.Context, t graph.TensorType, limit int64) (*Buffer, error) {
-	if o.IsClosed() {
-		return nil, fmt.Errorf("make buffer of %v: %w", t, backend.ErrClosed)
+func (o *Owner) NewBuffer(ctx context.Context, t graph.TensorType) (backend.Buffer, error) {
+	if err := o.Check(); err != nil {
+		return nil, fmt.Errorf("make buffer of %v: %w", t, err)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("make buffer of %v: %w", t, err)
 	}
 	if t.DType != graph.Float32 {
 		return nil, fmt.Errorf("make buffer: %w", backend.Unsupported("dtype", graph.Float32.String(), t.DType.String()))
+	}
+	limit := o.MaxBytes
+	if limit == 0 {
+		limit = defaultMaxBytes
 	}
 	if int64(t.Shape.Elems()) > limit/4 {
 		return nil, fmt.Errorf("make buffer of %v: %w: want at most %d bytes", t, backend.ErrOutOfMemory, limit)
@@ -148,7 +167,7 @@ func bytesOf(v []float32) []byte {
 func (b *Buffer) transfer(ctx context.Context, verb string, data []byte, move func()) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.closed || b.owner.IsClosed() {
+	if b.closed || b.owner.Check() != nil {
 		return fmt.Errorf("%s buffer of %v: %w", verb, b.typ, backend.ErrClosed)
 	}
 	if err := ctx.Err(); err != nil {
