@@ -150,13 +150,16 @@ func (d *Device) tell(l *layout) {
 	if n := len(strays) - mostListed; n > 0 {
 		names += fmt.Sprintf(" and %d more", n)
 	}
+	if !d.first("strays", l.survey.g.Name, strings.Join(strays, " ")) { // another batch size has other shapes in its reasons
+		return
+	}
 	var why error
 	for i, n := range l.survey.g.Nodes {
 		if n.Name == strays[0] {
 			why = l.survey.refused[i][0]
 		}
 	}
-	d.once(slog.LevelWarn, "nodes that no chosen device supports run on the fallback", "graph", l.survey.g.Name, "count", len(strays), "nodes", names, "because", why)
+	d.log.Warn("nodes that no chosen device supports run on the fallback", "graph", l.survey.g.Name, "count", len(strays), "nodes", names, "because", why)
 }
 
 // Plan says what Compile would do, without doing it. The graph need not be bound. Where a batch is to be divided and no speeds were

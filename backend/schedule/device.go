@@ -305,12 +305,17 @@ func (d *Device) loseAll(errs []error) bool {
 
 // once logs a message that was not logged before with these words.
 func (d *Device) once(level slog.Level, msg string, args ...any) {
-	key := fmt.Sprint(append([]any{msg}, args...)...)
-	d.mu.Lock()
-	said := d.said[key]
-	d.said[key] = true
-	d.mu.Unlock()
-	if !said {
+	if d.first(append([]any{msg}, args...)...) {
 		d.log.Log(context.Background(), level, msg, args...)
 	}
+}
+
+// first tells whether it was not called with these words before.
+func (d *Device) first(words ...any) bool {
+	key := fmt.Sprint(words...)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	said := d.said[key]
+	d.said[key] = true
+	return !said
 }

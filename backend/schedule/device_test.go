@@ -50,6 +50,41 @@ func TestAnyCutGivesTheSameBits(t *testing.T) {
 	}
 }
 
+// TestWorkStaysWithTheChosen: the estimate would give the whole graph to the fallback, which is as fast and needs no copies.
+func TestWorkStaysWithTheChosen(t *testing.T) {
+	a, b := newFake(t, "a"), newFake(t, "b")
+	a.refuse = op("relu", "add", "global_avg_pool", "avg_pool", "max_pool", "flatten")
+	var log journal
+	d := schedule(t, Options{Devices: members(a), Fallback: Member{Device: b}, Logger: log.logger()})
+	for _, batch := range []int{1, 2} {
+		g := small(t, batch)
+		open(t, d, g).mustRun(t, 1)
+		plan, err := d.Plan(t.Context(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		on := map[string]string{}
+		for _, r := range plan.Routes {
+			for _, p := range r.Parts {
+				for _, n := range p.Nodes {
+					on[n] = p.Device
+				}
+			}
+		}
+		for _, n := range g.Nodes {
+			if isWork(n.Op) && on[n.Name] != "a" {
+				t.Errorf("batch %d: %s (%s) is on %q", batch, n.Name, n.Op.Name(), on[n.Name])
+			}
+		}
+		if b.runs.Load() == 0 {
+			t.Error("nothing ran on the fallback")
+		}
+	}
+	if n := strings.Count(log.String(), "run on the fallback"); n != 1 {
+		t.Errorf("said %d times for two batch sizes, want once: %s", n, &log)
+	}
+}
+
 func TestFallbackIsForNodesThatNobodyElseHas(t *testing.T) {
 	a, b := newFake(t, "a"), newFake(t, "b")
 	a.refuse = op("global_avg_pool", "avg_pool")

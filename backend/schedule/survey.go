@@ -74,6 +74,7 @@ func memberOf(n *graph.Node, members []candidate, rules []Rule) int {
 
 // usual lists the members that may have node i when the graph is divided: the one it is forced to, or the chosen ones that support
 // it, or else the fallback; a stray is of the last kind. When some node needs the fallback, others may go there with it: it saves transfers.
+// Not those that the network's work is in: who names a device wants it used, also when the estimate would do without it.
 func (s *survey) usual(i int, withFallback bool) (allowed []int, stray bool) {
 	if f := s.forced[i]; f >= 0 {
 		if s.refused[i][f] == nil {
@@ -89,10 +90,19 @@ func (s *survey) usual(i int, withFallback bool) (allowed []int, stray bool) {
 			spare = append(spare, m)
 		}
 	}
-	if stray = len(allowed) == 0; stray || withFallback {
+	if stray = len(allowed) == 0; stray || withFallback && !isWork(s.g.Nodes[i].Op) {
 		allowed = append(allowed, spare...)
 	}
 	return allowed, stray
+}
+
+// isWork tells of operations whose arithmetic is worth the transfers.
+func isWork(op graph.Op) bool {
+	switch op.(type) {
+	case graph.Conv2D, graph.Linear:
+		return true
+	}
+	return false
 }
 
 // mostly lists the members that may have node i of a share that is meant for member m: that one if it supports the node.

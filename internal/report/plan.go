@@ -80,7 +80,7 @@ func samples(r schedule.Route) string {
 func claim(p *schedule.Plan) string {
 	var s []string
 	if p.Optimal {
-		s = append(s, "no placement is estimated faster")
+		s = append(s, "no allowed placement is estimated faster")
 	} else {
 		s = append(s, "a faster placement may exist")
 	}

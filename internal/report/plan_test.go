@@ -90,7 +90,7 @@ func TestPlanTable(t *testing.T) {
 0-3, by 1     4  cpu         1  fc              fc       0.001    2.0 KiB    3.9 KiB   123 µs
 
 graph     resnet18, batch 4, split by graph
-estimate  32.3 ms a run, copies included; no placement is estimated faster
+estimate  32.3 ms a run, copies included; no allowed placement is estimated faster
 device    gpu, chosen: an imaginary gpu; does not support 2 nodes
 device    cpu, fallback: an imaginary cpu
 fallback  maxpool fc
