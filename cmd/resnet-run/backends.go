@@ -87,7 +87,7 @@ func (a *app) canFallBack(dev backend.Device) bool {
 }
 
 // openPreferred opens the first device that auto finds, and says so when it is not what everyone wants, a GPU.
-func (a *app) openPreferred(ctx context.Context, sel string) (backend.Device, error) {
+func (a *app) openPreferred(ctx context.Context, sel string, best bool) (backend.Device, error) {
 	var errs []error
 	order := preferred
 	for i := 0; i < len(order); i++ {
@@ -95,7 +95,11 @@ func (a *app) openPreferred(ctx context.Context, sel string) (backend.Device, er
 		info, err := a.find(ctx, p, sel)
 		var dev backend.Device
 		if err == nil {
-			dev, err = a.registry.Open(ctx, p.backend+":"+info.ID)
+			name := p.backend
+			if best {
+				name = a.best(name, info)
+			}
+			dev, err = a.registry.Open(ctx, name+":"+info.ID)
 		}
 		if err == nil {
 			if len(errs) > 0 && sel == "" { // who named the device knows

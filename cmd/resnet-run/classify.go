@@ -92,7 +92,7 @@ func (a *app) addRunFlags(cmd *cobra.Command, r *runFlags, formats []report.Form
 	f.IntVarP(&r.batch, "batch", "b", 0, "run `N` pictures at a time, 0 = choose")
 	f.BoolVar(&r.noOrient, "no-exif-orientation", false, "leave pictures as they are stored, as PIL does")
 	r.device = a.addDeviceFlags(f)
-	addPrecision(f, &r.device.precision)
+	addAutoPrecision(f, &r.device.precision)
 	r.device.addScheduleFlags(f)
 	a.addTuneFlag(f, r.device)
 	r.model = a.addModelFlags(f, true)

@@ -4,10 +4,33 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/vulkan"
 	"github.com/resnet-run/resnet-run/internal/bench"
 	"github.com/spf13/pflag"
 )
+
+// autoPrecision is float16 on a GPU that has the variant, where its kernels prove themselves as all do, and float32 elsewhere.
+const autoPrecision = "auto"
+
+// addAutoPrecision adds --precision for commands whose users want the device's best.
+func addAutoPrecision(f *pflag.FlagSet, to *string) {
+	f.StringVar(to, "precision", autoPrecision, "store activations and weights as `auto|f32|f16`; auto is f16 on a GPU and f32 elsewhere, f16 is for Vulkan devices, the same as --backend vulkan@f16")
+}
+
+// best is the selection's precision when it is left to the program: the name with "@f16" for a GPU whose backend has that.
+func (a *app) best(name string, info backend.DeviceInfo) string {
+	b, err := a.registry.Backend(name)
+	if err != nil || info.Type == backend.CPU || strings.Contains(name, "@") {
+		return name
+	}
+	if v, ok := b.(backend.Variants); ok {
+		if _, err := v.Variant(bench.F16); err == nil {
+			return name + "@" + bench.F16
+		}
+	}
+	return name
+}
 
 // addPrecision adds --precision.
 func addPrecision(f *pflag.FlagSet, to *string) {
@@ -18,7 +41,7 @@ func addPrecision(f *pflag.FlagSet, to *string) {
 func inPrecision(name, precision string) (string, error) {
 	base, variant, varied := strings.Cut(name, "@")
 	switch {
-	case precision != "" && precision != bench.F32 && precision != bench.F16:
+	case precision != "" && precision != autoPrecision && precision != bench.F32 && precision != bench.F16:
 		return "", fmt.Errorf("--precision: want %s or %s, got %.40q", bench.F32, bench.F16, precision)
 	case precision != bench.F16:
 		return name, nil

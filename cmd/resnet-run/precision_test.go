@@ -1,8 +1,12 @@
 package main
 
 import (
+	"context"
+	"io"
 	"strings"
 	"testing"
+
+	"github.com/resnet-run/resnet-run/backend"
 )
 
 func TestSelectInPrecision(t *testing.T) {
@@ -28,6 +32,70 @@ func TestSelectInPrecision(t *testing.T) {
 		}
 		if err != nil || got != c.want {
 			t.Errorf("%s in %q: got %q, %v, want %q", c.selection, c.precision, got, err, c.want)
+		}
+	}
+}
+
+// graphics is a backend of one GPU, in one precision or another.
+type graphics struct {
+	backend.Backend
+	kind     backend.DeviceType
+	variants bool
+	suffix   string
+}
+
+func (g graphics) Name() string { return "vulkan" + g.suffix }
+
+func (g graphics) Devices(context.Context) ([]backend.DeviceInfo, error) {
+	return []backend.DeviceInfo{{Backend: g.Name(), ID: "abcd", Name: "a chip", Type: g.kind}}, nil
+}
+
+func (g graphics) Open(ctx context.Context, id string) (backend.Device, error) {
+	list, err := g.Devices(ctx)
+	if err == nil {
+		_, err = backend.Select(list, id)
+	}
+	return graphicsDevice{info: list[0]}, err
+}
+
+type graphicsDevice struct {
+	backend.Device
+	info backend.DeviceInfo
+}
+
+func (d graphicsDevice) Info() backend.DeviceInfo { return d.info }
+
+type variedGraphics struct{ graphics }
+
+func (g variedGraphics) Variant(name string) (backend.Backend, error) {
+	g.suffix = "@" + name
+	return g, nil
+}
+
+// TestPrecisionThatIsLeftOpen: float16 for GPUs of a backend that has it, in however many words the device is named.
+func TestPrecisionThatIsLeftOpen(t *testing.T) {
+	gpu, software := variedGraphics{graphics{kind: backend.DiscreteGPU}}, variedGraphics{graphics{kind: backend.CPU}}
+	for _, c := range []struct {
+		b                              backend.Backend
+		backend, device, precision, to string
+	}{
+		{gpu, "auto", "", autoPrecision, "vulkan@f16"},
+		{gpu, "auto", "chip", autoPrecision, "vulkan@f16"},
+		{gpu, "vulkan", "", autoPrecision, "vulkan@f16"},
+		{gpu, "vulkan:abcd", "", autoPrecision, "vulkan@f16"},
+		{gpu, "vulkan@f32", "", autoPrecision, "vulkan@f32"},
+		{gpu, "vulkan", "", "f32", "vulkan"},
+		{gpu, "auto", "", "", "vulkan"},
+		{software, "vulkan", "", autoPrecision, "vulkan"},
+		{graphics{kind: backend.DiscreteGPU}, "vulkan", "", autoPrecision, "vulkan"},
+	} {
+		a := &app{stderr: io.Discard, registry: &backend.Registry{}}
+		if err := a.registry.Register(c.b); err != nil {
+			t.Fatal(err)
+		}
+		members, err := a.openMembers(t.Context(), &deviceFlags{backend: c.backend, device: c.device, precision: c.precision})
+		if err != nil || len(members) != 1 || members[0].Device.Info().Backend != c.to {
+			t.Errorf("--backend %s --device %q --precision %q: got %+v, %v, want %s", c.backend, c.device, c.precision, members, err, c.to)
 		}
 	}
 }

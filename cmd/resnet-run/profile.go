@@ -36,7 +36,7 @@ MODEL is as for --model of classify; an architecture without --weights gets rand
 	s := cmd.Flags()
 	f.device = a.addDeviceFlags(s)
 	a.addTuneFlag(s, f.device)
-	addPrecision(s, &f.device.precision)
+	addAutoPrecision(s, &f.device.precision)
 	f.model = a.addModelFlags(s, false)
 	s.IntVarP(&batch, "batch", "b", 1, "batch of `N` pictures")
 	s.IntVarP(&runCount, "runs", "n", 7, "take the median of `N` runs")

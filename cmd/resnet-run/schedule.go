@@ -81,7 +81,10 @@ func splitList(s string) []string {
 }
 
 // selection is a device to open.
-type selection struct{ name, backend, device string }
+type selection struct {
+	name, backend, device string
+	best                  bool // the precision is left to the program
+}
 
 // selections pairs --backend and --device: one of either for all of the other, or as many.
 func (f *deviceFlags) selections() ([]selection, error) {
@@ -111,7 +114,7 @@ func (f *deviceFlags) selections() ([]selection, error) {
 		case len(devices) > 1 && len(backends) == 1:
 			text += ":" + device
 		}
-		list = append(list, selection{text, name, device})
+		list = append(list, selection{text, name, device, f.precision == autoPrecision})
 	}
 	return list, nil
 }
@@ -163,14 +166,31 @@ func (a *app) openMembers(ctx context.Context, f *deviceFlags) (members []schedu
 
 func (a *app) openSelection(ctx context.Context, s selection) (dev backend.Device, err error) {
 	if s.backend == auto {
-		dev, err = a.openPreferred(ctx, s.device)
+		dev, err = a.openPreferred(ctx, s.device, s.best)
 	} else {
-		dev, err = a.registry.Open(ctx, s.backend+":"+s.device)
+		dev, err = a.openNamed(ctx, s)
 	}
 	if errors.Is(err, backend.ErrNoDevice) {
 		err = failure(exitNoDevice, err)
 	}
 	return dev, err
+}
+
+// openNamed opens a device of a backend that was named, in the precision that is best for it if that was left open.
+func (a *app) openNamed(ctx context.Context, s selection) (backend.Device, error) {
+	b, err := a.registry.Backend(s.backend)
+	if err != nil {
+		return nil, err
+	}
+	name := s.backend
+	if _, varies := b.(backend.Variants); varies && s.best {
+		info, err := a.find(ctx, preference{backend: name}, s.device)
+		if err != nil {
+			return nil, err
+		}
+		name = a.best(name, info)
+	}
+	return a.registry.Open(ctx, name+":"+s.device)
 }
 
 func closeMembers(members []schedule.Member) error {

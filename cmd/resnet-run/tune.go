@@ -74,7 +74,7 @@ MODEL is as for --model of classify; an architecture without --weights gets rand
 	}
 	f := cmd.Flags()
 	device = a.addDeviceFlags(f)
-	addPrecision(f, &device.precision)
+	addAutoPrecision(f, &device.precision)
 	models = a.addModelFlags(f, false)
 	f.IntSliceVarP(&batches, "batch", "b", []int{1}, "batches of `N,...` pictures")
 	f.BoolVar(&quick, "quick", false, "a few kernels of each layer, as --tune=quick does")
