@@ -16,12 +16,13 @@ import (
 //
 // Errors: a refusal, for which [IsRefusal] is true; the context's error; else what does not hold.
 func Check(ctx context.Context, dev backend.Device, c Case) error {
-	_, err := check(ctx, dev, &c)
+	_, err := check(ctx, dev, &c, nil)
 	return err
 }
 
-func check(ctx context.Context, dev backend.Device, c *Case) (worst *Finding, err error) {
-	b := &bench{dev: dev, c: c}
+// check is Check that keeps answers of the reference in m, unless that is nil.
+func check(ctx context.Context, dev backend.Device, c *Case, m *memo) (worst *Finding, err error) {
+	b := &bench{dev: dev, c: c, memo: m}
 	defer func() {
 		if p := recover(); p != nil {
 			worst, err = b.worst, fmt.Errorf("panic: %v", p)
@@ -39,6 +40,7 @@ func check(ctx context.Context, dev backend.Device, c *Case) (worst *Finding, er
 type bench struct {
 	dev   backend.Device
 	c     *Case
+	memo  *memo
 	worst *Finding
 	// stored is what the executable that ran last says of its precision.
 	stored precisions
@@ -87,9 +89,14 @@ func (b *bench) compile(ctx context.Context, g *graph.Graph) (backend.Executable
 // noWrap keeps the text of an error and hides its kind: a broken promise is no refusal.
 func noWrap(err error) error { return errors.New(err.Error()) }
 
+// graph is the case's, which must not be changed: making it can take a float64 run (see calibrated).
+func (b *bench) graph() (*graph.Graph, error) {
+	return recall(b.memo, b.memo.key(nil, "graph"), func(*graph.Graph) int { return 0 }, b.c.Graph)
+}
+
 // checkNumbers runs the graph of the case and judges every node.
 func checkNumbers(ctx context.Context, b *bench) error {
-	g, err := b.c.Graph()
+	g, err := b.graph()
 	if err != nil {
 		return err
 	}
@@ -146,44 +153,61 @@ func (b *bench) judgeNodes(ctx context.Context, g *graph.Graph, inputs [][]float
 
 // judgeNode compares the result of a node with what the reference makes of its inputs, by the class of how it was computed.
 func (b *bench) judgeNode(ctx context.Context, n *graph.Node, in [][]float64, got []float32, how transforms) (Finding, error) {
-	f, err := judgeNode(ctx, n, in, got, how, b.stored, b.c.Class == Exact)
+	f, err := judgeNode(ctx, n, in, got, how, b.stored, b.c.Class == Exact, b.memo)
 	if err != nil {
 		return Finding{}, fmt.Errorf("reference: %w", err)
 	}
 	return f, nil
 }
 
-func judgeNode(ctx context.Context, n *graph.Node, in [][]float64, got []float32, how transforms, stored precisions, exact bool) (Finding, error) {
-	w, transformed := how[n.Name]
-	var want, bound []float64
-	var err error
-	if transformed {
-		want, bound, err = reference.WinogradBounds(ctx, n, in, w)
-	} else {
-		want, bound, err = reference.Bounds(ctx, n, in)
-	}
+func judgeNode(ctx context.Context, n *graph.Node, in [][]float64, got []float32, how transforms, stored precisions, exact bool, m *memo) (Finding, error) {
+	c := computed{exact: exact}
+	c.transform, c.transformed = how[n.Name]
+	c.precision, c.narrow = stored[n.Name]
+	j, err := recall(m, m.key(in, describe(n), c), judged.size, func() (judged, error) { return c.bounds(ctx, n, in) })
 	if err != nil {
 		return Finding{}, err
 	}
-	if exact && !transformed {
-		clear(bound)
-	} else {
-		allowUnrounded(n, in, bound)
+	f := Judge(n.Name, n.Op.Name(), n.Output.Type.Shape, got, j.want, j.bound)
+	if c.transformed {
+		f.Transform = c.transform.String()
 	}
-	p, narrow := stored[n.Name]
-	if narrow {
-		if err := reference.WidenBounds(ctx, n, in, want, bound, p); err != nil {
-			return Finding{}, err
-		}
-	}
-	f := Judge(n.Name, n.Op.Name(), n.Output.Type.Shape, got, want, bound)
-	if transformed {
-		f.Transform = w.String()
-	}
-	if narrow {
-		f.Precision = p.String()
+	if c.narrow {
+		f.Precision = c.precision.String()
 	}
 	return f, nil
+}
+
+// computed is how a node was, which decides its bounds.
+type computed struct {
+	exact       bool
+	transform   backend.Winograd
+	transformed bool
+	precision   backend.Precision
+	narrow      bool
+}
+
+// bounds asks the reference what a node makes of the inputs, and how far a result may be from that.
+func (c computed) bounds(ctx context.Context, n *graph.Node, in [][]float64) (j judged, err error) {
+	if c.transformed {
+		j.want, j.bound, err = reference.WinogradBounds(ctx, n, in, c.transform)
+	} else {
+		j.want, j.bound, err = reference.Bounds(ctx, n, in)
+	}
+	if err != nil {
+		return judged{}, err
+	}
+	if c.exact && !c.transformed {
+		clear(j.bound)
+	} else {
+		allowUnrounded(n, in, j.bound)
+	}
+	if c.narrow {
+		if err := reference.WidenBounds(ctx, n, in, j.want, j.bound, c.precision); err != nil {
+			return judged{}, err
+		}
+	}
+	return j, nil
 }
 
 // allowUnrounded widens the bounds of a node whose inputs are results of other nodes: a backend may keep those in
@@ -219,15 +243,19 @@ const (
 
 // judgeWhole runs g and compares its outputs with those of the float64 run of original.
 func (b *bench) judgeWhole(ctx context.Context, g, original *graph.Graph, inputs [][]float32) error {
-	wide := map[string][]float64{}
+	wide, numbers := map[string][]float64{}, make([][]float64, len(inputs))
 	for i, v := range original.Inputs {
-		wide[v.Name] = reference.Widen(inputs[i])
+		numbers[i] = reference.Widen(inputs[i])
+		wide[v.Name] = numbers[i]
 	}
 	var names []string
 	for _, v := range original.Outputs {
 		names = append(names, v.Name)
 	}
-	want, err := reference.Eval(ctx, original, wide, names...)
+	// The graph is the case's, and the same in each run of it: its parameters need not be part of the key.
+	want, err := recall(b.memo, b.memo.key(numbers, original.Name, original.Nodes, names), sizeOf, func() (map[string][]float64, error) {
+		return reference.Eval(ctx, original, wide, names...)
+	})
 	if err != nil {
 		return fmt.Errorf("reference: %w", err)
 	}

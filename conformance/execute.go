@@ -30,12 +30,15 @@ type Options struct {
 	// Timeout is how long a case may take before its context ends; 0 is five minutes. A backend that does not return
 	// within as long again is given up: the case has failed, and the next one gets a new device.
 	Timeout time.Duration
+	// Repeat is how many times in a row each case is run, 0 as 1. It holds when it holds every time; the first time that it does
+	// not ends it. What the reference says of the same numbers is computed once.
+	Repeat int
 	// After is the name of a case: the run begins with the one that follows it among those chosen. With it a run can go
 	// on where a process was ended.
 	After string
 	// Cases are the caller's own, made by [NewCase]; they run after the suite's, under names that the suite does not have.
 	Cases []Case
-	// Begin, unless nil, is called with each case before it is run.
+	// Begin, unless nil, is called with each case before it is run, each time.
 	Begin func(*Case)
 }
 
@@ -128,6 +131,7 @@ type plan struct {
 	cases         []Case
 	limits, known []rule
 	timeout       time.Duration
+	repeat        int
 	begin         func(*Case)
 }
 
@@ -147,7 +151,7 @@ func newPlan(o Options) (*plan, error) {
 		}
 		cases = cases[i+1:]
 	}
-	p := &plan{cases: cases, timeout: o.Timeout, begin: o.Begin}
+	p := &plan{cases: cases, timeout: o.Timeout, begin: o.Begin, repeat: max(o.Repeat, 1)}
 	if p.timeout <= 0 {
 		p.timeout = defaultTimeout
 	}
@@ -179,22 +183,40 @@ func matchesAny(r rule, cases []Case) bool {
 // result runs a case and weighs the outcome against the exceptions. device gives the device, a new one when fresh.
 func (p *plan) result(ctx context.Context, c *Case, device func(ctx context.Context, fresh bool) (backend.Device, error)) (Result, error) {
 	r := Result{Case: c}
-	if p.begin != nil {
-		p.begin(c)
-	}
 	if limit, ok := find(p.limits, c.Name); ok {
+		p.beginning(c)
 		r.Status, r.Reason = Skipped, limit.Reason
 		return r, nil
 	}
-	dev, err := device(ctx, c.ClosesDevice)
-	if err != nil {
-		return r, fmt.Errorf("open device for case %q: %w", c.Name, err)
+	var m *memo
+	if p.repeat > 1 {
+		m = newMemo()
 	}
-	begin := time.Now()
-	r.Worst, r.Err = watched(ctx, dev, c, p.timeout)
-	r.Duration = time.Since(begin)
+	for r.Err == nil && r.Runs < p.repeat && ctx.Err() == nil {
+		p.beginning(c)
+		dev, err := device(ctx, c.ClosesDevice)
+		if err != nil {
+			return r, fmt.Errorf("open device for case %q: %w", c.Name, err)
+		}
+		begin := time.Now()
+		worst, err := watched(ctx, dev, c, m, p.timeout)
+		r.Duration += time.Since(begin)
+		r.Runs++
+		if r.Worst == nil || err != nil || worst != nil && worst.Fraction > r.Worst.Fraction {
+			r.Worst = worst
+		}
+		if r.Err = err; err != nil && p.repeat > 1 && !IsRefusal(err) {
+			r.Err = fmt.Errorf("run %d of %d: %w", r.Runs, p.repeat, err)
+		}
+	}
 	p.weigh(&r)
 	return r, nil
+}
+
+func (p *plan) beginning(c *Case) {
+	if p.begin != nil {
+		p.begin(c)
+	}
 }
 
 // weigh makes the status of a case from its error and the known failures.
@@ -225,7 +247,7 @@ func hung(err error) bool {
 }
 
 // watched is check with a limit on its time.
-func watched(ctx context.Context, dev backend.Device, c *Case, timeout time.Duration) (*Finding, error) {
+func watched(ctx context.Context, dev backend.Device, c *Case, m *memo, timeout time.Duration) (*Finding, error) {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	type outcome struct {
@@ -234,7 +256,7 @@ func watched(ctx context.Context, dev backend.Device, c *Case, timeout time.Dura
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		worst, err := check(limited, dev, c)
+		worst, err := check(limited, dev, c, m)
 		done <- outcome{worst, err}
 	}()
 	patience := time.NewTimer(2 * timeout)

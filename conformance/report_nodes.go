@@ -25,5 +25,5 @@ func JudgeNode(ctx context.Context, n *graph.Node, in [][]float32, got []float32
 			wide[i] = reference.Widen(in[i])
 		}
 	}
-	return judgeNode(ctx, n, wide, got, how, stored, false)
+	return judgeNode(ctx, n, wide, got, how, stored, false, nil)
 }

@@ -43,10 +43,11 @@ func (s *Status) UnmarshalText(text []byte) error {
 type Result struct {
 	Case     *Case
 	Status   Status
-	Err      error    // why it failed or was refused
-	Reason   string   // of the exception that applies
-	Worst    *Finding // the tensor with the greatest error as a part of its bound; nil when no numbers were judged
-	Duration time.Duration
+	Err      error         // why it failed or was refused
+	Reason   string        // of the exception that applies
+	Worst    *Finding      // the tensor with the greatest error as a part of its bound; nil when no numbers were judged
+	Duration time.Duration // of all runs
+	Runs     int           // how many times it was run, see [Options.Repeat]
 }
 
 // Summary counts results.

@@ -150,7 +150,7 @@ func checkNetwork(ctx context.Context, b *bench, f form) error {
 // checkFused runs the graph of the case in a form: every node by itself, and the whole against the float64 run of the
 // graph as it is.
 func checkFused(ctx context.Context, b *bench, f form) error {
-	original, err := b.c.Graph()
+	original, err := b.graph()
 	if err != nil {
 		return err
 	}

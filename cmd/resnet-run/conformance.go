@@ -28,6 +28,7 @@ type conformanceFlags struct {
 	limits, known     []string
 	strict, list      bool
 	timeout           time.Duration
+	repeat            int
 	memory            string
 	memoryBytes       int64 // of a child; 0 = no limit
 	child             bool
@@ -47,6 +48,7 @@ replays. --filter takes a regular expression, or the name of one case as a repor
 
 The cases run in a process of their own: one that a driver ends, hangs or fills with memory fails that case, and the rest go on. An
 interrupted run reports the results so far; with --out they are on disk all the time, and --resume goes on from there.
+--repeat looks for what goes wrong now and then, and costs little: kernels and the reference's answers are there after a case's first run.
 
 --package writes an archive to hand on: results, device, driver, versions, exceptions, a statement and checksums.
 'resnet-run conformance verify' checks one.
@@ -57,7 +59,7 @@ interrupted run reports the results so far; with --out they are on disk all the 
   resnet-run conformance --backend vulkan:0 --backend vulkan:1 --backend cpu --format html > report.html
   resnet-run conformance --profile full --out report --package submission.zip
   resnet-run conformance --resume report
-  resnet-run conformance --filter softmax/n3-c33/ordinary
+  resnet-run conformance --filter softmax/n3-c33/ordinary --repeat 100
   resnet-run conformance --list --filter ^contract`,
 		Args: usageArgs(cobra.NoArgs),
 	}
@@ -81,6 +83,7 @@ func (a *app) addConformanceFlags(cmd *cobra.Command, f *conformanceFlags) {
 	s.StringArrayVar(&f.known, "known", nil, "`CASE=REASON`: a case that is expected to fail; the name or an expression for the whole of it")
 	s.StringArrayVar(&f.limits, "limit", nil, "`CASE=REASON`: a case that is not run, since the device can never pass it")
 	s.DurationVar(&f.timeout, "timeout", 5*time.Minute, "how long a case may take")
+	s.IntVar(&f.repeat, "repeat", 1, "run each case `N` times in a row; it passes when it does each time")
 	s.StringVar(&f.memory, "memory", "auto", "`SIZE` that the process of a case may take, for example 4GiB; 0 = any; auto = three quarters of what is free (Linux only)")
 	s.StringVar(&f.out, "out", "", "write the report in every format to the folder `DIR` too, beginning while the cases run")
 	s.StringVar(&f.resume, "resume", "", "go on where the report in the folder or JSON `FILE` ends: same program, device and choice of cases")
@@ -111,6 +114,10 @@ func (f *conformanceFlags) options() (o conformance.Options, format report.Forma
 	if f.timeout <= 0 {
 		return o, format, nil, fmt.Errorf("--timeout: want a time above 0, got %v", f.timeout)
 	}
+	if f.repeat < 1 || f.repeat > mostRepeats {
+		return o, format, nil, fmt.Errorf("--repeat: want 1 to %d, got %d", mostRepeats, f.repeat)
+	}
+	o.Repeat = f.repeat
 	if f.archive != "" && f.filter != "" {
 		return o, format, nil, fmt.Errorf("--package: want a whole profile, got --filter %.80q too", f.filter)
 	}
@@ -125,6 +132,8 @@ func (f *conformanceFlags) options() (o conformance.Options, format report.Forma
 	}
 	return o, format, cases, f.memoryLimit()
 }
+
+const mostRepeats = 1_000_000
 
 // memoryShare of the free memory is what auto gives a child: the rest is for this process, and for others.
 const memoryShare = 0.75

@@ -127,7 +127,7 @@ func classOf(name string) string {
 // childArgs are the arguments of a child: those that choose cases and the device.
 func (f *conformanceFlags) childArgs(t *deviceFlags, after string) []string {
 	args := []string{"conformance", "--child", "--backend", t.backend, "--device", t.device, "--threads", t.threads, "--profile", f.profile,
-		"--filter", f.filter, "--timeout", f.timeout.String(), "--memory", strconv.FormatInt(f.memoryBytes, 10), "--after", after}
+		"--filter", f.filter, "--timeout", f.timeout.String(), "--repeat", strconv.Itoa(f.repeat), "--memory", strconv.FormatInt(f.memoryBytes, 10), "--after", after}
 	if f.strict {
 		args = append(args, "--strict")
 	}

@@ -192,3 +192,20 @@ func TestConformanceGivesUpOnAProgramThatAlwaysDies(t *testing.T) {
 		t.Errorf("got exit code %d, %s", code, errs.String())
 	}
 }
+
+// TestConformanceRepeatsInTheChild: a case that ends its process the first time, and one that runs three times in the next.
+func TestConformanceRepeatsInTheChild(t *testing.T) {
+	c, code := deadly(t, "--filter", "^softmax/n(3-c10|7-c33)/ordinary$", "--repeat", "3")
+	d := c.Devices[0]
+	if code != exitNotConformant || c.Repeat != 3 || d.Summary.Failed != 1 || d.Summary.Passed != 1 {
+		t.Errorf("got exit code %d, repeat %d, %v: %+v", code, c.Repeat, d.Summary, d.Results)
+	}
+	var text strings.Builder
+	if err := report.WriteConformance(&text, report.Table, c); err != nil || !strings.Contains(text.String(), "quick, each case 3 times") {
+		t.Errorf("got %v, %s", err, &text)
+	}
+	f := &conformanceFlags{repeat: 3}
+	if args := strings.Join(f.childArgs(&deviceFlags{}, ""), " "); !strings.Contains(args, "--repeat 3") {
+		t.Errorf("the child is told %s", args)
+	}
+}

@@ -70,6 +70,7 @@ func TestConformanceDeviceUsage(t *testing.T) {
 		{"--memory 5GB", "--memory: read size: want a number of bytes", exitUsage},
 		{"--known ([=x", "--known: read exception", exitUsage},
 		{"--package x.zip --filter relu", "--package: want a whole profile", exitUsage},
+		{"--repeat 0", "--repeat: want 1 to 1000000, got 0", exitUsage},
 		{"--list --format html", "want table|json", exitUsage},
 		{"--resume gone", "--resume: open gone", exitUsage},
 	} {
@@ -189,6 +190,7 @@ func TestResumeRefusesWhatIsNotItsOwn(t *testing.T) {
 		{"", "", "--backend zero", "--backend: want none with --resume", exitUsage},
 		{"", "", "--device 0", "--device: want none with --resume", exitUsage},
 		{"", "", "--profile full", "--profile: want as in the report that is resumed, quick, got full", exitUsage},
+		{"", "", "--repeat 3", "--repeat: want as in the report that is resumed, 1, got 3", exitUsage},
 		{"", "", "--strict", "--strict: want as in the report", exitUsage},
 		{"", "", "--known relu/.*=x", "--known: want as in the report", exitUsage},
 	} {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -44,17 +45,17 @@ func (f *conformanceFlags) takeUp() (*report.Conformance, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--resume %s: timeout: want a duration, got %.40q", path, c.Timeout)
 	}
-	known, limits := joined(c.Known), joined(c.Limits)
+	known, limits, repeat := joined(c.Known), joined(c.Limits), max(c.Repeat, 1)
 	var errs []error
 	for _, v := range []struct{ flag, then, now string }{
 		{"profile", c.Profile, f.profile}, {"filter", c.Filter, f.filter}, {"strict", fmt.Sprint(c.Strict), fmt.Sprint(f.strict)},
-		{"timeout", timeout.String(), f.timeout.String()}, {"known", fmt.Sprint(known), fmt.Sprint(f.known)}, {"limit", fmt.Sprint(limits), fmt.Sprint(f.limits)},
+		{"timeout", timeout.String(), f.timeout.String()}, {"repeat", strconv.Itoa(repeat), strconv.Itoa(f.repeat)}, {"known", fmt.Sprint(known), fmt.Sprint(f.known)}, {"limit", fmt.Sprint(limits), fmt.Sprint(f.limits)},
 	} {
 		if f.set.Changed(v.flag) && v.then != v.now {
 			errs = append(errs, fmt.Errorf("--%s: want as in the report that is resumed, %s, got %s", v.flag, v.then, v.now))
 		}
 	}
-	f.profile, f.filter, f.strict, f.timeout, f.known, f.limits = c.Profile, c.Filter, c.Strict, timeout, known, limits
+	f.profile, f.filter, f.strict, f.timeout, f.known, f.limits, f.repeat = c.Profile, c.Filter, c.Strict, timeout, known, limits, repeat
 	return &c, errors.Join(errs...)
 }
 

@@ -34,7 +34,7 @@ func (r *conformanceRun) begin(ctx context.Context) error {
 		return err
 	}
 	r.c = report.Conformance{
-		Version: buildVersion(), Program: programDigest(), Profile: r.o.Profile.String(), Filter: r.o.Filter, Strict: r.o.Strict, Timeout: r.f.timeout.String(),
+		Version: buildVersion(), Program: programDigest(), Profile: r.o.Profile.String(), Filter: r.o.Filter, Strict: r.o.Strict, Timeout: r.f.timeout.String(), Repeat: r.f.repeat,
 		Known: reported(r.o.KnownFailures), Limits: reported(r.o.Limits), Cases: len(r.cases), Started: time.Now(), Missing: missing,
 	}
 	for _, t := range targets {

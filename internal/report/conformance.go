@@ -23,7 +23,8 @@ type Conformance struct {
 	Profile     string      `json:"profile"`
 	Filter      string      `json:"filter,omitempty"`
 	Strict      bool        `json:"strict"`
-	Timeout     string      `json:"timeout"` // of a case, for example "2m0s"
+	Timeout     string      `json:"timeout"`          // of a case, for example "2m0s"
+	Repeat      int         `json:"repeat,omitempty"` // how many times in a row each case was run; 0 is once
 	Known       []Exception `json:"known,omitempty"`
 	Limits      []Exception `json:"limits,omitempty"`
 	Cases       int         `json:"cases"` // that were chosen, for each device
@@ -86,8 +87,8 @@ type CaseResult struct {
 	Status  conformance.Status `json:"status"`
 	Error   string             `json:"error,omitempty"`
 	Reason  string             `json:"reason,omitempty"` // of the exception that applies
-	Seconds float64            `json:"seconds"`
-	Worst   *Worst             `json:"worst,omitempty"` // where the error is the greatest part of its bound
+	Seconds float64            `json:"seconds"`          // of all runs
+	Worst   *Worst             `json:"worst,omitempty"`  // where the error is the greatest part of its bound
 }
 
 // Group is the first part of the case's name: what is tested.

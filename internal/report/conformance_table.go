@@ -40,7 +40,7 @@ func writeConformanceTable(w io.Writer, c Conformance) error {
 		b.WriteString("\n")
 	}
 	fmt.Fprintf(&b, "program   resnet-run %s, %s, %s\nprofile   %s, %.1f s, begun %s\n",
-		strings.TrimSpace(c.Version.Version+" "+c.Version.Revision), c.Version.Go, c.Version.Platform, c.Profile, c.Seconds, c.Started.UTC().Format(time.RFC3339))
+		strings.TrimSpace(c.Version.Version+" "+c.Version.Revision), c.Version.Go, c.Version.Platform, c.Profile+times(c.Repeat), c.Seconds, c.Started.UTC().Format(time.RFC3339))
 	if len(c.Devices) == 1 {
 		fmt.Fprintf(&b, "cases     %v\n", c.Devices[0].Summary)
 	}
@@ -50,6 +50,14 @@ func writeConformanceTable(w io.Writer, c Conformance) error {
 	fmt.Fprintf(&b, "verdict   %s\n", Printable(verdict(c.Conformant, c.Verdict)))
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// times says how often each case was run, unless it was once.
+func times(n int) string {
+	if n <= 1 {
+		return ""
+	}
+	return fmt.Sprintf(", each case %d times", n)
 }
 
 func verdict(conformant bool, why string) string {

@@ -1,0 +1,57 @@
+package conformance_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/reference"
+	"github.com/resnet-run/resnet-run/conformance"
+	"github.com/resnet-run/resnet-run/graph"
+)
+
+// repeated runs the cases of a filter n times each on a device with a fault, which is opened anew where a case closes its own.
+func repeated(t *testing.T, f fault, filter string, n int) (results []conformance.Result, begun, opened int) {
+	t.Helper()
+	open := func(ctx context.Context) (backend.Device, error) {
+		opened++
+		d, err := reference.New().Open(ctx, "cpu")
+		return &brokenDevice{Device: d, fault: f}, err
+	}
+	o := conformance.Options{Filter: filter, Repeat: n, Begin: func(*conformance.Case) { begun++ }}
+	if _, err := conformance.Execute(t.Context(), open, o, func(r conformance.Result) error { results = append(results, r); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	return results, begun, opened
+}
+
+func TestRepeatFindsWhatFailsNowAndThen(t *testing.T) {
+	const name = "relu/n1-c1-h3-w3/ordinary"
+	results, begun, _ := repeated(t, fault{sometimes: true}, name, 6)
+	if r := results[0]; r.Status != conformance.Passed || r.Runs != 6 || begun != 6 {
+		t.Fatalf("six runs of a device whose seventh is wrong: got %v, %d runs, %d begun: %v", r.Status, r.Runs, begun, r.Err)
+	}
+	results, _, _ = repeated(t, fault{sometimes: true}, name, 20)
+	if r := results[0]; r.Status != conformance.Failed || r.Runs != 7 || !strings.Contains(r.Err.Error(), "run 7 of 20: node") || r.Worst == nil || r.Worst.Failed == 0 {
+		t.Errorf("20 runs: got %v, %d runs, worst %+v: %v", r.Status, r.Runs, r.Worst, r.Err)
+	}
+	// What only the memory of the reference's answers could miss: inputs that were judged before come with other results.
+	runs := 0
+	late := fault{damage: func(_ graph.Shape, y []float32) {
+		if runs++; runs > 30 && len(y) > 0 {
+			y[len(y)/2] += 1
+		}
+	}}
+	results, _, _ = repeated(t, late, "block/basic-projection/n2/fused", 20)
+	if r := results[0]; r.Status != conformance.Failed || r.Runs < 2 {
+		t.Errorf("a block, 20 runs: got %v after %d", r.Status, r.Runs)
+	}
+}
+
+func TestRepeatOpensADeviceForEachRunThatClosesIt(t *testing.T) {
+	results, _, opened := repeated(t, fault{}, "contract/closed/device", 3)
+	if r := results[0]; r.Status != conformance.Passed || r.Runs != 3 || opened != 3 {
+		t.Errorf("got %v, %d runs, %d devices: %v", r.Status, r.Runs, opened, r.Err)
+	}
+}
