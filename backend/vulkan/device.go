@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +27,7 @@ type device struct {
 
 	physical vk.PhysicalDevice
 
-	// What kernels that emulate matrix units take for those of the device; for tests.
+	// What kernels that emulate matrix units take for those of the device; for tests, and for Options.Kernels that name one.
 	emulate         plan.MatrixShape
 	emulateSubgroup int
 
@@ -68,6 +69,9 @@ func open(o Options, inst *vk.Instance, c candidate) (*device, error) {
 	d := &device{
 		opts: o, info: c.info, facts: c.facts, limits: limits(&c.facts), inst: inst, dev: dev, physical: c.handle,
 		unified: c.facts.UnifiedMemory() && !o.ForceStaging, bound: submissionBound(o, c.facts.Type == facts.DeviceCPU), queue: dev.Queue(0), children: map[child]struct{}{},
+	}
+	if slices.ContainsFunc(o.Kernels, func(name string) bool { return slices.Contains(plan.MatrixConvKernels(true), name) }) {
+		d.emulate, d.emulateSubgroup = plan.MatrixShape{M: 16, N: 16, K: 16}, 32 // who asks for such a kernel wants some shape
 	}
 	d.outcomes = newOutcomes(d)
 	d.SetTuning(o.Tuning)

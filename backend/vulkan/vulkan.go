@@ -75,7 +75,8 @@ type Options struct {
 	// would get wrong numbers from a wrong driver.
 	Unproved bool
 
-	// Kernels, when not empty, are the names of the only convolution kernels that may be used, best first, without proof.
+	// Kernels, when not empty, are the names of the only convolution kernels that may be used, best first, without proof. Of linear layers,
+	// linear_split_f32 among them is taken first.
 	Kernels []string
 	// Direct leaves out kernels that compute convolutions through transforms (Winograd).
 	Direct bool

@@ -172,7 +172,7 @@ func hashFile(path string) (string, error) {
 }
 
 // measured tells whether mutants of a variant are made: opsOf has those that the worker can be made to run.
-func measured(v *shaders.Variant) bool { return !v.Half && !v.Newer && len(opsOf[v.Name]) > 0 }
+func measured(v *shaders.Variant) bool { return !v.Newer && len(opsOf[v.Name]) > 0 }
 
 // users are the measured variants whose source is the file or includes it, itself or by way of another.
 func (b *builder) users(file string) ([]*shaders.Variant, error) {

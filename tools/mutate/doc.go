@@ -8,8 +8,8 @@
 // neighbours in a list of push constants exchanged. What they cannot express stands in mistakes.go, each with the
 // mistake that it stands for. A mutant's ID depends on its own line and not on others.
 //
-// The worker runs float32 on drivers that run on the CPU, so no mutants are made of kernels in float16, on matrix units, or that
-// the planner takes on GPUs alone: unmeasured in sources.go lists their sources, opsOf in suite.go the variants that are run.
+// The worker runs on drivers that run on the CPU. Kernels on matrix units are mutated as those that emulate them, which are of the same
+// source, and kernels that the planner takes on GPUs are asked for. unmeasured in sources.go lists what is left out, opsOf in suite.go the variants that are run.
 //
 // # Verdict
 //

@@ -220,8 +220,7 @@ func TestEverySourceIsMeasuredOrSaidNotToBe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		// half.glsl is included by sources whose float32 variants leave it out.
-		if len(users) == 0 != (unmeasured[name] != "") && name != "half.glsl" {
+		if len(users) == 0 != (unmeasured[name] != "") {
 			t.Errorf("%s: %d variants run, and it is left out for %q", name, len(users), unmeasured[name])
 		}
 	}

@@ -32,6 +32,8 @@ var goFiles = []goFile{
 	{planDir + "plan.go", []string{"Build", "batchOf", "buildChunked", "emptyGraph", "steps", "addWeights", "passes", "slice", "appendCopy", "rest"}},
 	{planDir + "program.go", []string{"assemble", "tensor", "need", "add"}},
 	{planDir + "winograd.go", []string{"newToomCook", "weights", "winogradConv", "fits", "products", "packBias"}},
+	{planDir + "coopmat.go", []string{"onMatrices", "splitMatrices", "packMatrices"}},
+	{planDir + "half.go", []string{"halfCandidates", "halfElementwise", "halfConv", "packHalfVectors", "splitHalf", "precisions"}},
 	{"backend/vulkan/binding.go", []string{"bind", "matches", "record", "writeSets"}},
 }
 
@@ -39,13 +41,9 @@ const glslDir = "shaders/glsl/"
 
 // unmeasured are the sources of which no mutants are made, and why: the suite as the worker runs it would never see them.
 var unmeasured = map[string]string{
-	"half.glsl":           "the worker runs float32 alone",
-	"conv2d_coopmat.comp": "the worker runs float32 alone, and the compiler of its variants on matrix units may not be here",
-	"conv2d_reduce.comp":  "the worker runs float32 alone",
-	"linear_split.comp":   "the planner takes it on GPUs, not on drivers that run on the CPU",
-	"peak_coopmat.comp":   "it measures and computes no node",
-	"peak_copy.comp":      "it measures and computes no node",
-	"peak_fma.comp":       "it measures and computes no node",
+	"peak_coopmat.comp": "it measures and computes no node",
+	"peak_copy.comp":    "it measures and computes no node",
+	"peak_fma.comp":     "it measures and computes no node",
 }
 
 // include is the line by which one source takes in another.

@@ -17,6 +17,7 @@ type options struct {
 	Kernels      []string `json:"kernels,omitempty"`
 	MaxChunk     int      `json:"max_chunk,omitempty"`
 	ForceStaging bool     `json:"force_staging,omitempty"`
+	Half         bool     `json:"half,omitempty"` // store float16
 }
 
 // The drivers, by the names that stages have for them.
@@ -41,7 +42,8 @@ type stage struct {
 }
 
 // opsOf are the operations that each variant computes; what the planner packs only between convolutions runs in blocks and
-// networks. Not here is what cannot be made to run: variants in float16, those for GPUs or very large tensors alone, and measurements.
+// networks. Not here is what cannot be made to run: variants for very large tensors alone, those on matrix units (what emulates them is of
+// the same source), and measurements.
 var opsOf = map[string][]string{
 	"pack_f32": {"conv2d"}, "unpack_f32": {"conv2d"},
 	"winograd_input2_f32": {"conv2d"}, "winograd_input4_f32": {"conv2d"}, "winograd_output2_f32": {"conv2d"}, "winograd_output4_f32": {"conv2d"},
@@ -49,12 +51,14 @@ var opsOf = map[string][]string{
 	"max_pool_packed_f32": {"block", "network"}, "avg_pool_packed_f32": {"block", "network"}, "global_avg_pool_packed_f32": {"block", "network"},
 	"conv2d_regtile16_f32": {"conv2d"}, "conv2d_regtile4_f32": {"conv2d"}, "conv2d_shared64_f32": {"conv2d"},
 	"relu_f32": {"relu"}, "add_f32": {"add"}, "batch_norm_f32": {"batch_norm"}, "max_pool_f32": {"max_pool"}, "avg_pool_f32": {"avg_pool"},
+	"pack_f16": {"conv2d"}, "unpack_f16": {"conv2d"}, "conv2d_reduce_f16": {"conv2d"}, "linear_split_f32": {"linear"},
+	"add_f16": {"block", "network"}, "max_pool_packed_f16": {"block", "network"}, "global_avg_pool_packed_f16": {"block", "network"},
 	"global_avg_pool_f32": {"global_avg_pool"}, "linear_f32": {"linear"}, "softmax_f32": {"softmax"}, "shortcut_pad_f32": {"channel_pad", "subsample"},
 }
 
 func init() {
 	for _, v := range shaders.Manifest {
-		if v.Source == "conv2d_packed.comp" && !v.Half {
+		if v.Source == "conv2d_packed.comp" || v.Emulated {
 			opsOf[v.Name] = []string{"conv2d"}
 		}
 	}
@@ -66,7 +70,11 @@ const fallback = "conv2d_regtile4_f32"
 // forcedBy are the kernels of package plan that make it run a variant for convolutions, nil where it is not of one.
 func forcedBy(variant string) []string {
 	switch {
-	case strings.HasPrefix(variant, "conv2d_"):
+	case variant == "conv2d_reduce_f16":
+		return []string{"conv2d_coopmat32x32_split_emulated_f16", fallback}
+	case variant == "pack_f16" || variant == "unpack_f16":
+		return []string{"conv2d_packed8x4_f16", fallback}
+	case strings.HasPrefix(variant, "conv2d_") || variant == "linear_split_f32":
 		return slices.Compact([]string{variant, fallback})
 	case strings.HasPrefix(variant, "winograd_"):
 		products := "conv2d_packed8x4_f32"
@@ -153,10 +161,11 @@ func oneOf(names []string) func(string) bool {
 // shaderStages are those of a mutant that changes these variants.
 func (s suite) shaderStages(variants []string) []stage {
 	var ops []string
-	var kernels [][]string
+	var forced []options
 	for _, v := range variants {
-		if k := forcedBy(v); k != nil && !slices.ContainsFunc(kernels, func(o []string) bool { return o[0] == k[0] }) {
-			kernels = append(kernels, k)
+		o := options{Kernels: forcedBy(v), Half: strings.HasSuffix(v, "_f16")}
+		if !slices.ContainsFunc(forced, func(p options) bool { return p.Half == o.Half && slices.Equal(p.Kernels, o.Kernels) }) {
+			forced = append(forced, o)
 		}
 		for _, op := range opsOf[v] {
 			if !slices.Contains(ops, op) {
@@ -164,13 +173,7 @@ func (s suite) shaderStages(variants []string) []stage {
 			}
 		}
 	}
-	forced := []options{{}}
-	if len(kernels) > 0 {
-		forced = nil
-		for _, k := range kernels {
-			forced = append(forced, options{Kernels: k})
-		}
-	}
+	choosing := slices.ContainsFunc(forced, func(o options) bool { return len(o.Kernels) > 0 })
 	what := strings.Join(ops, ", ")
 	var out []stage
 	add := func(first bool, driver, name string, cases []string) {
@@ -180,7 +183,7 @@ func (s suite) shaderStages(variants []string) []stage {
 	}
 	quick := s.pick(conformance.Quick, oneOf(ops))
 	few := len(quick)
-	if len(kernels) > 0 { // the others compile in no time
+	if choosing { // the others compile in no time
 		few = min(firstCases, len(quick))
 	}
 	add(true, lavapipe, what+" of quick", quick[:few])
@@ -204,6 +207,15 @@ func (s suite) shaderStages(variants []string) []stage {
 	return out
 }
 
+// halfOf are the options under which files that are about float16 decide anything.
+var halfOf = map[string][]options{
+	"half.go": {{Half: true}, {Half: true, Kernels: []string{"conv2d_packed8x4_f16", fallback}, MaxChunk: 2}},
+	"coopmat.go": {
+		{Half: true, Kernels: []string{"conv2d_coopmat64x64_emulated_f16", fallback}},
+		{Half: true, Kernels: []string{"conv2d_coopmat32x32_split_emulated_f16", "conv2d_coopmat32x32_emulated_f16", fallback}},
+	},
+}
+
 // batch matches cases whose batch has several parts when they are of 2 pictures.
 var batch = regexp.MustCompile(`(/|-)n(3|5|7|8|32)(-|/|$)`)
 
@@ -211,6 +223,14 @@ var batch = regexp.MustCompile(`(/|-)n(3|5|7|8|32)(-|/|$)`)
 // otherwise. The numbers of the kernels are not in question, so one driver is enough.
 func (s suite) goStages(file string) []stage {
 	quick := s.pick(conformance.Quick, func(string) bool { return true })
+	if half := halfOf[strings.TrimPrefix(file, planDir)]; half != nil {
+		var out []stage
+		for _, o := range half {
+			out = append(out, stage{First: true, Name: stageName(lavapipe, "convolutions, blocks, networks and runs of quick", o), Driver: lavapipe, Options: o,
+				Cases: s.pick(conformance.Quick, oneOf(append([]string{"conv2d", "relu", "add", "max_pool", "avg_pool", "global_avg_pool"}, graphCases...)))})
+		}
+		return append(out, stage{First: true, Name: "unit tests", GoTests: []string{"./backend/vulkan/internal/plan"}})
+	}
 	few := min(3*firstCases, len(quick))
 	name := stageName(lavapipe, "quick", options{})
 	out := []stage{{First: true, Name: name, Driver: lavapipe, Cases: quick[:few]}}
@@ -245,6 +265,9 @@ func stageName(driver, what string, o options) string {
 	name := driver + ": " + what
 	if len(o.Kernels) > 0 {
 		name += " with " + o.Kernels[0]
+	}
+	if o.Half {
+		name += ", float16"
 	}
 	if o.MaxChunk > 0 {
 		name += fmt.Sprintf(", in parts of %d pictures", o.MaxChunk)

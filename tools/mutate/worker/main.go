@@ -34,6 +34,7 @@ type options struct {
 	Kernels      []string `json:"kernels,omitempty"`
 	MaxChunk     int      `json:"max_chunk,omitempty"`
 	ForceStaging bool     `json:"force_staging,omitempty"`
+	Half         bool     `json:"half,omitempty"` // store float16
 }
 
 // line is what the worker says: that a case begins, or how it went.
@@ -65,9 +66,14 @@ func run() error {
 		cases[c.Name] = c
 	}
 	w := &worker{job: j, out: json.NewEncoder(os.Stdout)}
+	precision := vulkan.Float32
+	if j.Options.Half {
+		precision = vulkan.Half
+	}
 	w.backend = vulkan.New(vulkan.Options{
-		Unproved: true, // a broken kernel that is struck off would not be noticed
-		NoCache:  true, Validation: j.Validation, OnMessage: w.hear,
+		Precision: precision,
+		Unproved:  true, // a broken kernel that is struck off would not be noticed
+		NoCache:   true, Validation: j.Validation, OnMessage: w.hear,
 		Kernels: j.Options.Kernels, MaxChunk: j.Options.MaxChunk, ForceStaging: j.Options.ForceStaging,
 	})
 	for _, name := range j.Cases {

@@ -111,7 +111,7 @@ func candidatesOf(lim Limits, opt Options, n *graph.Node) ([]Candidate, error) {
 	case graph.Conv2D:
 		return convCandidates(lim, opt, n, op)
 	case graph.Linear:
-		return linearCandidates(lim, n, op)
+		return linearCandidates(lim, opt, n, op)
 	case graph.BatchNorm:
 		return batchNormCandidates(lim, n, op)
 	case graph.ReLU:
@@ -250,7 +250,7 @@ func batchNormCandidates(lim Limits, n *graph.Node, op graph.BatchNorm) ([]Candi
 	return only(candidate(Dense, Dense, k).costs(lim, n, 1)), err
 }
 
-func linearCandidates(lim Limits, n *graph.Node, op graph.Linear) ([]Candidate, error) {
+func linearCandidates(lim Limits, opt Options, n *graph.Node, op graph.Linear) ([]Candidate, error) {
 	c, k := n.Inputs[1].Type.Shape.Dim(1), n.Inputs[1].Type.Shape.Dim(0)
 	kern, err := flat(lim, "linear_f32", n.Output.Type.Shape.Elems(), nil, []uint32{u32(c), u32(k)}, 0, theWeight, result)
 	if err != nil {
@@ -261,7 +261,8 @@ func linearCandidates(lim Limits, n *graph.Node, op graph.Linear) ([]Candidate, 
 	serial.Why = "rule: a driver on the CPU, where an invocation sums as fast as several"
 	list := only(serial)
 	rows := n.Output.Type.Shape.Elems() / k
-	if v := variant("linear_split_f32"); fits(lim, v) {
+	const shared = "linear_split_f32"
+	if v := variant(shared); fits(lim, v) {
 		split := candidate(Dense, Dense, &kernel{
 			variant: v, push: []uint32{u32(rows), u32(c), u32(k)}, groups: [3]uint32{u32(ceilDiv(k, 16)), u32(ceilDiv(rows, 4)), 1},
 			args: []operand{0, theWeight, result}, weights: packLinear(n, op),
@@ -269,7 +270,7 @@ func linearCandidates(lim Limits, n *graph.Node, op graph.Linear) ([]Candidate, 
 		split.Why = "rule: a GPU has many more invocations than there are results, so they share one"
 		list = append(list, split)
 	}
-	if lim.kind() == gpu {
+	if lim.kind() == gpu || slices.Contains(opt.Variants, shared) {
 		slices.Reverse(list)
 	}
 	for i := range list { // a rough guess is enough: formats do not depend on it
