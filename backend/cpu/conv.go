@@ -88,9 +88,15 @@ func (m *matrix) cut(bias []float32) {
 func (m *matrix) order(weights []float32) [][]float32 {
 	total := m.cg * m.r * m.s
 	blocks := make([][]float32, len(m.filters))
+	all := 0
+	for _, f := range m.filters {
+		all += total * f.width * kernel.Lanes
+	}
+	room := make([]float32, all)
+	wantHugePages(room)
 	for i, f := range m.filters {
 		n := f.width * kernel.Lanes
-		blocks[i] = make([]float32, total*n)
+		blocks[i], room = room[:total*n:total*n], room[total*n:]
 		for j := range n - kernel.Lanes + f.last {
 			m.packFilter(blocks[i][j:], n, weights[(f.first+j)*total:][:total])
 		}
@@ -209,12 +215,23 @@ func (m *matrix) block(s *convScratch, f *filterBlock, b, count int) {
 			t.Flags |= kernel.ReLU
 		}
 	}
-	for i := 0; i < count; {
+	for i, call := 0, 0; i < count; call++ {
 		v := kernel.Pick(f.variants, count-i)
 		t.In, t.Out, t.Add = s.in[i:][:v.Rows], s.out[i:][:v.Rows], s.add[i:][:v.Rows]
+		t.Ahead = ahead(len(t.Weights), f.width, call)
 		v.Run(t)
 		i += v.Rows
 	}
+}
+
+// ahead is what a call has the processor fetch: weights are packed in the order of their use, so the next block follows the one in
+// use, of so many elements. Each call asks for one line a term, so that as many as a term has lines ask for all. When a block is used for few
+// pixels, as in the last layers of a network, it would otherwise be waited for longer than it is used.
+func ahead(elems, width, call int) int {
+	if call >= width {
+		return 0
+	}
+	return 4 * (elems + call*kernel.Lanes)
 }
 
 // locate finds the pixels of a task, from the given one on, and returns how many there are. Behind the last come

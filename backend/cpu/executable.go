@@ -43,6 +43,7 @@ func newExecutable(ctx context.Context, d *device, g *graph.Graph) (*executable,
 	}
 	e.in, e.out = make([]hostmem.View, len(g.Inputs)), make([]hostmem.View, len(g.Outputs))
 	e.arena = make([]float32, p.elems)
+	wantHugePages(e.arena)
 	e.crew = newWorkers(d.workers, p.steps, p.elems-p.n*p.dumpElems(), p.dumpElems())
 	e.transforms, e.packs = p.transforms, p.used
 	return e, nil

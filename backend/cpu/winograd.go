@@ -175,9 +175,15 @@ func (g *winograd) cut(bias []float32) {
 // order transforms the weights [k][c][3][3] and orders them for the micro-kernels, for each block of filters.
 func (g *winograd) order(weights []float32) [][]float32 {
 	blocks := make([][]float32, len(g.blocks))
+	all := 0
+	for _, f := range g.blocks {
+		all += kernel.Products * g.c * f.width * kernel.Lanes
+	}
+	room := make([]float32, all)
+	wantHugePages(room)
 	for b, f := range g.blocks {
 		n := f.width * kernel.Lanes
-		blocks[b] = make([]float32, kernel.Products*g.c*n)
+		blocks[b], room = room[:kernel.Products*g.c*n:kernel.Products*g.c*n], room[kernel.Products*g.c*n:]
 		for j := range n {
 			for c := range g.c {
 				for i, u := range kernel.TransformWeights(weights[((f.first+j)*g.c+c)*9:][:9]) {
@@ -218,8 +224,9 @@ func (g *winograd) products(arena []float32, w *worker, base, layer int, f *tran
 		if b > 0 {
 			t.Flags = kernel.Accumulate
 		}
-		for i := 0; i < count; {
+		for i, call := 0, 0; i < count; call++ {
 			v := kernel.Pick(f.variants, count-i)
+			t.Ahead = ahead(len(t.Weights), f.width, call)
 			t.In, t.Out, t.Add = g.in[i:][:v.Rows], f.out[i:][:v.Rows], g.in[i:][:v.Rows]
 			v.Run(t)
 			i += v.Rows

@@ -55,6 +55,7 @@ func avx512(c *build.Context, vectors, rows int) {
 		}
 	})
 
+	arena = load(c, t, offArena) // again: the loop needs every register
 	last, one, mask := load(c, t, offLast), c.GP64(), c.K()
 	c.MOVQ(operand.U32(1), one)
 	c.SHLXQ(last, one, one)

@@ -19,6 +19,7 @@ const (
 	offBias     = 144
 	offFlags    = 168
 	offLast     = 176
+	offAhead    = 184
 	sizeSegment = 16
 )
 
@@ -53,7 +54,7 @@ func products(c *build.Context, t, arena reg.Register, rows, weightBytes int, bo
 	for i := range row {
 		row[i] = place(c, t, arena, offIn, i)
 	}
-	w, segment, left := load(c, t, offWeights), load(c, t, offSegments), load(c, t, offSegments+8)
+	w, ahead, segment, left := load(c, t, offWeights), load(c, t, offAhead), load(c, t, offSegments), load(c, t, offSegments+8)
 	at, end := c.GP64(), c.GP64()
 	c.Label("segment")
 	c.MOVQ(operand.Mem{Base: segment}, at)
@@ -61,6 +62,7 @@ func products(c *build.Context, t, arena reg.Register, rows, weightBytes int, bo
 	c.ADDQ(at, end)
 	c.Label("element")
 	body(row, at, w)
+	c.PREFETCHT1(operand.Mem{Base: w, Index: ahead, Scale: 1})
 	c.ADDQ(operand.U32(weightBytes), w)
 	c.INCQ(at)
 	c.CMPQ(at, end)

@@ -37,7 +37,7 @@ DATA lanes<>+124(SB)/4, $0x00000000
 GLOBL lanes<>(SB), RODATA|NOPTR, $128
 
 // func avx2r1(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·avx2r1(SB), NOSPLIT, $0-8
 	MOVQ   t+0(FP), AX
 	MOVQ   (AX), CX
@@ -47,26 +47,28 @@ TEXT ·avx2r1(SB), NOSPLIT, $0-8
 	MOVQ   (DX), DX
 	LEAQ   (CX)(DX*4), DX
 	MOVQ   24(AX), BX
-	MOVQ   48(AX), SI
-	MOVQ   56(AX), DI
+	MOVQ   184(AX), SI
+	MOVQ   48(AX), DI
+	MOVQ   56(AX), R8
 
 segment:
-	MOVQ (SI), R8
-	MOVQ 8(SI), R9
-	ADDQ R8, R9
+	MOVQ (DI), R9
+	MOVQ 8(DI), R10
+	ADDQ R9, R10
 
 element:
 	VMOVUPS      (BX), Y2
 	VMOVUPS      32(BX), Y3
-	VBROADCASTSS (DX)(R8*4), Y4
+	VBROADCASTSS (DX)(R9*4), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
+	PREFETCHT1   (BX)(SI*1)
 	ADDQ         $0x00000040, BX
-	INCQ         R8
-	CMPQ         R8, R9
+	INCQ         R9
+	CMPQ         R9, R10
 	JNE          element
-	ADDQ         $0x10, SI
-	DECQ         DI
+	ADDQ         $0x10, DI
+	DECQ         R8
 	JNZ          segment
 	MOVQ         176(AX), DX
 	LEAQ         lanes<>+0(SB), BX
@@ -133,7 +135,7 @@ tail:
 	RET
 
 // func avx2r2(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·avx2r2(SB), NOSPLIT, $0-8
 	MOVQ   t+0(FP), AX
 	MOVQ   (AX), CX
@@ -148,29 +150,31 @@ TEXT ·avx2r2(SB), NOSPLIT, $0-8
 	MOVQ   8(BX), BX
 	LEAQ   (CX)(BX*4), BX
 	MOVQ   24(AX), SI
-	MOVQ   48(AX), DI
-	MOVQ   56(AX), R8
+	MOVQ   184(AX), DI
+	MOVQ   48(AX), R8
+	MOVQ   56(AX), R9
 
 segment:
-	MOVQ (DI), R9
-	MOVQ 8(DI), R10
-	ADDQ R9, R10
+	MOVQ (R8), R10
+	MOVQ 8(R8), R11
+	ADDQ R10, R11
 
 element:
 	VMOVUPS      (SI), Y4
 	VMOVUPS      32(SI), Y5
-	VBROADCASTSS (DX)(R9*4), Y6
+	VBROADCASTSS (DX)(R10*4), Y6
 	VFMADD231PS  Y4, Y6, Y0
 	VFMADD231PS  Y5, Y6, Y1
-	VBROADCASTSS (BX)(R9*4), Y6
+	VBROADCASTSS (BX)(R10*4), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
+	PREFETCHT1   (SI)(DI*1)
 	ADDQ         $0x00000040, SI
-	INCQ         R9
-	CMPQ         R9, R10
+	INCQ         R10
+	CMPQ         R10, R11
 	JNE          element
-	ADDQ         $0x10, DI
-	DECQ         R8
+	ADDQ         $0x10, R8
+	DECQ         R9
 	JNZ          segment
 	MOVQ         176(AX), DX
 	LEAQ         lanes<>+0(SB), BX
@@ -265,7 +269,7 @@ tail:
 	RET
 
 // func avx2r4(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·avx2r4(SB), NOSPLIT, $0-8
 	MOVQ   t+0(FP), AX
 	MOVQ   (AX), CX
@@ -290,35 +294,37 @@ TEXT ·avx2r4(SB), NOSPLIT, $0-8
 	MOVQ   24(DI), DI
 	LEAQ   (CX)(DI*4), DI
 	MOVQ   24(AX), R8
-	MOVQ   48(AX), R9
-	MOVQ   56(AX), R10
+	MOVQ   184(AX), R9
+	MOVQ   48(AX), R10
+	MOVQ   56(AX), R11
 
 segment:
-	MOVQ (R9), R11
-	MOVQ 8(R9), R12
-	ADDQ R11, R12
+	MOVQ (R10), R12
+	MOVQ 8(R10), R13
+	ADDQ R12, R13
 
 element:
 	VMOVUPS      (R8), Y8
 	VMOVUPS      32(R8), Y9
-	VBROADCASTSS (DX)(R11*4), Y10
+	VBROADCASTSS (DX)(R12*4), Y10
 	VFMADD231PS  Y8, Y10, Y0
 	VFMADD231PS  Y9, Y10, Y1
-	VBROADCASTSS (BX)(R11*4), Y10
+	VBROADCASTSS (BX)(R12*4), Y10
 	VFMADD231PS  Y8, Y10, Y2
 	VFMADD231PS  Y9, Y10, Y3
-	VBROADCASTSS (SI)(R11*4), Y10
+	VBROADCASTSS (SI)(R12*4), Y10
 	VFMADD231PS  Y8, Y10, Y4
 	VFMADD231PS  Y9, Y10, Y5
-	VBROADCASTSS (DI)(R11*4), Y10
+	VBROADCASTSS (DI)(R12*4), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
+	PREFETCHT1   (R8)(R9*1)
 	ADDQ         $0x00000040, R8
-	INCQ         R11
-	CMPQ         R11, R12
+	INCQ         R12
+	CMPQ         R12, R13
 	JNE          element
-	ADDQ         $0x10, R9
-	DECQ         R10
+	ADDQ         $0x10, R10
+	DECQ         R11
 	JNZ          segment
 	MOVQ         176(AX), DX
 	LEAQ         lanes<>+0(SB), BX
@@ -469,7 +475,7 @@ tail:
 	RET
 
 // func avx2r6(t *byte)
-// Requires: AVX, FMA3
+// Requires: AVX, FMA3, MMX+
 TEXT ·avx2r6(SB), NOSPLIT, $0-8
 	MOVQ   t+0(FP), AX
 	MOVQ   (AX), CX
@@ -504,41 +510,43 @@ TEXT ·avx2r6(SB), NOSPLIT, $0-8
 	MOVQ   40(R9), R9
 	LEAQ   (CX)(R9*4), R9
 	MOVQ   24(AX), R10
-	MOVQ   48(AX), R11
-	MOVQ   56(AX), R12
+	MOVQ   184(AX), R11
+	MOVQ   48(AX), R12
+	MOVQ   56(AX), R13
 
 segment:
-	MOVQ (R11), R13
-	MOVQ 8(R11), R14
-	ADDQ R13, R14
+	MOVQ (R12), R14
+	MOVQ 8(R12), R15
+	ADDQ R14, R15
 
 element:
 	VMOVUPS      (R10), Y12
 	VMOVUPS      32(R10), Y13
-	VBROADCASTSS (DX)(R13*4), Y14
+	VBROADCASTSS (DX)(R14*4), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
-	VBROADCASTSS (BX)(R13*4), Y14
+	VBROADCASTSS (BX)(R14*4), Y14
 	VFMADD231PS  Y12, Y14, Y2
 	VFMADD231PS  Y13, Y14, Y3
-	VBROADCASTSS (SI)(R13*4), Y14
+	VBROADCASTSS (SI)(R14*4), Y14
 	VFMADD231PS  Y12, Y14, Y4
 	VFMADD231PS  Y13, Y14, Y5
-	VBROADCASTSS (DI)(R13*4), Y14
+	VBROADCASTSS (DI)(R14*4), Y14
 	VFMADD231PS  Y12, Y14, Y6
 	VFMADD231PS  Y13, Y14, Y7
-	VBROADCASTSS (R8)(R13*4), Y14
+	VBROADCASTSS (R8)(R14*4), Y14
 	VFMADD231PS  Y12, Y14, Y8
 	VFMADD231PS  Y13, Y14, Y9
-	VBROADCASTSS (R9)(R13*4), Y14
+	VBROADCASTSS (R9)(R14*4), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
+	PREFETCHT1   (R10)(R11*1)
 	ADDQ         $0x00000040, R10
-	INCQ         R13
-	CMPQ         R13, R14
+	INCQ         R14
+	CMPQ         R14, R15
 	JNE          element
-	ADDQ         $0x10, R11
-	DECQ         R12
+	ADDQ         $0x10, R12
+	DECQ         R13
 	JNZ          segment
 	MOVQ         176(AX), DX
 	LEAQ         lanes<>+0(SB), BX
@@ -3080,7 +3088,8 @@ near:
 	MOVQ 72(AX), DX
 	MOVQ (DX), DX
 	LEAQ (CX)(DX*4), DX
-	MOVQ 24(AX), BX
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), BX
 	MOVQ 48(AX), SI
 	MOVQ 56(AX), DI
 
@@ -3090,15 +3099,17 @@ segment:
 	ADDQ R8, R9
 
 element:
-	VMOVUPS          (BX), Z1
+	VMOVUPS          (CX), Z1
 	VFMADD231PS.BCST (DX)(R8*4), Z1, Z0
-	ADDQ             $0x00000040, BX
+	PREFETCHT1       (CX)(BX*1)
+	ADDQ             $0x00000040, CX
 	INCQ             R8
 	CMPQ             R8, R9
 	JNE              element
 	ADDQ             $0x10, SI
 	DECQ             DI
 	JNZ              segment
+	MOVQ             (AX), CX
 	MOVQ             176(AX), DX
 	MOVQ             $0x00000001, BX
 	SHLXQ            DX, BX, BX
@@ -3169,7 +3180,8 @@ near:
 	MOVQ 72(AX), BX
 	MOVQ 8(BX), BX
 	LEAQ (CX)(BX*4), BX
-	MOVQ 24(AX), SI
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), SI
 	MOVQ 48(AX), DI
 	MOVQ 56(AX), R8
 
@@ -3179,16 +3191,18 @@ segment:
 	ADDQ R9, R10
 
 element:
-	VMOVUPS          (SI), Z2
+	VMOVUPS          (CX), Z2
 	VFMADD231PS.BCST (DX)(R9*4), Z2, Z0
 	VFMADD231PS.BCST (BX)(R9*4), Z2, Z1
-	ADDQ             $0x00000040, SI
+	PREFETCHT1       (CX)(SI*1)
+	ADDQ             $0x00000040, CX
 	INCQ             R9
 	CMPQ             R9, R10
 	JNE              element
 	ADDQ             $0x10, DI
 	DECQ             R8
 	JNZ              segment
+	MOVQ             (AX), CX
 	MOVQ             176(AX), DX
 	MOVQ             $0x00000001, BX
 	SHLXQ            DX, BX, BX
@@ -3291,7 +3305,8 @@ near:
 	MOVQ 72(AX), DI
 	MOVQ 24(DI), DI
 	LEAQ (CX)(DI*4), DI
-	MOVQ 24(AX), R8
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), R8
 	MOVQ 48(AX), R9
 	MOVQ 56(AX), R10
 
@@ -3301,18 +3316,20 @@ segment:
 	ADDQ R11, R12
 
 element:
-	VMOVUPS          (R8), Z4
+	VMOVUPS          (CX), Z4
 	VFMADD231PS.BCST (DX)(R11*4), Z4, Z0
 	VFMADD231PS.BCST (BX)(R11*4), Z4, Z1
 	VFMADD231PS.BCST (SI)(R11*4), Z4, Z2
 	VFMADD231PS.BCST (DI)(R11*4), Z4, Z3
-	ADDQ             $0x00000040, R8
+	PREFETCHT1       (CX)(R8*1)
+	ADDQ             $0x00000040, CX
 	INCQ             R11
 	CMPQ             R11, R12
 	JNE              element
 	ADDQ             $0x10, R9
 	DECQ             R10
 	JNZ              segment
+	MOVQ             (AX), CX
 	MOVQ             176(AX), DX
 	MOVQ             $0x00000001, BX
 	SHLXQ            DX, BX, BX
@@ -3479,7 +3496,8 @@ near:
 	MOVQ 72(AX), R11
 	MOVQ 56(R11), R11
 	LEAQ (CX)(R11*4), R11
-	MOVQ 24(AX), R12
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), R12
 	MOVQ 48(AX), R13
 	MOVQ 56(AX), R14
 
@@ -3489,7 +3507,7 @@ segment:
 	ADDQ R15, BP
 
 element:
-	VMOVUPS          (R12), Z8
+	VMOVUPS          (CX), Z8
 	VFMADD231PS.BCST (DX)(R15*4), Z8, Z0
 	VFMADD231PS.BCST (BX)(R15*4), Z8, Z1
 	VFMADD231PS.BCST (SI)(R15*4), Z8, Z2
@@ -3498,13 +3516,15 @@ element:
 	VFMADD231PS.BCST (R9)(R15*4), Z8, Z5
 	VFMADD231PS.BCST (R10)(R15*4), Z8, Z6
 	VFMADD231PS.BCST (R11)(R15*4), Z8, Z7
-	ADDQ             $0x00000040, R12
+	PREFETCHT1       (CX)(R12*1)
+	ADDQ             $0x00000040, CX
 	INCQ             R15
 	CMPQ             R15, BP
 	JNE              element
 	ADDQ             $0x10, R13
 	DECQ             R14
 	JNZ              segment
+	MOVQ             (AX), CX
 	MOVQ             176(AX), DX
 	MOVQ             $0x00000001, BX
 	SHLXQ            DX, BX, BX
@@ -3681,7 +3701,8 @@ near:
 	MOVQ 72(AX), DX
 	MOVQ (DX), DX
 	LEAQ (CX)(DX*4), DX
-	MOVQ 24(AX), BX
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), BX
 	MOVQ 48(AX), SI
 	MOVQ 56(AX), DI
 
@@ -3691,18 +3712,20 @@ segment:
 	ADDQ R8, R9
 
 element:
-	VMOVUPS      (BX), Z2
-	VMOVUPS      64(BX), Z3
+	VMOVUPS      (CX), Z2
+	VMOVUPS      64(CX), Z3
 	VBROADCASTSS (DX)(R8*4), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	ADDQ         $0x00000080, BX
+	PREFETCHT1   (CX)(BX*1)
+	ADDQ         $0x00000080, CX
 	INCQ         R8
 	CMPQ         R8, R9
 	JNE          element
 	ADDQ         $0x10, SI
 	DECQ         DI
 	JNZ          segment
+	MOVQ         (AX), CX
 	MOVQ         176(AX), DX
 	MOVQ         $0x00000001, BX
 	SHLXQ        DX, BX, BX
@@ -3783,7 +3806,8 @@ near:
 	MOVQ 72(AX), BX
 	MOVQ 8(BX), BX
 	LEAQ (CX)(BX*4), BX
-	MOVQ 24(AX), SI
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), SI
 	MOVQ 48(AX), DI
 	MOVQ 56(AX), R8
 
@@ -3793,21 +3817,23 @@ segment:
 	ADDQ R9, R10
 
 element:
-	VMOVUPS      (SI), Z4
-	VMOVUPS      64(SI), Z5
+	VMOVUPS      (CX), Z4
+	VMOVUPS      64(CX), Z5
 	VBROADCASTSS (DX)(R9*4), Z6
 	VFMADD231PS  Z4, Z6, Z0
 	VFMADD231PS  Z5, Z6, Z1
 	VBROADCASTSS (BX)(R9*4), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	ADDQ         $0x00000080, SI
+	PREFETCHT1   (CX)(SI*1)
+	ADDQ         $0x00000080, CX
 	INCQ         R9
 	CMPQ         R9, R10
 	JNE          element
 	ADDQ         $0x10, DI
 	DECQ         R8
 	JNZ          segment
+	MOVQ         (AX), CX
 	MOVQ         176(AX), DX
 	MOVQ         $0x00000001, BX
 	SHLXQ        DX, BX, BX
@@ -3929,7 +3955,8 @@ near:
 	MOVQ 72(AX), DI
 	MOVQ 24(DI), DI
 	LEAQ (CX)(DI*4), DI
-	MOVQ 24(AX), R8
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), R8
 	MOVQ 48(AX), R9
 	MOVQ 56(AX), R10
 
@@ -3939,8 +3966,8 @@ segment:
 	ADDQ R11, R12
 
 element:
-	VMOVUPS      (R8), Z8
-	VMOVUPS      64(R8), Z9
+	VMOVUPS      (CX), Z8
+	VMOVUPS      64(CX), Z9
 	VBROADCASTSS (DX)(R11*4), Z10
 	VFMADD231PS  Z8, Z10, Z0
 	VFMADD231PS  Z9, Z10, Z1
@@ -3953,13 +3980,15 @@ element:
 	VBROADCASTSS (DI)(R11*4), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	ADDQ         $0x00000080, R8
+	PREFETCHT1   (CX)(R8*1)
+	ADDQ         $0x00000080, CX
 	INCQ         R11
 	CMPQ         R11, R12
 	JNE          element
 	ADDQ         $0x10, R9
 	DECQ         R10
 	JNZ          segment
+	MOVQ         (AX), CX
 	MOVQ         176(AX), DX
 	MOVQ         $0x00000001, BX
 	SHLXQ        DX, BX, BX
@@ -4163,7 +4192,8 @@ near:
 	MOVQ 72(AX), R11
 	MOVQ 56(R11), R11
 	LEAQ (CX)(R11*4), R11
-	MOVQ 24(AX), R12
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), R12
 	MOVQ 48(AX), R13
 	MOVQ 56(AX), R14
 
@@ -4173,8 +4203,8 @@ segment:
 	ADDQ R15, BP
 
 element:
-	VMOVUPS      (R12), Z16
-	VMOVUPS      64(R12), Z17
+	VMOVUPS      (CX), Z16
+	VMOVUPS      64(CX), Z17
 	VBROADCASTSS (DX)(R15*4), Z18
 	VFMADD231PS  Z16, Z18, Z0
 	VFMADD231PS  Z17, Z18, Z1
@@ -4199,13 +4229,15 @@ element:
 	VBROADCASTSS (R11)(R15*4), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	ADDQ         $0x00000080, R12
+	PREFETCHT1   (CX)(R12*1)
+	ADDQ         $0x00000080, CX
 	INCQ         R15
 	CMPQ         R15, BP
 	JNE          element
 	ADDQ         $0x10, R13
 	DECQ         R14
 	JNZ          segment
+	MOVQ         (AX), CX
 	MOVQ         176(AX), DX
 	MOVQ         $0x00000001, BX
 	SHLXQ        DX, BX, BX
@@ -4427,7 +4459,8 @@ near:
 	MOVQ 72(AX), DX
 	MOVQ (DX), DX
 	LEAQ (CX)(DX*4), DX
-	MOVQ 24(AX), BX
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), BX
 	MOVQ 48(AX), SI
 	MOVQ 56(AX), DI
 
@@ -4437,22 +4470,24 @@ segment:
 	ADDQ R8, R9
 
 element:
-	VMOVUPS      (BX), Z4
-	VMOVUPS      64(BX), Z5
-	VMOVUPS      128(BX), Z6
-	VMOVUPS      192(BX), Z7
+	VMOVUPS      (CX), Z4
+	VMOVUPS      64(CX), Z5
+	VMOVUPS      128(CX), Z6
+	VMOVUPS      192(CX), Z7
 	VBROADCASTSS (DX)(R8*4), Z8
 	VFMADD231PS  Z4, Z8, Z0
 	VFMADD231PS  Z5, Z8, Z1
 	VFMADD231PS  Z6, Z8, Z2
 	VFMADD231PS  Z7, Z8, Z3
-	ADDQ         $0x00000100, BX
+	PREFETCHT1   (CX)(BX*1)
+	ADDQ         $0x00000100, CX
 	INCQ         R8
 	CMPQ         R8, R9
 	JNE          element
 	ADDQ         $0x10, SI
 	DECQ         DI
 	JNZ          segment
+	MOVQ         (AX), CX
 	MOVQ         176(AX), DX
 	MOVQ         $0x00000001, BX
 	SHLXQ        DX, BX, BX
@@ -4553,7 +4588,8 @@ near:
 	MOVQ 72(AX), BX
 	MOVQ 8(BX), BX
 	LEAQ (CX)(BX*4), BX
-	MOVQ 24(AX), SI
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), SI
 	MOVQ 48(AX), DI
 	MOVQ 56(AX), R8
 
@@ -4563,10 +4599,10 @@ segment:
 	ADDQ R9, R10
 
 element:
-	VMOVUPS      (SI), Z8
-	VMOVUPS      64(SI), Z9
-	VMOVUPS      128(SI), Z10
-	VMOVUPS      192(SI), Z11
+	VMOVUPS      (CX), Z8
+	VMOVUPS      64(CX), Z9
+	VMOVUPS      128(CX), Z10
+	VMOVUPS      192(CX), Z11
 	VBROADCASTSS (DX)(R9*4), Z12
 	VFMADD231PS  Z8, Z12, Z0
 	VFMADD231PS  Z9, Z12, Z1
@@ -4577,13 +4613,15 @@ element:
 	VFMADD231PS  Z9, Z12, Z5
 	VFMADD231PS  Z10, Z12, Z6
 	VFMADD231PS  Z11, Z12, Z7
-	ADDQ         $0x00000100, SI
+	PREFETCHT1   (CX)(SI*1)
+	ADDQ         $0x00000100, CX
 	INCQ         R9
 	CMPQ         R9, R10
 	JNE          element
 	ADDQ         $0x10, DI
 	DECQ         R8
 	JNZ          segment
+	MOVQ         (AX), CX
 	MOVQ         176(AX), DX
 	MOVQ         $0x00000001, BX
 	SHLXQ        DX, BX, BX
@@ -4743,7 +4781,8 @@ near:
 	MOVQ 72(AX), DI
 	MOVQ 24(DI), DI
 	LEAQ (CX)(DI*4), DI
-	MOVQ 24(AX), R8
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), R8
 	MOVQ 48(AX), R9
 	MOVQ 56(AX), R10
 
@@ -4753,10 +4792,10 @@ segment:
 	ADDQ R11, R12
 
 element:
-	VMOVUPS      (R8), Z16
-	VMOVUPS      64(R8), Z17
-	VMOVUPS      128(R8), Z18
-	VMOVUPS      192(R8), Z19
+	VMOVUPS      (CX), Z16
+	VMOVUPS      64(CX), Z17
+	VMOVUPS      128(CX), Z18
+	VMOVUPS      192(CX), Z19
 	VBROADCASTSS (DX)(R11*4), Z20
 	VFMADD231PS  Z16, Z20, Z0
 	VFMADD231PS  Z17, Z20, Z1
@@ -4777,13 +4816,15 @@ element:
 	VFMADD231PS  Z17, Z20, Z13
 	VFMADD231PS  Z18, Z20, Z14
 	VFMADD231PS  Z19, Z20, Z15
-	ADDQ         $0x00000100, R8
+	PREFETCHT1   (CX)(R8*1)
+	ADDQ         $0x00000100, CX
 	INCQ         R11
 	CMPQ         R11, R12
 	JNE          element
 	ADDQ         $0x10, R9
 	DECQ         R10
 	JNZ          segment
+	MOVQ         (AX), CX
 	MOVQ         176(AX), DX
 	MOVQ         $0x00000001, BX
 	SHLXQ        DX, BX, BX
@@ -5033,7 +5074,8 @@ near:
 	MOVQ 72(AX), R9
 	MOVQ 40(R9), R9
 	LEAQ (CX)(R9*4), R9
-	MOVQ 24(AX), R10
+	MOVQ 24(AX), CX
+	MOVQ 184(AX), R10
 	MOVQ 48(AX), R11
 	MOVQ 56(AX), R12
 
@@ -5043,10 +5085,10 @@ segment:
 	ADDQ R13, R14
 
 element:
-	VMOVUPS      (R10), Z24
-	VMOVUPS      64(R10), Z25
-	VMOVUPS      128(R10), Z26
-	VMOVUPS      192(R10), Z27
+	VMOVUPS      (CX), Z24
+	VMOVUPS      64(CX), Z25
+	VMOVUPS      128(CX), Z26
+	VMOVUPS      192(CX), Z27
 	VBROADCASTSS (DX)(R13*4), Z28
 	VFMADD231PS  Z24, Z28, Z0
 	VFMADD231PS  Z25, Z28, Z1
@@ -5077,13 +5119,15 @@ element:
 	VFMADD231PS  Z25, Z28, Z21
 	VFMADD231PS  Z26, Z28, Z22
 	VFMADD231PS  Z27, Z28, Z23
-	ADDQ         $0x00000100, R10
+	PREFETCHT1   (CX)(R10*1)
+	ADDQ         $0x00000100, CX
 	INCQ         R13
 	CMPQ         R13, R14
 	JNE          element
 	ADDQ         $0x10, R11
 	DECQ         R12
 	JNZ          segment
+	MOVQ         (AX), CX
 	MOVQ         176(AX), DX
 	MOVQ         $0x00000001, BX
 	SHLXQ        DX, BX, BX

@@ -43,6 +43,9 @@ type Tile struct {
 	Bias     []float32 // [vectors·Lanes]; read with AddBias only
 	Flags    Flags
 	Last     int // filters of the last vector that are written, 1 to Lanes
+	// Ahead is how many bytes behind the weights of each term the processor is asked to fetch a line, for a later call. It may be any
+	// number: what is not there is not fetched.
+	Ahead int
 }
 
 // Variant is a micro-kernel for a fixed number of rows.
