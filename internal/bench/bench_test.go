@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -130,6 +131,22 @@ func TestSuiteMeasuresWhatIsRight(t *testing.T) {
 	}
 	if p := r.Devices[0].Peak; p == nil || p.FLOPsPerSecond["float32"] != 1e12 || p.BytesPerSecond != 5 {
 		t.Errorf("got peak %+v", p)
+	}
+}
+
+// TestTheThreadsAreThoseOfTheRun: --threads takes hold when a device is opened, after the report was begun.
+func TestTheThreadsAreThoseOfTheRun(t *testing.T) {
+	before := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(before)
+	s := suite(t, nil)
+	open := s.Targets[0].Open
+	s.Targets[0].Open = func(ctx context.Context) (backend.Device, error) {
+		runtime.GOMAXPROCS(before + 3)
+		return open(ctx)
+	}
+	r, err := s.Run(t.Context())
+	if err != nil || r.Environment.Threads != before+3 {
+		t.Errorf("got %d threads, %v, want %d", r.Environment.Threads, err, before+3)
 	}
 }
 

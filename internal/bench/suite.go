@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"slices"
 	"time"
 
@@ -72,6 +73,7 @@ func (s *Suite) target(ctx context.Context, t Target, answers []*Answers, r *Rep
 		return err
 	}
 	defer func() { err = errors.Join(err, Close(ctx, dev)) }()
+	r.Environment.Threads = runtime.GOMAXPROCS(0) // --threads holds from when a device is opened
 	d := Device{DeviceInfo: dev.Info()}
 	if !s.NoPeak {
 		d = MeasurePeak(ctx, dev)
