@@ -20,7 +20,7 @@ type binding struct {
 	cmds  []vk.CommandBuffer // by piece of the plan
 	busy  atomic.Bool        // a run with it is on the device
 	// space is the buffer behind a reference of the plan.
-	space func(plan.Ref) vk.Buffer
+	space func(plan.Ref) *memory
 }
 
 // maxBindings is how many sets of buffers an executable remembers: enough for callers that take turns with a few.
@@ -84,16 +84,16 @@ func (e *executable) unbind(b *binding) {
 // record writes the descriptor sets and the command buffer.
 func (e *executable) record(b *binding, in, out []backend.Buffer) (err error) {
 	d := e.dev.dev
-	space := func(r plan.Ref) vk.Buffer {
+	space := func(r plan.Ref) *memory {
 		switch r.Space {
 		case plan.InputSpace:
-			return in[r.Index].(*buffer).mem.buf
+			return in[r.Index].(*buffer).mem
 		case plan.OutputSpace:
-			return out[r.Index].(*buffer).mem.buf
+			return out[r.Index].(*buffer).mem
 		case plan.ArenaSpace:
-			return e.arena.buf
+			return e.arena
 		case plan.WeightSpace:
-			return e.pages[r.Index].buf
+			return e.pages[r.Index]
 		}
 		panic("vulkan: bug: a reference into " + r.String())
 	}
@@ -142,7 +142,7 @@ func (e *executable) encode(b *binding, cmd vk.CommandBuffer, commands []plan.Co
 			d.CmdPushConstants(cmd, k.layout, push)
 			d.CmdDispatch(cmd, c.Step.Groups[0], c.Step.Groups[1], c.Step.Groups[2])
 		case plan.Copy:
-			d.CmdCopyBuffer(cmd, b.space(c.Src), b.space(c.Dst), vk.BufferCopy{SrcOffset: c.Src.Offset, DstOffset: c.Dst.Offset, Size: c.Src.Size})
+			d.CmdCopyBuffer(cmd, b.space(c.Src).buf, b.space(c.Dst).buf, vk.BufferCopy{SrcOffset: c.Src.Offset, DstOffset: c.Dst.Offset, Size: c.Src.Size})
 		case plan.Barrier:
 			if c.Host {
 				// Waiting for the fence makes the results available, but visible only to the host: whatever is submitted
@@ -169,7 +169,7 @@ func (e *executable) hazards() (vk.PipelineStage, vk.Access) {
 }
 
 // writeSets makes one descriptor set a step.
-func (e *executable) writeSets(b *binding, space func(plan.Ref) vk.Buffer) (err error) {
+func (e *executable) writeSets(b *binding, space func(plan.Ref) *memory) (err error) {
 	d := e.dev.dev
 	buffers, texels := 0, 0
 	for _, s := range e.plan.Steps {
@@ -191,10 +191,12 @@ func (e *executable) writeSets(b *binding, space func(plan.Ref) vk.Buffer) (err 
 		}
 		ranges, views = ranges[:0], views[:0]
 		for j, r := range s.Bindings {
-			ranges = append(ranges, vk.BufferRange{Buffer: space(r), Offset: r.Offset, Size: r.Size})
+			ranges = append(ranges, vk.BufferRange{Buffer: space(r).buf, Offset: r.Offset, Size: r.Size})
 			var view vk.BufferView
 			if e.kernels[i].types[j] == vk.DescriptorUniformTexel {
-				if view, err = d.CreateBufferView(ranges[j], texelFormat(s.Variant)); err != nil {
+				viewed := ranges[j]
+				viewed.Size = space(r).viewBytes(r.Offset, r.Size, texelBytes(s.Variant)*uint64(e.dev.limits.MaxTexelBufferElements))
+				if view, err = d.CreateBufferView(viewed, texelFormat(s.Variant)); err != nil {
 					return err
 				}
 				b.views = append(b.views, view)
@@ -213,6 +215,14 @@ func texelFormat(v *shaders.Variant) vk.Format {
 		return vk.FormatRGBA16Float
 	}
 	return vk.FormatRGBA32Float
+}
+
+// texelBytes is the size of one texel of that format.
+func texelBytes(v *shaders.Variant) uint64 {
+	if v.Half {
+		return 8
+	}
+	return 16
 }
 
 // destroySets releases a binding's descriptor sets and what they refer to.

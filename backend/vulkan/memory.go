@@ -18,6 +18,7 @@ type memory struct {
 	buf    vk.Buffer
 	mem    vk.Memory
 	size   uint64
+	spare  uint64 // bytes of the buffer behind them
 	taken  uint64 // bytes of device memory behind it; at least size
 	mapped []byte // nil where the host cannot write it
 }
@@ -49,12 +50,13 @@ func (d *device) preferences(kind memoryKind) []vk.MemoryFlags {
 // allocate makes a buffer of at least size bytes with memory behind it.
 func (d *device) allocate(size uint64, kind memoryKind) (*memory, error) {
 	size = max(size, 4) // Vulkan has no empty buffers
-	if limit := d.limits.MaxMemoryAllocationSize; size > limit {
+	limit := d.limits.MaxMemoryAllocationSize
+	if size > limit {
 		return nil, fmt.Errorf("%w: want at most %d bytes in one allocation (maxMemoryAllocationSize), got %d", backend.ErrOutOfMemory, limit, size)
 	}
-	m := &memory{size: size}
+	m := &memory{size: size, spare: min(viewStep, limit-size)}
 	var err error
-	if m.buf, err = d.dev.CreateBuffer(size, vk.BufferStorage|vk.BufferUniformTexel|vk.BufferTransferSrc|vk.BufferTransferDst); err != nil {
+	if m.buf, err = d.dev.CreateBuffer(size+m.spare, vk.BufferStorage|vk.BufferUniformTexel|vk.BufferTransferSrc|vk.BufferTransferDst); err != nil {
 		return nil, err
 	}
 	req := d.dev.BufferRequirements(m.buf)
@@ -79,6 +81,20 @@ func (d *device) allocate(size uint64, kind memoryKind) (*memory, error) {
 	}
 	d.free(m)
 	return nil, fmt.Errorf("%w: no memory type fits a storage buffer", backend.ErrOutOfMemory)
+}
+
+// viewStep and viewPeriod: of a view whose bytes are a multiple of the period and less than a step more, Mesa's llvmpipe (22.3) takes the length for
+// the last level of a picture, and compiles the kernel again. Worse, its cache on disk files what a process compiles second for a kernel under
+// a key that no other process asks for, so that each second start would compile a third of ResNet-50's kernels anew.
+const viewStep, viewPeriod = 256, 65536
+
+// viewBytes is how long a texel view of so many bytes at the offset is: a step more, which kernels do not read, where that saves a compilation and
+// is no more than most.
+func (m *memory) viewBytes(offset, size, most uint64) uint64 {
+	if longer := size + viewStep; size%viewPeriod < viewStep && longer <= most && offset+longer <= m.size+m.spare {
+		return size + viewStep
+	}
+	return size
 }
 
 // allocateMemory counts what is allocated: drivers need not refuse what is beyond maxMemoryAllocationCount.

@@ -1,0 +1,103 @@
+package vulkan
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vktest"
+	"github.com/resnet-run/resnet-run/internal/backendtest"
+)
+
+func TestViewBytes(t *testing.T) {
+	m := &memory{size: 1 << 20, spare: viewStep}
+	for _, c := range []struct{ offset, size, most, want uint64 }{
+		{0, 16, 1 << 30, 16 + viewStep},
+		{0, 256, 1 << 30, 256},
+		{512, viewPeriod, 1 << 30, viewPeriod + viewStep},
+		{0, viewPeriod + 240, 1 << 30, viewPeriod + 240 + viewStep},
+		{0, viewPeriod - 16, 1 << 30, viewPeriod - 16},
+		{0, 1 << 20, 1 << 30, 1<<20 + viewStep},                                  // the spare bytes are there for it
+		{viewPeriod, 1<<20 - viewPeriod, 1 << 30, 1<<20 - viewPeriod + viewStep}, // up to the end of the buffer, and no further
+		{0, 1 << 20, 1 << 20, 1 << 20},                                           // more texels than the device has in a view
+	} {
+		if got := m.viewBytes(c.offset, c.size, c.most); got != c.want || c.offset+got > m.size+m.spare {
+			t.Errorf("%d bytes at %d, at most %d: got %d, want %d", c.size, c.offset, c.most, got, c.want)
+		}
+	}
+	full := &memory{size: 1 << 20}
+	if got := full.viewBytes(0, 1<<20, 1<<30); got != 1<<20 {
+		t.Errorf("without spare bytes: got %d", got)
+	}
+}
+
+// startEnv makes a process of the test's own do one start.
+const startEnv = "RESNET_RUN_TEST_START"
+
+// TestSecondStartFindsWhatTheDriverCompiled: on a driver with a cache on disk, a start that is like one before compiles no kernel.
+func TestSecondStartFindsWhatTheDriverCompiled(t *testing.T) {
+	if os.Getenv(startEnv) != "" {
+		start(t)
+		return
+	}
+	if !vktest.UseTestDrivers() {
+		vktest.Unavailable(t, "no Vulkan test driver is installed")
+		return
+	}
+	dir := t.TempDir()
+	var files []int
+	for range 2 {
+		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestSecondStartFindsWhatTheDriverCompiled$", "-test.v")
+		cmd.Env = append(os.Environ(), startEnv+"="+dir, "MESA_SHADER_CACHE_DIR="+dir, "MESA_SHADER_CACHE_DISABLE=false")
+		out, err := cmd.CombinedOutput()
+		if strings.Contains(string(out), noLavapipe) {
+			t.Skip(noLavapipe)
+		}
+		if err != nil {
+			t.Fatalf("%v:\n%s", err, out)
+		}
+		list, err := filepath.Glob(filepath.Join(dir, "mesa_shader_cache", "??", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		files = append(files, len(list))
+	}
+	if files[0] < 5 || files[1] != files[0] {
+		t.Errorf("got %v compiled kernels after a start and another, want the same", files)
+	}
+}
+
+const noLavapipe = "NOT RUN: there is no lavapipe here, whose cache this is about"
+
+// start compiles a network with proofs and runs it, as a first or second start would.
+func start(t *testing.T) {
+	vktest.UseTestDrivers()
+	b := New(Options{CacheDir: os.Getenv(startEnv)})
+	list, err := b.Devices(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(list, func(d backend.DeviceInfo) bool { return strings.HasPrefix(d.Name, "llvmpipe") })
+	if i < 0 {
+		t.Skip(noLavapipe)
+	}
+	d, err := b.Open(t.Context(), list[i].ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	g := backendtest.Network(t, "resnet50", 1, 64)
+	e, err := d.Compile(t.Context(), g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	in, out := newBuffers(t, d, e.Signature())
+	if err := e.Run(t.Context(), in, out); err != nil {
+		t.Fatal(err)
+	}
+}
