@@ -100,6 +100,26 @@ const inBoundsCases = 8
 
 const manyRows = "softmax/n65541-c2/many-rows"
 
+// transformed matches convolutions that kernels of Winograd take: 3×3, a multiple of 4 filters, and all else is 1.
+var transformed = regexp.MustCompile(`^conv2d/.*-k(\d*[02468][048]|\d*[13579][26]|[48])-g1/r3-s3-stride1,1-pad[\d,]+-dil1,1/`)
+
+// transformedFirst brings them to the front: the others say nothing of these kernels.
+func transformedFirst(cases []string) []string {
+	var first, rest []string
+	for _, c := range cases {
+		if transformed.MatchString(c) {
+			first = append(first, c)
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	return append(first, rest...)
+}
+
+func isWinograd(o options) bool {
+	return len(o.Kernels) > 0 && strings.HasPrefix(o.Kernels[0], "winograd")
+}
+
 // suite chooses cases.
 type suite struct{ all []conformance.Case }
 
@@ -182,6 +202,9 @@ func (s suite) shaderStages(variants []string) []stage {
 		}
 	}
 	quick := s.pick(conformance.Quick, oneOf(ops))
+	if !slices.ContainsFunc(forced, func(o options) bool { return !isWinograd(o) }) {
+		quick = transformedFirst(quick)
+	}
 	few := len(quick)
 	if choosing { // the others compile in no time
 		few = min(firstCases, len(quick))
@@ -238,7 +261,7 @@ func (s suite) goStages(file string) []stage {
 	packed := options{Kernels: []string{"winograd4_conv2d_packed8x4_f32", "conv2d_packed8x4_f32", fallback}, MaxChunk: 2}
 	convs := options{Kernels: packed.Kernels} // few of the batches are convolutions that go through transforms
 	out = append(out, stage{First: true, Name: stageName(lavapipe, "conv2d of quick", convs), Driver: lavapipe, Options: convs,
-		Cases: s.pick(conformance.Quick, oneOf([]string{"conv2d"}))})
+		Cases: transformedFirst(s.pick(conformance.Quick, oneOf([]string{"conv2d"})))})
 	var batches []string
 	for _, c := range quick {
 		if batch.MatchString(c) {
