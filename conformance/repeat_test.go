@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
@@ -117,4 +118,50 @@ func (d *fickleDevice) Compile(ctx context.Context, g *graph.Graph) (backend.Exe
 		return nil, backend.Unsupported("relu", "a good day", "today")
 	}
 	return d.Device.Compile(ctx, g)
+}
+
+// TestOneLateRunIsNoFailure: a machine that stood still for a while is not the device's fault; a device that does not listen is
+// late each time. Time is the test's own.
+func TestOneLateRunIsNoFailure(t *testing.T) {
+	for _, q := range []struct {
+		name string
+		late func(run int) bool // of the runs whose context ends before they do
+		want string
+	}{
+		{"never", func(int) bool { return false }, ""},
+		{"twice in a row", func(run int) bool { return run == 1 || run == 2 }, ""},
+		{"always", func(int) bool { return true }, "cancel: run returned 5s after its context had ended, each of 3 times"},
+		{"at the end", func(run int) bool { return run > 2 }, "each of 3 times"},
+	} {
+		t.Run(q.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				runs := 0
+				run := func(ctx context.Context, _ *brokenDevice) error {
+					limit, ok := ctx.Deadline()
+					if !ok || time.Until(limit) > time.Minute { // of the case
+						time.Sleep(4 * time.Second)
+						return nil
+					}
+					if runs++; q.late(runs) {
+						time.Sleep(5 * time.Second)
+					}
+					<-ctx.Done()
+					return ctx.Err()
+				}
+				open := func(ctx context.Context) (backend.Device, error) {
+					d, err := reference.New().Open(ctx, "cpu")
+					return &brokenDevice{Device: d, fault: fault{run: run}}, err
+				}
+				_, err := conformance.Execute(t.Context(), open, conformance.Options{Filter: "cancel/during"}, func(r conformance.Result) error {
+					if q.want == "" && r.Status != conformance.Passed || q.want != "" && (r.Err == nil || !strings.Contains(r.Err.Error(), q.want)) {
+						t.Errorf("got %v, want %q: %v", r.Status, q.want, r.Err)
+					}
+					return nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+			})
+		})
+	}
 }
