@@ -30,8 +30,8 @@ type Options struct {
 	// Timeout is how long a case may take before its context ends; 0 is five minutes. A backend that does not return
 	// within as long again is given up: the case has failed, and the next one gets a new device.
 	Timeout time.Duration
-	// Repeat is how many times in a row each case is run, 0 as 1. It holds when it holds every time; the first time that it does
-	// not ends it. What the reference says of the same numbers is computed once.
+	// Repeat is how many times in a row each case is run, 0 as 1. It holds when it holds every time. What the reference says
+	// of the same numbers is computed once. A run that took all of its time is the last.
 	Repeat int
 	// After is the name of a case: the run begins with the one that follows it among those chosen. With it a run can go
 	// on where a process was ended.
@@ -192,7 +192,7 @@ func (p *plan) result(ctx context.Context, c *Case, device func(ctx context.Cont
 	if p.repeat > 1 {
 		m = newMemo()
 	}
-	for r.Err == nil && r.Runs < p.repeat && ctx.Err() == nil {
+	for r.Runs < p.repeat && ctx.Err() == nil && !IsRefusal(r.Err) {
 		p.beginning(c)
 		dev, err := device(ctx, c.ClosesDevice)
 		if err != nil {
@@ -201,16 +201,34 @@ func (p *plan) result(ctx context.Context, c *Case, device func(ctx context.Cont
 		begin := time.Now()
 		worst, err := watched(ctx, dev, c, m, p.timeout)
 		r.Duration += time.Since(begin)
-		r.Runs++
-		if r.Worst == nil || err != nil || worst != nil && worst.Fraction > r.Worst.Fraction {
-			r.Worst = worst
+		r.add(worst, err, p.repeat)
+		if hung(err) || errors.Is(err, context.DeadlineExceeded) {
+			break
 		}
-		if r.Err = err; err != nil && p.repeat > 1 && !IsRefusal(err) {
-			r.Err = fmt.Errorf("run %d of %d: %w", r.Runs, p.repeat, err)
-		}
+	}
+	if r.Failures > 1 {
+		r.Err = fmt.Errorf("%d of %d runs failed, the first: %w", r.Failures, r.Runs, r.Err)
 	}
 	p.weigh(&r)
 	return r, nil
+}
+
+// add takes the outcome of one of several runs: the first error stands for all, and the worst numbers are those of that run.
+func (r *Result) add(worst *Finding, err error, of int) {
+	if r.Runs++; IsRefusal(err) && r.Runs > 1 {
+		err = fmt.Errorf("it refuses what it ran before: %w", errors.New(err.Error()))
+	}
+	if err != nil && !IsRefusal(err) {
+		if r.Failures++; of > 1 {
+			err = fmt.Errorf("run %d of %d: %w", r.Runs, of, err)
+		}
+	}
+	switch {
+	case err != nil && r.Err == nil:
+		r.Err, r.Worst = err, worst
+	case r.Err == nil && (r.Worst == nil || worst != nil && worst.Fraction > r.Worst.Fraction):
+		r.Worst = worst
+	}
 }
 
 func (p *plan) beginning(c *Case) {

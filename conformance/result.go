@@ -48,6 +48,7 @@ type Result struct {
 	Worst    *Finding      // the tensor with the greatest error as a part of its bound; nil when no numbers were judged
 	Duration time.Duration // of all runs
 	Runs     int           // how many times it was run, see [Options.Repeat]
+	Failures int           // in how many of them it did not hold
 }
 
 // Summary counts results.

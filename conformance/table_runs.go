@@ -274,8 +274,12 @@ func checkCancelCompile(ctx context.Context, b *bench) error {
 	return nil
 }
 
-// promptness is how soon after its context ended a run must have returned.
-const promptness = 2 * time.Second
+// promptness is how soon after its context ended a run must have returned, in one of so many attempts: a machine that was
+// suspended, or had something else to do, makes one of them late, a device that does not listen makes all.
+const (
+	promptness       = 2 * time.Second
+	promptnessTrials = 3
+)
 
 func checkCancelDuring(ctx context.Context, b *bench) (err error) {
 	_, e, t, err := b.ready(ctx)
@@ -291,17 +295,31 @@ func checkCancelDuring(ctx context.Context, b *bench) (err error) {
 	whole := time.Since(begin)
 	for part := range 3 {
 		after := whole * time.Duration(part) / 4
-		short, cancel := context.WithTimeout(ctx, after)
-		begin := time.Now()
-		err := e.Run(short, t.in, t.out)
-		late := time.Since(begin) - after
-		cancel()
-		if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-			return fmt.Errorf("cancel: run whose context ended after %v: want its error or none, got: %w", after, err)
+		late, err := cutShort(ctx, e, t, after)
+		for n := 1; n < promptnessTrials && err == nil && late > promptness; n++ {
+			var again time.Duration
+			again, err = cutShort(ctx, e, t, after)
+			late = min(late, again)
+		}
+		if err != nil {
+			return err
 		}
 		if late > promptness {
-			return fmt.Errorf("cancel: run returned %v after its context had ended, want at most %v", late.Round(time.Millisecond), promptness)
+			return fmt.Errorf("cancel: run returned %v after its context had ended, each of %d times, want at most %v", late.Round(time.Millisecond), promptnessTrials, promptness)
 		}
 	}
 	return b.rightAfterwards(ctx, e, t, want)
+}
+
+// cutShort ends the context of a run after some time and tells how long after that the run returned.
+func cutShort(ctx context.Context, e backend.Executable, t *tray, after time.Duration) (late time.Duration, err error) {
+	short, cancel := context.WithTimeout(ctx, after)
+	defer cancel()
+	begin := time.Now()
+	err = e.Run(short, t.in, t.out)
+	late = time.Since(begin) - after
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return late, fmt.Errorf("cancel: run whose context ended after %v: want its error or none, got: %w", after, err)
+	}
+	return late, nil
 }

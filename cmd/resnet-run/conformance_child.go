@@ -105,7 +105,11 @@ func (a *app) conformanceParent(ctx context.Context, f *conformanceFlags, t *dev
 // deadResult is the result of the case whose process ended: a failure, which may be known.
 func deadResult(c *child, o conformance.Options, err error) (report.CaseResult, error) {
 	r := report.CaseResult{
-		Case: c.begun, Class: classOf(c.begun), Status: conformance.Failed, Seconds: time.Since(c.since).Seconds(), Error: "the process that ran it ended: " + err.Error(),
+		Case: c.begun, Class: classOf(c.begun), Status: conformance.Failed, Runs: c.runs, Failures: 1, Seconds: time.Since(c.since).Seconds(),
+		Error: "the process that ran it ended: " + err.Error(),
+	}
+	if o.Repeat > 1 {
+		r.Error = fmt.Sprintf("run %d of %d: %s", c.runs, o.Repeat, r.Error)
 	}
 	match, err := conformance.MatchExceptions(o.KnownFailures)
 	if err != nil {
@@ -147,6 +151,7 @@ type child struct {
 	memory  int64         // how much memory it may take, 0 = any
 	begun   string        // the case that has begun and has no result
 	since   time.Time
+	runs    int    // of the case that has begun, the one that goes on included
 	last    string // the last case that has a result
 	results int
 	refused error // by the sink
@@ -238,7 +243,10 @@ func (c *child) listen(out io.Reader, alive func()) error {
 		case l.Device != nil:
 			c.refused = c.sink.device(l.Device.DeviceInfo)
 		case l.Begin != "":
-			c.begun, c.since = l.Begin, time.Now()
+			if l.Begin != c.begun { // else it is run once more
+				c.begun, c.since, c.runs = l.Begin, time.Now(), 0
+			}
+			c.runs++
 		case l.Result != nil:
 			c.begun, c.last = "", l.Result.Case
 			c.results++

@@ -198,11 +198,19 @@ func TestConformanceRepeatsInTheChild(t *testing.T) {
 	c, code := deadly(t, "--filter", "^(softmax/n3-c10|add/n1-c1-h3-w3)/ordinary$", "--repeat", "3")
 	d := c.Devices[0]
 	if code != exitNotConformant || c.Repeat != 3 || d.Summary.Failed != 1 || d.Summary.Passed != 1 {
-		t.Errorf("got exit code %d, repeat %d, %v: %+v", code, c.Repeat, d.Summary, d.Results)
+		t.Fatalf("got exit code %d, repeat %d, %v: %+v", code, c.Repeat, d.Summary, d.Results)
 	}
-	var text strings.Builder
-	if err := report.WriteConformance(&text, report.Table, c); err != nil || !strings.Contains(text.String(), "quick, each case 3 times") {
-		t.Errorf("got %v, %s", err, &text)
+	for _, r := range d.Results {
+		died := r.Status == conformance.Failed
+		if want := [2]int{3, 0}; !died && [2]int{r.Runs, r.Failures} != want || died && (r.Runs != 1 || r.Failures != 1 || !strings.Contains(r.Error, "run 1 of 3: the process that ran it ended")) {
+			t.Errorf("got %d runs, %d failures: %+v", r.Runs, r.Failures, r)
+		}
+	}
+	for format, want := range map[report.Format]string{report.Table: "runs      4, of which 1 failed", report.HTML: "each 3 times (4 runs, of which 1 failed)", report.JUnit: `name="failed_runs" value="1"`} {
+		var text strings.Builder
+		if err := report.WriteConformance(&text, format, c); err != nil || !strings.Contains(text.String(), want) {
+			t.Errorf("format %v: got %v, want %q in %s", format, err, want, &text)
+		}
 	}
 	f := &conformanceFlags{repeat: 3}
 	if args := strings.Join(f.childArgs(&deviceFlags{}, ""), " "); !strings.Contains(args, "--repeat 3") {

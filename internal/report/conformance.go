@@ -82,13 +82,15 @@ func (f *Facts) UnmarshalJSON(data []byte) error {
 
 // CaseResult is the outcome of one case.
 type CaseResult struct {
-	Case    string             `json:"case"`
-	Class   string             `json:"class"`
-	Status  conformance.Status `json:"status"`
-	Error   string             `json:"error,omitempty"`
-	Reason  string             `json:"reason,omitempty"` // of the exception that applies
-	Seconds float64            `json:"seconds"`          // of all runs
-	Worst   *Worst             `json:"worst,omitempty"`  // where the error is the greatest part of its bound
+	Case     string             `json:"case"`
+	Class    string             `json:"class"`
+	Status   conformance.Status `json:"status"`
+	Error    string             `json:"error,omitempty"`
+	Reason   string             `json:"reason,omitempty"`   // of the exception that applies
+	Runs     int                `json:"runs,omitempty"`     // how many times it was run
+	Failures int                `json:"failures,omitempty"` // of these runs
+	Seconds  float64            `json:"seconds"`            // of all runs
+	Worst    *Worst             `json:"worst,omitempty"`    // where the error is the greatest part of its bound
 }
 
 // Group is the first part of the case's name: what is tested.
@@ -135,7 +137,7 @@ func (n *Number) UnmarshalJSON(data []byte) error {
 
 // NewCaseResult makes a result fit for JSON.
 func NewCaseResult(r conformance.Result) CaseResult {
-	v := CaseResult{Case: r.Case.Name, Class: r.Case.Class.String(), Status: r.Status, Reason: r.Reason, Seconds: r.Duration.Seconds()}
+	v := CaseResult{Case: r.Case.Name, Class: r.Case.Class.String(), Status: r.Status, Reason: r.Reason, Runs: r.Runs, Failures: r.Failures, Seconds: r.Duration.Seconds()}
 	if r.Err != nil {
 		v.Error = r.Err.Error()
 	}
@@ -160,6 +162,15 @@ func (d *DeviceConformance) Open(name string, info backend.DeviceInfo) {
 func (d *DeviceConformance) Add(r CaseResult) {
 	d.Results = append(d.Results, r)
 	d.Summary.Add(conformance.Result{Status: r.Status})
+}
+
+// Runs counts the runs of all cases, and those that did not hold: more than there are cases where each is run several times.
+func (d *DeviceConformance) Runs() (all, failed int) {
+	for _, r := range d.Results {
+		all += r.Runs
+		failed += r.Failures
+	}
+	return all, failed
 }
 
 // Name is the device's name, or before it has told it what chose it.

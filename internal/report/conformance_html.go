@@ -400,6 +400,16 @@ func shellQuote(s string) string {
 	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
+// RunCounts says how many runs there were on all devices, and how many failed.
+func (c Conformance) RunCounts() string {
+	all, failed := 0, 0
+	for _, d := range c.Devices {
+		a, f := d.Runs()
+		all, failed = all+a, failed+f
+	}
+	return fmt.Sprintf("%s runs, of which %s failed", grouped(int64(all)), grouped(int64(failed)))
+}
+
 // Elapsed is the time of the run for people.
 func (c Conformance) Elapsed() string {
 	return time.Duration(c.Seconds * float64(time.Second)).Round(100 * time.Millisecond).String()

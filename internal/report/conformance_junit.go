@@ -62,12 +62,14 @@ func writeJUnit(w io.Writer, c Conformance) error {
 }
 
 func newJUnitSuite(c Conformance, d *DeviceConformance) junitSuite {
+	runs, failed := d.Runs()
 	seconds := func(s float64) string { return strconv.FormatFloat(s, 'f', 3, 64) }
 	s := junitSuite{
 		Name: "conformance " + d.Device.Backend + " " + d.Name(), Time: seconds(d.Seconds), Timestamp: c.Started.UTC().Format("2006-01-02T15:04:05"),
 		Properties: []junitProperty{
 			{"backend", d.Device.Backend}, {"device", d.Device.Name}, {"id", d.Device.ID}, {"driver", d.Device.Driver}, {"api", d.Device.API},
-			{"profile", c.Profile}, {"repeat", strconv.Itoa(max(c.Repeat, 1))}, {"version", c.Version.Version}, {"revision", c.Version.Revision}, {"go", c.Version.Go}, {"platform", c.Version.Platform},
+			{"profile", c.Profile}, {"repeat", strconv.Itoa(max(c.Repeat, 1))}, {"runs", strconv.Itoa(runs)}, {"failed_runs", strconv.Itoa(failed)},
+			{"version", c.Version.Version}, {"revision", c.Version.Revision}, {"go", c.Version.Go}, {"platform", c.Version.Platform},
 			{"interrupted", strconv.FormatBool(c.Interrupted)}, {"verdict", d.Verdict},
 		},
 	}

@@ -29,6 +29,10 @@ func writeConformanceTable(w io.Writer, c Conformance) error {
 	for _, d := range c.Devices {
 		f := d.Device
 		fmt.Fprintf(&b, "\ndevice    %s: %s (%v, %s, %s, %s)\n", f.Backend, Printable(d.Name()), f.Type, Printable(f.Driver), Printable(f.API), f.ID)
+		if c.Repeat > 1 {
+			runs, failed := d.Runs()
+			fmt.Fprintf(&b, "runs      %d, of which %d failed\n", runs, failed)
+		}
 		if len(c.Devices) > 1 {
 			fmt.Fprintf(&b, "cases     %v\nverdict   %s\n", d.Summary, verdict(d.Conformant, d.Verdict))
 		}

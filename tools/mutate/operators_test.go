@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/resnet-run/resnet-run/conformance"
 	"github.com/resnet-run/resnet-run/shaders"
 )
 
@@ -263,5 +264,39 @@ func TestSampleAndShard(t *testing.T) {
 	}
 	if n != len(all) {
 		t.Errorf("three shards have %d of %d mutants", n, len(all))
+	}
+}
+
+// TestTransformedCasesComeFirst: of the cases that a mutant of Winograd's kernels sees first, all are computed by them, with a
+// shortcut and without, with ReLU and without.
+func TestTransformedCasesComeFirst(t *testing.T) {
+	for name, want := range map[string]bool{
+		"conv2d/n2-c9-h3-w4-k12-g1/r3-s3-stride1,1-pad0,0,0,0-dil1,1/bias-add-relu": true, "conv2d/n2-c9-h3-w4-k4-g1/r3-s3-stride1,1-pad1,0,0,1-dil1,1/plain": true,
+		"conv2d/n1-c9-h3-w4-k132-g1/r3-s3-stride1,1-pad0,0,0,0-dil1,1/plain": true, "conv2d/n2-c9-h3-w4-k14-g1/r3-s3-stride1,1-pad0,0,0,0-dil1,1/plain": false,
+		"conv2d/n2-c9-h3-w4-k12-g2/r3-s3-stride1,1-pad0,0,0,0-dil1,1/plain": false, "conv2d/n2-c9-h3-w4-k12-g1/r3-s3-stride1,2-pad0,0,0,0-dil1,1/plain": false,
+		"conv2d/n2-c9-h3-w4-k34-g1/r3-s3-stride1,1-pad0,0,0,0-dil1,1/plain": false, "conv2d/n2-c9-h3-w4-k12-g1/r3-s3-stride1,1-pad0,0,0,0-dil1,2/plain": false,
+	} {
+		if got := transformed.MatchString(name); got != want {
+			t.Errorf("%s: got %v", name, got)
+		}
+	}
+	seen := map[string]bool{}
+	for _, s := range (suite{conformance.Cases()}).shaderStages([]string{"winograd_output4_f32"}) {
+		if !isWinograd(s.Options) {
+			t.Errorf("%s: no kernel of Winograd is asked for", s.Name)
+		}
+		for _, c := range s.Cases {
+			if !s.First {
+				continue
+			}
+			at := strings.LastIndex(c, "/")
+			seen[c[strings.LastIndex(c[:at], "/")+1:at]] = true
+			if !transformed.MatchString(c) {
+				t.Errorf("%s: %s is not for these kernels", s.Name, c)
+			}
+		}
+	}
+	if !seen["plain"] || !seen["add"] || !seen["bias-relu"] || !seen["bias-add-relu"] {
+		t.Errorf("got only %v", seen)
 	}
 }

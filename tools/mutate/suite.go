@@ -95,10 +95,33 @@ func forcedBy(variant string) []string {
 // firstCases is how many cases of quick see a mutant first: of those that die, nearly all die of these.
 const firstCases = 24
 
+// glanceCases is how many of them each variant gets before any gets the rest.
+const glanceCases = 4
+
 // inBoundsCases is how many cases check every access: a kernel that leaves its tensors does so in most.
 const inBoundsCases = 8
 
 const manyRows = "softmax/n65541-c2/many-rows"
+
+// transformed matches convolutions that kernels of Winograd take: 3×3, a multiple of 4 filters, and all else is 1.
+var transformed = regexp.MustCompile(`^conv2d/.*-k(\d*[02468][048]|\d*[13579][26]|[48])-g1/r3-s3-stride1,1-pad[\d,]+-dil1,1/`)
+
+// transformedFirst brings them to the front: the others say nothing of these kernels.
+func transformedFirst(cases []string) []string {
+	var first, rest []string
+	for _, c := range cases {
+		if transformed.MatchString(c) {
+			first = append(first, c)
+		} else {
+			rest = append(rest, c)
+		}
+	}
+	return append(first, rest...)
+}
+
+func isWinograd(o options) bool {
+	return len(o.Kernels) > 0 && strings.HasPrefix(o.Kernels[0], "winograd")
+}
 
 // suite chooses cases.
 type suite struct{ all []conformance.Case }
@@ -182,28 +205,47 @@ func (s suite) shaderStages(variants []string) []stage {
 		}
 	}
 	quick := s.pick(conformance.Quick, oneOf(ops))
+	if !slices.ContainsFunc(forced, func(o options) bool { return !isWinograd(o) }) {
+		quick = transformedFirst(quick)
+	}
 	few := len(quick)
 	if choosing { // the others compile in no time
 		few = min(firstCases, len(quick))
 	}
-	add(true, lavapipe, what+" of quick", quick[:few])
-	for i, o := range forced {
-		checked := quick[:min(few, inBoundsCases)]
-		if len(o.Kernels) > 0 { // one of them stands for all, since they share their loads and stores
-			if i > 0 {
-				continue
-			}
-			checked = checked[:min(1, len(checked))]
-		} else if slices.Contains(quick, manyRows) { // the only one whose dispatch has workgroups with nothing to do
-			checked = append(slices.Clone(checked), manyRows)
-		}
-		out = append(out, stage{First: true, InBounds: true, Name: stageName(lavapipe, what+", each access checked", o), Driver: lavapipe, Options: o, Cases: checked})
+	if glance := min(glanceCases, few); choosing { // a mutant of one variant need not pass through all cases of those before it
+		add(true, lavapipe, what+" of quick, the first", quick[:glance])
+		add(true, lavapipe, what+" of quick", quick[glance:few])
+	} else {
+		add(true, lavapipe, what+" of quick", quick[:few])
 	}
+	out = append(out, s.inBounds(ops, forced, quick)...)
 	add(false, lavapipe, what+" of quick", quick[few:])
 	add(false, lavapipe, "blocks, networks and runs of quick", s.pick(conformance.Quick, oneOf(graphCases)))
 	add(false, swiftShader, what+" of quick", quick)
 	full := s.pick(conformance.Full, oneOf(append([]string{"block"}, ops...)))
 	add(false, lavapipe, what+" and blocks of full", slices.DeleteFunc(full, func(c string) bool { return slices.Contains(quick, c) }))
+	return out
+}
+
+// inBounds are the stages in which kernels check each access, for some of the cases.
+func (s suite) inBounds(ops []string, forced []options, cases []string) (out []stage) {
+	single := slices.DeleteFunc(slices.Clone(ops), func(op string) bool { return slices.Contains(graphCases, op) })
+	if len(single) > 0 { // their kernels are fewer, and it takes seconds to compile one that checks
+		cases = slices.DeleteFunc(slices.Clone(cases), func(c string) bool { op, _, _ := strings.Cut(c, "/"); return !slices.Contains(single, op) })
+		ops = single
+	}
+	for i, o := range forced {
+		checked := cases[:min(len(cases), inBoundsCases)]
+		switch {
+		case len(o.Kernels) > 0 && i == 0: // one of them stands for all, since they share their loads and stores
+			checked = checked[:min(1, len(checked))]
+		case len(o.Kernels) > 0 || o.Half: // packed kernels in float16 that check take minutes to compile
+			continue
+		case slices.Contains(cases, manyRows): // the only one whose dispatch has workgroups with nothing to do
+			checked = append(slices.Clone(checked), manyRows)
+		}
+		out = append(out, stage{First: true, InBounds: true, Name: stageName(lavapipe, strings.Join(ops, ", ")+", each access checked", o), Driver: lavapipe, Options: o, Cases: checked})
+	}
 	return out
 }
 
@@ -238,7 +280,7 @@ func (s suite) goStages(file string) []stage {
 	packed := options{Kernels: []string{"winograd4_conv2d_packed8x4_f32", "conv2d_packed8x4_f32", fallback}, MaxChunk: 2}
 	convs := options{Kernels: packed.Kernels} // few of the batches are convolutions that go through transforms
 	out = append(out, stage{First: true, Name: stageName(lavapipe, "conv2d of quick", convs), Driver: lavapipe, Options: convs,
-		Cases: s.pick(conformance.Quick, oneOf([]string{"conv2d"}))})
+		Cases: transformedFirst(s.pick(conformance.Quick, oneOf([]string{"conv2d"})))})
 	var batches []string
 	for _, c := range quick {
 		if batch.MatchString(c) {
