@@ -182,5 +182,5 @@ var mistakes = []mistake{
 	{"backend/vulkan/binding.go", "the descriptor set of the dispatch before", "b.sets[c.Set])", "b.sets[max(c.Set-1, 0)])"},
 	{"backend/vulkan/binding.go", "barriers for the execution only", "d.CmdBarrier(cmd, work, work, access, access)", "d.CmdBarrier(cmd, work, work, 0, 0)"},
 	{"backend/vulkan/binding.go", "a recorded command buffer is taken for any buffers", "if b.matches(in, out) {", "if len(b.ids) == len(in)+len(out) {"},
-	{"backend/vulkan/binding.go", "descriptors ignore the offset", "Buffer: space(r), Offset: r.Offset", "Buffer: space(r), Offset: 0"},
+	{"backend/vulkan/binding.go", "descriptors ignore the offset", "Buffer: space(r).buf, Offset: r.Offset", "Buffer: space(r).buf, Offset: 0"},
 }
