@@ -11,7 +11,7 @@ import (
 
 const (
 	// transformedTerms is about how many products of transformed values are summed at once.
-	transformedTerms = 256
+	transformedTerms = 128
 	// windowElems bounds the transformed windows of a task: with the products of a block of filters they stay in the
 	// second-level cache.
 	windowElems = 1 << 17
