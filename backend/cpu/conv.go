@@ -215,23 +215,24 @@ func (m *matrix) block(s *convScratch, f *filterBlock, b, count int) {
 			t.Flags |= kernel.ReLU
 		}
 	}
+	calls := ceilDiv(count, f.variants[len(f.variants)-1].Rows)
 	for i, call := 0, 0; i < count; call++ {
 		v := kernel.Pick(f.variants, count-i)
 		t.In, t.Out, t.Add = s.in[i:][:v.Rows], s.out[i:][:v.Rows], s.add[i:][:v.Rows]
-		t.Ahead = ahead(len(t.Weights), f.width, call)
+		fetch(t, f.width, calls, call)
 		v.Run(t)
 		i += v.Rows
 	}
 }
 
-// ahead is what a call has the processor fetch: weights are packed in the order of their use, so the next block follows the one in
-// use, of so many elements. Each call asks for one line a term, so that as many as a term has lines ask for all. When a block is used for few
-// pixels, as in the last layers of a network, it would otherwise be waited for longer than it is used.
-func ahead(elems, width, call int) int {
-	if call >= width {
-		return 0
-	}
-	return 4 * (elems + call*kernel.Lanes)
+// fetch has a call, one of so many with the same weights, ask the processor for its share of what follows them: weights are packed in the
+// order of their use, so that is the next block. When a block is used for few pixels, as in the last layers of a network, it would otherwise be
+// waited for longer than it is used. Even shares matter: a core waits for a dozen lines or so at a time, and one that asks for more stands still.
+func fetch(t *kernel.Tile, width, calls, call int) {
+	const line = 4 * kernel.Lanes
+	terms := len(t.Weights) / (width * kernel.Lanes)
+	t.Step = min(line, ceilDiv(width*line, calls))
+	t.Ahead = 4*len(t.Weights) + call*terms*t.Step
 }
 
 // locate finds the pixels of a task, from the given one on, and returns how many there are. Behind the last come

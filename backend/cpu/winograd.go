@@ -11,7 +11,7 @@ import (
 
 const (
 	// transformedTerms is about how many products of transformed values are summed at once.
-	transformedTerms = 256
+	transformedTerms = 128
 	// windowElems bounds the transformed windows of a task: with the products of a block of filters they stay in the
 	// second-level cache.
 	windowElems = 1 << 17
@@ -217,6 +217,7 @@ func (g *winograd) products(arena []float32, w *worker, base, layer int, f *tran
 	t := &w.scratch.tile
 	t.Arena, t.Last, t.Bias = arena[base+layer*g.layer:][:g.layer], kernel.Lanes, nil
 	n := f.width * kernel.Lanes
+	calls := ceilDiv(count, f.variants[len(f.variants)-1].Rows)
 	for b, terms := range g.terms {
 		t.Weights = f.weights[(layer*g.c+terms.first)*n:][:terms.count*n]
 		t.Segments = terms.segments
@@ -226,7 +227,7 @@ func (g *winograd) products(arena []float32, w *worker, base, layer int, f *tran
 		}
 		for i, call := 0, 0; i < count; call++ {
 			v := kernel.Pick(f.variants, count-i)
-			t.Ahead = ahead(len(t.Weights), f.width, call)
+			fetch(t, f.width, calls, call)
 			t.In, t.Out, t.Add = g.in[i:][:v.Rows], f.out[i:][:v.Rows], g.in[i:][:v.Rows]
 			v.Run(t)
 			i += v.Rows

@@ -96,7 +96,7 @@ func (c *arm) neonTile(rows int) {
 	for i := range rows {
 		c.do("MOVD %d(R2), R3\nADD R3<<2, R1, R%d", 8*i, 4+i)
 	}
-	c.do("MOVD %d(R0), R10\nMOVD %d(R0), R11\nMOVD %d(R0), R12\nMOVD %d(R0), R22", offWeights, offSegments, offSegments+8, offAhead)
+	c.do("MOVD %d(R0), R10\nMOVD %d(R0), R11\nMOVD %d(R0), R12\nMOVD %d(R0), R22\nMOVD %d(R0), R23\nADD R10, R22", offWeights, offSegments, offSegments+8, offAhead, offStep)
 	for v := range rows * neonVectors {
 		c.zero(v)
 	}
@@ -107,7 +107,7 @@ func (c *arm) neonTile(rows int) {
 		c.do("ADD R13<<2, R%d, R%d", 4+i, at[i])
 	}
 	c.label("element")
-	c.do("ADD R22, R10, R23\nPRFM (R23), PLDL2KEEP")
+	c.do("PRFM (R22), PLDL2KEEP\nADD R23, R22")
 	c.do("VLD1.P 64(R10), %s", vectors(weights, neonVectors))
 	for i := range rows {
 		x := spread + i%4

@@ -20,6 +20,7 @@ const (
 	offFlags    = 168
 	offLast     = 176
 	offAhead    = 184
+	offStep     = 192
 	sizeSegment = 16
 )
 
@@ -55,6 +56,7 @@ func products(c *build.Context, t, arena reg.Register, rows, weightBytes int, bo
 		row[i] = place(c, t, arena, offIn, i)
 	}
 	w, ahead, segment, left := load(c, t, offWeights), load(c, t, offAhead), load(c, t, offSegments), load(c, t, offSegments+8)
+	c.ADDQ(w, ahead)
 	at, end := c.GP64(), c.GP64()
 	c.Label("segment")
 	c.MOVQ(operand.Mem{Base: segment}, at)
@@ -62,7 +64,8 @@ func products(c *build.Context, t, arena reg.Register, rows, weightBytes int, bo
 	c.ADDQ(at, end)
 	c.Label("element")
 	body(row, at, w)
-	c.PREFETCHT1(operand.Mem{Base: w, Index: ahead, Scale: 1})
+	c.PREFETCHT1(operand.Mem{Base: ahead})
+	c.ADDQ(operand.Mem{Base: t, Disp: offStep}, ahead)
 	c.ADDQ(operand.U32(weightBytes), w)
 	c.INCQ(at)
 	c.CMPQ(at, end)

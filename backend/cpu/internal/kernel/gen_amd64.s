@@ -50,6 +50,7 @@ TEXT ·avx2r1(SB), NOSPLIT, $0-8
 	MOVQ   184(AX), SI
 	MOVQ   48(AX), DI
 	MOVQ   56(AX), R8
+	ADDQ   BX, SI
 
 segment:
 	MOVQ (DI), R9
@@ -62,7 +63,8 @@ element:
 	VBROADCASTSS (DX)(R9*4), Y4
 	VFMADD231PS  Y2, Y4, Y0
 	VFMADD231PS  Y3, Y4, Y1
-	PREFETCHT1   (BX)(SI*1)
+	PREFETCHT1   (SI)
+	ADDQ         192(AX), SI
 	ADDQ         $0x00000040, BX
 	INCQ         R9
 	CMPQ         R9, R10
@@ -153,6 +155,7 @@ TEXT ·avx2r2(SB), NOSPLIT, $0-8
 	MOVQ   184(AX), DI
 	MOVQ   48(AX), R8
 	MOVQ   56(AX), R9
+	ADDQ   SI, DI
 
 segment:
 	MOVQ (R8), R10
@@ -168,7 +171,8 @@ element:
 	VBROADCASTSS (BX)(R10*4), Y6
 	VFMADD231PS  Y4, Y6, Y2
 	VFMADD231PS  Y5, Y6, Y3
-	PREFETCHT1   (SI)(DI*1)
+	PREFETCHT1   (DI)
+	ADDQ         192(AX), DI
 	ADDQ         $0x00000040, SI
 	INCQ         R10
 	CMPQ         R10, R11
@@ -297,6 +301,7 @@ TEXT ·avx2r4(SB), NOSPLIT, $0-8
 	MOVQ   184(AX), R9
 	MOVQ   48(AX), R10
 	MOVQ   56(AX), R11
+	ADDQ   R8, R9
 
 segment:
 	MOVQ (R10), R12
@@ -318,7 +323,8 @@ element:
 	VBROADCASTSS (DI)(R12*4), Y10
 	VFMADD231PS  Y8, Y10, Y6
 	VFMADD231PS  Y9, Y10, Y7
-	PREFETCHT1   (R8)(R9*1)
+	PREFETCHT1   (R9)
+	ADDQ         192(AX), R9
 	ADDQ         $0x00000040, R8
 	INCQ         R12
 	CMPQ         R12, R13
@@ -513,6 +519,7 @@ TEXT ·avx2r6(SB), NOSPLIT, $0-8
 	MOVQ   184(AX), R11
 	MOVQ   48(AX), R12
 	MOVQ   56(AX), R13
+	ADDQ   R10, R11
 
 segment:
 	MOVQ (R12), R14
@@ -540,7 +547,8 @@ element:
 	VBROADCASTSS (R9)(R14*4), Y14
 	VFMADD231PS  Y12, Y14, Y10
 	VFMADD231PS  Y13, Y14, Y11
-	PREFETCHT1   (R10)(R11*1)
+	PREFETCHT1   (R11)
+	ADDQ         192(AX), R11
 	ADDQ         $0x00000040, R10
 	INCQ         R14
 	CMPQ         R14, R15
@@ -3092,6 +3100,7 @@ near:
 	MOVQ 184(AX), BX
 	MOVQ 48(AX), SI
 	MOVQ 56(AX), DI
+	ADDQ CX, BX
 
 segment:
 	MOVQ (SI), R8
@@ -3101,7 +3110,8 @@ segment:
 element:
 	VMOVUPS          (CX), Z1
 	VFMADD231PS.BCST (DX)(R8*4), Z1, Z0
-	PREFETCHT1       (CX)(BX*1)
+	PREFETCHT1       (BX)
+	ADDQ             192(AX), BX
 	ADDQ             $0x00000040, CX
 	INCQ             R8
 	CMPQ             R8, R9
@@ -3184,6 +3194,7 @@ near:
 	MOVQ 184(AX), SI
 	MOVQ 48(AX), DI
 	MOVQ 56(AX), R8
+	ADDQ CX, SI
 
 segment:
 	MOVQ (DI), R9
@@ -3194,7 +3205,8 @@ element:
 	VMOVUPS          (CX), Z2
 	VFMADD231PS.BCST (DX)(R9*4), Z2, Z0
 	VFMADD231PS.BCST (BX)(R9*4), Z2, Z1
-	PREFETCHT1       (CX)(SI*1)
+	PREFETCHT1       (SI)
+	ADDQ             192(AX), SI
 	ADDQ             $0x00000040, CX
 	INCQ             R9
 	CMPQ             R9, R10
@@ -3309,6 +3321,7 @@ near:
 	MOVQ 184(AX), R8
 	MOVQ 48(AX), R9
 	MOVQ 56(AX), R10
+	ADDQ CX, R8
 
 segment:
 	MOVQ (R9), R11
@@ -3321,7 +3334,8 @@ element:
 	VFMADD231PS.BCST (BX)(R11*4), Z4, Z1
 	VFMADD231PS.BCST (SI)(R11*4), Z4, Z2
 	VFMADD231PS.BCST (DI)(R11*4), Z4, Z3
-	PREFETCHT1       (CX)(R8*1)
+	PREFETCHT1       (R8)
+	ADDQ             192(AX), R8
 	ADDQ             $0x00000040, CX
 	INCQ             R11
 	CMPQ             R11, R12
@@ -3500,6 +3514,7 @@ near:
 	MOVQ 184(AX), R12
 	MOVQ 48(AX), R13
 	MOVQ 56(AX), R14
+	ADDQ CX, R12
 
 segment:
 	MOVQ (R13), R15
@@ -3516,7 +3531,8 @@ element:
 	VFMADD231PS.BCST (R9)(R15*4), Z8, Z5
 	VFMADD231PS.BCST (R10)(R15*4), Z8, Z6
 	VFMADD231PS.BCST (R11)(R15*4), Z8, Z7
-	PREFETCHT1       (CX)(R12*1)
+	PREFETCHT1       (R12)
+	ADDQ             192(AX), R12
 	ADDQ             $0x00000040, CX
 	INCQ             R15
 	CMPQ             R15, BP
@@ -3705,6 +3721,7 @@ near:
 	MOVQ 184(AX), BX
 	MOVQ 48(AX), SI
 	MOVQ 56(AX), DI
+	ADDQ CX, BX
 
 segment:
 	MOVQ (SI), R8
@@ -3717,7 +3734,8 @@ element:
 	VBROADCASTSS (DX)(R8*4), Z4
 	VFMADD231PS  Z2, Z4, Z0
 	VFMADD231PS  Z3, Z4, Z1
-	PREFETCHT1   (CX)(BX*1)
+	PREFETCHT1   (BX)
+	ADDQ         192(AX), BX
 	ADDQ         $0x00000080, CX
 	INCQ         R8
 	CMPQ         R8, R9
@@ -3810,6 +3828,7 @@ near:
 	MOVQ 184(AX), SI
 	MOVQ 48(AX), DI
 	MOVQ 56(AX), R8
+	ADDQ CX, SI
 
 segment:
 	MOVQ (DI), R9
@@ -3825,7 +3844,8 @@ element:
 	VBROADCASTSS (BX)(R9*4), Z6
 	VFMADD231PS  Z4, Z6, Z2
 	VFMADD231PS  Z5, Z6, Z3
-	PREFETCHT1   (CX)(SI*1)
+	PREFETCHT1   (SI)
+	ADDQ         192(AX), SI
 	ADDQ         $0x00000080, CX
 	INCQ         R9
 	CMPQ         R9, R10
@@ -3959,6 +3979,7 @@ near:
 	MOVQ 184(AX), R8
 	MOVQ 48(AX), R9
 	MOVQ 56(AX), R10
+	ADDQ CX, R8
 
 segment:
 	MOVQ (R9), R11
@@ -3980,7 +4001,8 @@ element:
 	VBROADCASTSS (DI)(R11*4), Z10
 	VFMADD231PS  Z8, Z10, Z6
 	VFMADD231PS  Z9, Z10, Z7
-	PREFETCHT1   (CX)(R8*1)
+	PREFETCHT1   (R8)
+	ADDQ         192(AX), R8
 	ADDQ         $0x00000080, CX
 	INCQ         R11
 	CMPQ         R11, R12
@@ -4196,6 +4218,7 @@ near:
 	MOVQ 184(AX), R12
 	MOVQ 48(AX), R13
 	MOVQ 56(AX), R14
+	ADDQ CX, R12
 
 segment:
 	MOVQ (R13), R15
@@ -4229,7 +4252,8 @@ element:
 	VBROADCASTSS (R11)(R15*4), Z18
 	VFMADD231PS  Z16, Z18, Z14
 	VFMADD231PS  Z17, Z18, Z15
-	PREFETCHT1   (CX)(R12*1)
+	PREFETCHT1   (R12)
+	ADDQ         192(AX), R12
 	ADDQ         $0x00000080, CX
 	INCQ         R15
 	CMPQ         R15, BP
@@ -4463,6 +4487,7 @@ near:
 	MOVQ 184(AX), BX
 	MOVQ 48(AX), SI
 	MOVQ 56(AX), DI
+	ADDQ CX, BX
 
 segment:
 	MOVQ (SI), R8
@@ -4479,7 +4504,8 @@ element:
 	VFMADD231PS  Z5, Z8, Z1
 	VFMADD231PS  Z6, Z8, Z2
 	VFMADD231PS  Z7, Z8, Z3
-	PREFETCHT1   (CX)(BX*1)
+	PREFETCHT1   (BX)
+	ADDQ         192(AX), BX
 	ADDQ         $0x00000100, CX
 	INCQ         R8
 	CMPQ         R8, R9
@@ -4592,6 +4618,7 @@ near:
 	MOVQ 184(AX), SI
 	MOVQ 48(AX), DI
 	MOVQ 56(AX), R8
+	ADDQ CX, SI
 
 segment:
 	MOVQ (DI), R9
@@ -4613,7 +4640,8 @@ element:
 	VFMADD231PS  Z9, Z12, Z5
 	VFMADD231PS  Z10, Z12, Z6
 	VFMADD231PS  Z11, Z12, Z7
-	PREFETCHT1   (CX)(SI*1)
+	PREFETCHT1   (SI)
+	ADDQ         192(AX), SI
 	ADDQ         $0x00000100, CX
 	INCQ         R9
 	CMPQ         R9, R10
@@ -4785,6 +4813,7 @@ near:
 	MOVQ 184(AX), R8
 	MOVQ 48(AX), R9
 	MOVQ 56(AX), R10
+	ADDQ CX, R8
 
 segment:
 	MOVQ (R9), R11
@@ -4816,7 +4845,8 @@ element:
 	VFMADD231PS  Z17, Z20, Z13
 	VFMADD231PS  Z18, Z20, Z14
 	VFMADD231PS  Z19, Z20, Z15
-	PREFETCHT1   (CX)(R8*1)
+	PREFETCHT1   (R8)
+	ADDQ         192(AX), R8
 	ADDQ         $0x00000100, CX
 	INCQ         R11
 	CMPQ         R11, R12
@@ -5078,6 +5108,7 @@ near:
 	MOVQ 184(AX), R10
 	MOVQ 48(AX), R11
 	MOVQ 56(AX), R12
+	ADDQ CX, R10
 
 segment:
 	MOVQ (R11), R13
@@ -5119,7 +5150,8 @@ element:
 	VFMADD231PS  Z25, Z28, Z21
 	VFMADD231PS  Z26, Z28, Z22
 	VFMADD231PS  Z27, Z28, Z23
-	PREFETCHT1   (CX)(R10*1)
+	PREFETCHT1   (R10)
+	ADDQ         192(AX), R10
 	ADDQ         $0x00000100, CX
 	INCQ         R13
 	CMPQ         R13, R14

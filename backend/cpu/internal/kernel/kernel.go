@@ -43,9 +43,9 @@ type Tile struct {
 	Bias     []float32 // [vectors·Lanes]; read with AddBias only
 	Flags    Flags
 	Last     int // filters of the last vector that are written, 1 to Lanes
-	// Ahead is how many bytes behind the weights of each term the processor is asked to fetch a line, for a later call. It may be any
-	// number: what is not there is not fetched.
-	Ahead int
+	// Ahead is how many bytes behind Weights lies the line that the processor is asked to fetch with the first term, for a later call, and
+	// Step how many bytes on lies that of every further one. They may be any numbers: what is not there is not fetched.
+	Ahead, Step int
 }
 
 // Variant is a micro-kernel for a fixed number of rows.

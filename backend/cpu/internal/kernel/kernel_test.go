@@ -43,6 +43,7 @@ func checkVariant(t *testing.T, v Variant, width, last int, flags Flags) {
 	const rowElems = 200
 	filters := (width-1)*Lanes + last
 	tile := Tile{Arena: make([]float32, 3*rowElems*MaxRows), Weights: random(rng, terms*width*Lanes), Segments: segments, Flags: flags, Last: last}
+	tile.Step = []int{64, 0, 7, -1, math.MaxInt64}[(last+int(flags))%5]
 	tile.Ahead = []int{0, 64, -1 << 40, 1 << 62, math.MinInt64}[(last+int(flags))%5] // any address will do
 	if flags&AddBias != 0 {
 		tile.Bias = random(rng, width*Lanes)

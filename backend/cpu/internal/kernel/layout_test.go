@@ -26,6 +26,7 @@ func TestTheAssemblyKnowsTheLayout(t *testing.T) {
 		{"Flags", unsafe.Offsetof(x.Flags), 168},
 		{"Last", unsafe.Offsetof(x.Last), 176},
 		{"Ahead", unsafe.Offsetof(x.Ahead), 184},
+		{"Step", unsafe.Offsetof(x.Step), 192},
 		{"Transform.Arena", unsafe.Offsetof(w.Arena), 0},
 		{"Transform.In", unsafe.Offsetof(w.In), 24},
 		{"Transform.InStep", unsafe.Offsetof(w.InStep), 40},
