@@ -11,6 +11,7 @@ NETWORKS = {
     "resnet34": (False, [3, 4, 6, 3], [64, 128, 256, 512], False, 1000),
     "resnet50": (True, [3, 4, 6, 3], [64, 128, 256, 512], False, 1000),
     "resnet101": (True, [3, 4, 23, 3], [64, 128, 256, 512], False, 1000),
+    "resnet152": (True, [3, 8, 36, 3], [64, 128, 256, 512], False, 1000),
     "resnet20-cifar": (False, [3, 3, 3], [16, 32, 64], True, 10),
 }
 EPSILON = 1e-5
