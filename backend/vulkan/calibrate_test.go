@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/internal/seeded"
 )
@@ -51,11 +52,15 @@ func TestLayersThatWouldLeaveFloat16StayFloat32(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := chain(t, 3, c.sizes...)
+			x := seededInput(g)
+			want, err := reference.Eval(t.Context(), g, map[string][]float64{"x": reference.Widen(x[0])})
+			if err != nil {
+				t.Fatal(err)
+			}
 			var log bytes.Buffer
 			o := Options{Precision: Half, Logger: slog.New(slog.NewTextHandler(&log, nil))}
 			eachDevice(t, o, func(t *testing.T, d *device) {
 				log.Reset()
-				x := seededInput(g)
 				got, stored := runMixed(t, d, g, x)
 				for _, n := range g.Nodes {
 					_, half := stored[n.Name]
@@ -66,30 +71,12 @@ func TestLayersThatWouldLeaveFloat16StayFloat32(t *testing.T) {
 						t.Errorf("node %q: logged %v:\n%s", n.Name, logged, &log)
 					}
 				}
-				want := runGraph(t, float32Device(t, d), g, x)[0]
-				diff, norm := 0.0, 0.0
-				for i, v := range got[0] {
-					diff += (float64(v) - float64(want[i])) * (float64(v) - float64(want[i]))
-					norm += float64(want[i]) * float64(want[i])
-				}
-				if !(diff <= 1e-5*norm) {
-					t.Errorf("relative L2 distance from float32: got %g, want at most 3e-3", math.Sqrt(diff/norm))
+				if e := l2(got[0], want[g.Outputs[0].Name]); !(e <= 3e-3) {
+					t.Errorf("relative L2 error: got %g, want at most 3e-3", e)
 				}
 			})
 		})
 	}
-}
-
-// float32Device opens the same device without float16.
-func float32Device(t *testing.T, d *device) backend.Device {
-	t.Helper()
-	b := New(Options{NoCache: true})
-	f, err := b.Open(context.Background(), d.info.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { f.Close() })
-	return f
 }
 
 func TestCalibrationUsesTheCallersInput(t *testing.T) {
@@ -130,7 +117,7 @@ func TestCalibrationUsesTheCallersInput(t *testing.T) {
 }
 
 func TestHalfCompileOfAClosedDevice(t *testing.T) {
-	eachDevice(t, Options{Precision: Half}, func(t *testing.T, d *device) {
+	eachFreshDevice(t, Options{Precision: Half}, func(t *testing.T, d *device) {
 		d.Close()
 		if _, err := d.Compile(context.Background(), chain(t, 1, 1)); !errors.Is(err, backend.ErrClosed) {
 			t.Errorf("got %v, want ErrClosed", err)

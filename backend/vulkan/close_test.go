@@ -46,7 +46,7 @@ func TestOpposingRunsDoNotWaitForEachOther(t *testing.T) {
 // tells when something is destroyed too early, and the race detector what is not locked.
 func TestEverythingAtOnce(t *testing.T) {
 	g := seededNetwork(t, "resnet20-cifar", 2, 32)
-	eachDevice(t, Options{}, func(t *testing.T, d *device) {
+	eachFreshDevice(t, Options{Unproved: true}, func(t *testing.T, d *device) {
 		const workers = 6
 		var execs [2]backend.Executable
 		var in, out [workers]backend.Buffer
@@ -98,7 +98,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		select {
 		case <-ended:
 		case <-time.After(90 * time.Second):
-			t.Fatal("calls that do not end") // eachDevice's Close may hang after this: the test's time limit ends it
+			t.Fatal("calls that do not end") // eachFreshDevice's Close may hang after this: the test's time limit ends it
 		}
 		if err := execs[1].Run(context.Background(), in[3:4], out[3:4]); !errors.Is(err, backend.ErrClosed) {
 			t.Errorf("after the device was closed: got %v, want backend.ErrClosed", err)

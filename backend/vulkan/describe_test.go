@@ -141,7 +141,7 @@ func TestOutOfMemorySplitsTheBatchThenFails(t *testing.T) {
 // TestLostDeviceRefusesEverything pretends that a call reported a lost device.
 func TestLostDeviceRefusesEverything(t *testing.T) {
 	g := seededNetwork(t, "resnet20-cifar", 1, 32)
-	eachDevice(t, Options{}, func(t *testing.T, d *device) {
+	eachFreshDevice(t, Options{Unproved: true}, func(t *testing.T, d *device) {
 		e, in, out := ready(t, d, g)
 		if err := d.fail(&vk.Error{Call: "vkWaitForFences", Result: vk.ErrDeviceLost}); !errors.Is(err, backend.ErrDeviceLost) {
 			t.Errorf("got %v, want backend.ErrDeviceLost", err)

@@ -67,14 +67,10 @@ func open(o Options, inst *vk.Instance, c candidate) (*device, error) {
 		return nil, err
 	}
 	d := &device{
-		opts: o, info: c.info, facts: c.facts, limits: limits(&c.facts), inst: inst, dev: dev, physical: c.handle,
-		unified: c.facts.UnifiedMemory() && !o.ForceStaging, bound: submissionBound(o, c.facts.Type == facts.DeviceCPU), queue: dev.Queue(0), children: map[child]struct{}{},
+		info: c.info, facts: c.facts, limits: limits(&c.facts), inst: inst, dev: dev, physical: c.handle, queue: dev.Queue(0), children: map[child]struct{}{},
 	}
-	if slices.ContainsFunc(o.Kernels, func(name string) bool { return slices.Contains(plan.MatrixConvKernels(true), name) }) {
-		d.emulate, d.emulateSubgroup = plan.MatrixShape{M: 16, N: 16, K: 16}, 32 // who asks for such a kernel wants some shape
-	}
+	d.configure(o)
 	d.outcomes = newOutcomes(d)
-	d.SetTuning(o.Tuning)
 	if d.kernels, err = newKernels(d); err == nil {
 		d.staging, err = newStaging(d)
 	}
@@ -86,6 +82,18 @@ func open(o Options, inst *vk.Instance, c candidate) (*device, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+// configure takes options, and what follows from them alone.
+func (d *device) configure(o Options) {
+	d.opts = o
+	d.unified = d.facts.UnifiedMemory() && !o.ForceStaging
+	d.bound = submissionBound(o, d.facts.Type == facts.DeviceCPU)
+	d.emulate, d.emulateSubgroup = plan.MatrixShape{}, 0
+	if slices.ContainsFunc(o.Kernels, func(name string) bool { return slices.Contains(plan.MatrixConvKernels(true), name) }) {
+		d.emulate, d.emulateSubgroup = plan.MatrixShape{M: 16, N: 16, K: 16}, 32 // who asks for such a kernel wants some shape
+	}
+	d.SetTuning(o.Tuning)
 }
 
 // Info returns the device's facts.

@@ -236,7 +236,7 @@ func TestCancelledRunReturnsAndLeavesTheDeviceUsable(t *testing.T) {
 
 func TestErrorsOfTheContract(t *testing.T) {
 	g := seededNetwork(t, "resnet20-cifar", 1, 32)
-	eachDevice(t, Options{}, func(t *testing.T, d *device) {
+	eachFreshDevice(t, Options{Unproved: true}, func(t *testing.T, d *device) {
 		ctx := context.Background()
 		e, in, out := ready(t, d, g)
 		wrong, err := d.NewBuffer(ctx, graph.F32(1, 3, 32, 31))

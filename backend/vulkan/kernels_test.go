@@ -14,7 +14,7 @@ import (
 // layer tells at the end.
 func TestPipelinesAreMadeOnce(t *testing.T) {
 	g := seededNetwork(t, "resnet20-cifar", 1, 32)
-	eachDevice(t, Options{Unproved: true}, func(t *testing.T, d *device) { // a proof makes pipelines of its own
+	eachFreshDevice(t, Options{Unproved: true}, func(t *testing.T, d *device) { // a proof makes pipelines of its own
 		execs := make([]backend.Executable, 4)
 		var wg sync.WaitGroup
 		for i := range execs {

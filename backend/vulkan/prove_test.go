@@ -214,7 +214,7 @@ func struckKernel(t *testing.T, d *device, shader string) (name string) {
 func onDevice(t *testing.T, name string, o Options, f func(t *testing.T, d *device)) {
 	t.Helper()
 	ran := false
-	eachDevice(t, o, func(t *testing.T, d *device) {
+	eachFreshDevice(t, o, func(t *testing.T, d *device) {
 		if d.info.Name == name {
 			ran = true
 			f(t, d)
@@ -264,7 +264,7 @@ func checkRun(t *testing.T, d *device, g *graph.Graph) {
 // TestNoKernelLeft: an operation with a single kernel is refused when that is wrong, by Compile and from then on by Supports.
 func TestNoKernelLeft(t *testing.T) {
 	g := parseBound(t, "input %x : float32[2,3,5,4]\ninput %s : float32[2,3,5,4]\n%y = add(%x, %s)\noutput %y\n")
-	eachDevice(t, Options{Logger: slog.New(slog.DiscardHandler), spirv: broken(t, "add_f32", [2]uint32{opFAdd, opFSub})}, func(t *testing.T, d *device) {
+	eachFreshDevice(t, Options{Logger: slog.New(slog.DiscardHandler), spirv: broken(t, "add_f32", [2]uint32{opFAdd, opFSub})}, func(t *testing.T, d *device) {
 		if err := d.Supports(g.Nodes[0]); err != nil {
 			t.Errorf("before the proof: %v", err)
 		}
@@ -335,7 +335,7 @@ func TestNumbersBesideNaN(t *testing.T) {
 // TestABatchOfNone needs no kernel, and so no proof.
 func TestABatchOfNone(t *testing.T) {
 	g := parseBound(t, strings.Replace(twoConvs, "[2,12,11,9]", "[0,12,11,9]", 1))
-	eachDevice(t, Options{Tuning: Tuning{Mode: TuneQuick}}, func(t *testing.T, d *device) {
+	eachFreshDevice(t, Options{Tuning: Tuning{Mode: TuneQuick}}, func(t *testing.T, d *device) {
 		for _, n := range g.Nodes {
 			if err := d.Supports(n); err != nil {
 				t.Error(err)

@@ -60,7 +60,7 @@ func TestMissingBarrierBetweenSubmissions(t *testing.T) {
 	if os.Getenv(acrossEnv) == "" {
 		t.Skip("run by TestSubmissionsAreSynchronized")
 	}
-	eachDevice(t, Options{}, func(t *testing.T, d *device) {
+	eachFreshDevice(t, Options{}, func(t *testing.T, d *device) {
 		x, err := d.allocate(64, deviceMemory)
 		if err != nil {
 			t.Fatal(err)

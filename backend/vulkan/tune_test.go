@@ -27,7 +27,7 @@ func TestTuningChoosesAmongProvedKernels(t *testing.T) {
 	dir := t.TempDir()
 	var events []TuneEvent
 	o := Options{CacheDir: dir, Tuning: Tuning{Mode: TuneQuick, Budget: time.Minute, On: func(e TuneEvent) { events = append(events, e) }}}
-	eachDevice(t, o, func(t *testing.T, d *device) {
+	eachFreshDevice(t, o, func(t *testing.T, d *device) {
 		events = nil
 		checkRun(t, d, g)
 		if len(events) < 2 || events[0].Total != 2 || events[0].Done != 1 || events[1].Done != 2 {
@@ -52,7 +52,7 @@ func TestTuningChoosesAmongProvedKernels(t *testing.T) {
 	// As if another kernel had been much faster: it is chosen by who uses measurements, with a reason, and not by who does not.
 	for _, mode := range []TuneMode{TuneCached, TuneQuick, TuneOff} {
 		o.Tuning.Mode = mode
-		eachDevice(t, o, func(t *testing.T, d *device) {
+		eachFreshDevice(t, o, func(t *testing.T, d *device) {
 			d.SetTuning(Tuning{})
 			rule := chosenFor(t, d, g)[1]
 			d.SetTuning(o.Tuning)
@@ -107,6 +107,7 @@ func TestFullTuningMeasuresWhatQuickLeftOut(t *testing.T) {
 	}
 	g := parseBound(t, "input %x : float32[1,16,9,9]\nparam @v : float32[32,16,1,1]\n%z = conv2d(%x, @v)\noutput %z\n")
 	eachDevice(t, Options{}, func(t *testing.T, d *device) {
+		d.outcomes = newOutcomes(d)
 		var counts []int
 		var skipped []bool
 		for _, tuning := range []Tuning{{Mode: TuneQuick, Budget: 1}, {Mode: TuneQuick, Budget: time.Minute}, {Mode: TuneFull, Budget: time.Minute}, {Mode: TuneQuick}} {
@@ -142,6 +143,7 @@ func TestFullTuningMeasuresWhatQuickLeftOut(t *testing.T) {
 func TestTuningEndsWhenItIsCancelled(t *testing.T) {
 	g := parseBound(t, twoConvs)
 	eachDevice(t, Options{}, func(t *testing.T, d *device) {
+		d.outcomes = newOutcomes(d)
 		ctx, cancel := context.WithCancel(t.Context())
 		d.SetTuning(Tuning{Mode: TuneQuick, Budget: time.Minute, On: func(TuneEvent) { cancel() }})
 		if _, err := d.Compile(ctx, g); !errors.Is(err, ctx.Err()) || ctx.Err() == nil {
@@ -157,7 +159,7 @@ func TestDamagedOutcomesAreToldAndReplaced(t *testing.T) {
 	dir := t.TempDir()
 	var log bytes.Buffer
 	logger := slog.New(slog.NewTextHandler(&log, nil))
-	eachDevice(t, Options{CacheDir: dir, Logger: logger}, func(t *testing.T, d *device) {
+	eachFreshDevice(t, Options{CacheDir: dir, Logger: logger}, func(t *testing.T, d *device) {
 		if err := os.MkdirAll(filepath.Dir(d.outcomes.file.Path), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -165,7 +167,7 @@ func TestDamagedOutcomesAreToldAndReplaced(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	eachDevice(t, Options{CacheDir: dir, Logger: logger}, func(t *testing.T, d *device) {
+	eachFreshDevice(t, Options{CacheDir: dir, Logger: logger}, func(t *testing.T, d *device) {
 		checkRun(t, d, g)
 		if o, err := d.outcomes.file.Load(); err != nil || len(o.Proofs()) == 0 {
 			t.Errorf("after a damaged file: %v, %v", o.Proofs(), err)
@@ -262,6 +264,7 @@ func TestTunedNetworkAnswersAlike(t *testing.T) {
 	}
 	inputs := seededInput(g)
 	eachDevice(t, Options{}, func(t *testing.T, d *device) {
+		d.outcomes = newOutcomes(d)
 		untuned := runGraph(t, d, g, inputs)[0]
 		d.SetTuning(Tuning{Mode: TuneQuick, Budget: 20 * time.Second})
 		rule, err := d.settle(t.Context(), d.planOptions(), g)

@@ -2,65 +2,13 @@ package vulkan
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend"
-	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vktest"
 	"github.com/resnet-run/resnet-run/graph"
 )
-
-// eachDevice runs f on every test device, opened with validation; any message of the layer fails the test.
-func eachDevice(t *testing.T, o Options, f func(t *testing.T, d *device)) {
-	t.Helper()
-	if !vktest.UseTestDrivers() {
-		vktest.Unavailable(t, "no Vulkan test driver is installed")
-		return
-	}
-	var mu sync.Mutex
-	var messages []string
-	o.Validation = true
-	o.OnMessage = func(m string) {
-		mu.Lock()
-		defer mu.Unlock()
-		messages = append(messages, m)
-	}
-	if o.CacheDir == "" {
-		o.NoCache = true
-	}
-	if o.Logger == nil { // a kernel that was struck off would hide behind the one that runs instead
-		o.Logger = slog.New(struckFails{slog.DiscardHandler, t})
-	}
-	b := New(o)
-	list, err := b.Devices(context.Background())
-	if err != nil {
-		if errors.Is(err, backend.ErrNoDevice) {
-			vktest.Unavailable(t, err.Error())
-		}
-		t.Fatal(err)
-	}
-	for _, info := range list {
-		t.Run(info.Name, func(t *testing.T) {
-			d, err := b.Open(context.Background(), info.ID)
-			if err != nil {
-				t.Fatal(err)
-			}
-			func() {
-				defer d.Close() // with everything the test forgot: the layer tells what is not destroyed
-				f(t, d.(*device))
-			}()
-			mu.Lock()
-			defer mu.Unlock()
-			for _, m := range messages {
-				t.Errorf("validation: %s", m)
-			}
-			messages = nil
-		})
-	}
-}
 
 // struckFails fails the test when a kernel is struck off, or does what the test drivers do not.
 type struckFails struct {
