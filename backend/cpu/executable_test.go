@@ -3,7 +3,6 @@ package cpu
 import (
 	"context"
 	"errors"
-	"math"
 	"runtime"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/golden"
 )
 
 // TestNetworksMatchTheReference runs whole networks of every block and shortcut kind on a small picture.
@@ -34,12 +34,7 @@ func TestNetworksMatchTheReference(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachSet(t, 2, func(t *testing.T, d *device) {
 				got := runGraph(t, d, g, in)[0]
-				var diff, norm float64
-				for i, w := range want[output] {
-					diff += (float64(got[i]) - w) * (float64(got[i]) - w)
-					norm += w * w
-				}
-				if e := math.Sqrt(diff / norm); !(e < 4e-6) { // some layers are of class B
+				if e := golden.L2Error(reference.Widen(got), want[output]); !(e < 4e-6) { // some layers are of class B
 					t.Errorf("relative L2 error of the logits: got %g, want below 4e-6", e)
 				}
 			})

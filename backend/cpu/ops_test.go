@@ -3,10 +3,7 @@ package cpu
 import (
 	"testing"
 
-	"github.com/resnet-run/resnet-run/backend"
-	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/graph"
-	"github.com/resnet-run/resnet-run/graph/pass"
 	"github.com/resnet-run/resnet-run/internal/backendtest"
 	"github.com/resnet-run/resnet-run/internal/golden"
 )
@@ -28,8 +25,8 @@ func TestOpsAreWithinTheirBounds(t *testing.T) {
 func checkCase(t *testing.T, d *device, c golden.Case) {
 	t.Helper()
 	d.direct = true // the bounds are those of class A
-	backendtest.CheckCase(t, c, func(g *graph.Graph, inputs [][]float32) ([][]float32, map[string]backend.Winograd) {
-		return runGraph(t, d, g, inputs), nil
+	backendtest.CheckCase(t, c, func(g *graph.Graph, inputs [][]float32) backendtest.Result {
+		return backendtest.Result{Outputs: runGraph(t, d, g, inputs)}
 	})
 }
 
@@ -46,33 +43,15 @@ func TestBlocksMatchPyTorch(t *testing.T) {
 	})
 }
 
-// TestNetworksMatchPyTorch runs resnet18 and resnet50 at 224 with calibrated batch normalisation, after the passes,
-// against the float64 logits of PyTorch.
+// TestNetworksMatchPyTorch runs whole networks at 224 with calibrated batch normalisation, after the passes, against the float64
+// logits of PyTorch.
 func TestNetworksMatchPyTorch(t *testing.T) {
-	if testing.Short() {
-		t.Skip("whole networks take a while")
-	}
-	for _, n := range golden.Networks() {
-		t.Run(n.Name, func(t *testing.T) {
-			c, err := n.Build()
-			if err != nil {
-				t.Fatal(err)
+	backendtest.EachNetwork(t, func(t *testing.T, c golden.Case) {
+		eachSet(t, 2, func(t *testing.T, d *device) {
+			for _, d.direct = range []bool{false, true} {
+				limit := map[bool]float64{true: 2e-6, false: 4e-6}[d.direct] // class A and class B
+				backendtest.CheckNetwork(t, c, runGraph(t, d, c.Graph, c.Inputs)[0], limit)
 			}
-			g, err := pass.Run(c.Graph, pass.Default())
-			if err != nil {
-				t.Fatal(err)
-			}
-			name := g.Outputs[0].Name
-			eachSet(t, 2, func(t *testing.T, d *device) {
-				for _, d.direct = range []bool{false, true} {
-					limit := map[bool]float64{true: 2e-6, false: 4e-6}[d.direct] // class A and class B
-					e := golden.L2Error(reference.Widen(runGraph(t, d, g, c.Inputs)[0]), c.Want[name])
-					t.Logf("direct %v: relative L2 error of the logits: %.2g", d.direct, e)
-					if !(e <= limit) {
-						t.Errorf("direct %v: relative L2 error of the logits: got %g, want at most %g", d.direct, e, limit)
-					}
-				}
-			})
 		})
-	}
+	})
 }

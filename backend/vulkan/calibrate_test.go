@@ -12,6 +12,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/golden"
 	"github.com/resnet-run/resnet-run/internal/seeded"
 )
 
@@ -61,17 +62,17 @@ func TestLayersThatWouldLeaveFloat16StayFloat32(t *testing.T) {
 			o := Options{Precision: Half, Logger: slog.New(slog.NewTextHandler(&log, nil))}
 			eachDevice(t, o, func(t *testing.T, d *device) {
 				log.Reset()
-				got, stored := runMixed(t, d, g, x)
+				r := execute(t, d, g, x)
 				for _, n := range g.Nodes {
-					_, half := stored[n.Name]
+					_, half := r.Precisions[n.Name]
 					if kept := strings.Contains(c.kept, n.Name); kept == half {
-						t.Errorf("node %q: got %v, want float32 %v", n.Name, stored[n.Name], kept)
+						t.Errorf("node %q: got %v, want float32 %v", n.Name, r.Precisions[n.Name], kept)
 					}
 					if logged := strings.Contains(log.String(), "node="+n.Name+" "); logged != strings.Contains(c.kept, n.Name) {
 						t.Errorf("node %q: logged %v:\n%s", n.Name, logged, &log)
 					}
 				}
-				if e := l2(got[0], want[g.Outputs[0].Name]); !(e <= 3e-3) {
+				if e := golden.L2Error(reference.Widen(r.Outputs[0]), want[g.Outputs[0].Name]); !(e <= 3e-3) {
 					t.Errorf("relative L2 error: got %g, want at most 3e-3", e)
 				}
 			})
@@ -99,7 +100,7 @@ func TestCalibrationUsesTheCallersInput(t *testing.T) {
 		half int
 	}{{small, 3}, {large, 1}} {
 		eachDevice(t, c.o, func(t *testing.T, d *device) {
-			if _, stored := runMixed(t, d, g, seededInput(g)); len(stored) != c.half {
+			if stored := execute(t, d, g, seededInput(g)).Precisions; len(stored) != c.half {
 				t.Errorf("float16 nodes: got %v, want %d", stored, c.half)
 			}
 		})

@@ -16,6 +16,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/internal/backendtest"
+	"github.com/resnet-run/resnet-run/internal/golden"
 )
 
 // What the tests of all backends share.
@@ -59,21 +60,12 @@ func TestNetworkMatchesTheReference(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			eachDevice(t, Options{}, func(t *testing.T, d *device) {
 				got := runGraph(t, d, g, in)[0]
-				if e := l2(got, want[g.Outputs[0].Name]); !(e < 1e-5) {
+				if e := golden.L2Error(reference.Widen(got), want[g.Outputs[0].Name]); !(e < 1e-5) {
 					t.Errorf("relative L2 error of the logits: got %g, want below 1e-5", e)
 				}
 			})
 		})
 	}
-}
-
-func l2(got []float32, want []float64) float64 {
-	var diff, norm float64
-	for i, w := range want {
-		diff += (float64(got[i]) - w) * (float64(got[i]) - w)
-		norm += w * w
-	}
-	return math.Sqrt(diff / norm)
 }
 
 func TestReplayGivesTheSameBits(t *testing.T) {

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend"
-	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/shaders"
@@ -160,7 +159,7 @@ func TestAWrongKernelIsStruckOff(t *testing.T) {
 			o := Options{CacheDir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil)), spirv: broken(t, shader, [2]uint32{opFAdd, opFSub}, [2]uint32{opFMul, opFAdd})}
 			var bad string
 			onDevice(t, name, o, func(t *testing.T, d *device) {
-				checkRun(t, d, g)
+				judge(t, d, g, seededInput(g))
 				bad = struckKernel(t, d, shader)
 				if p, err := d.settle(t.Context(), d.planOptions(), g); err != nil || reasonOf(p, "y") != "rule: the next best, as "+bad+" was struck off" {
 					t.Errorf("reason: got %q, %v", reasonOf(p, "y"), err)
@@ -222,42 +221,6 @@ func onDevice(t *testing.T, name string, o Options, f func(t *testing.T, d *devi
 	})
 	if !ran {
 		t.Errorf("no device %q", name)
-	}
-}
-
-// checkRun compiles and runs a graph, and judges every node.
-func checkRun(t *testing.T, d *device, g *graph.Graph) {
-	t.Helper()
-	var names []string
-	for _, n := range g.Nodes {
-		names = append(names, n.Name)
-	}
-	tapped, err := g.WithOutputs(names...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	inputs := seededInput(g)
-	e, err := d.Compile(t.Context(), tapped)
-	if err != nil {
-		t.Fatal(err)
-	}
-	how := e.(backend.Transformer).Transforms()
-	e.Close()
-	values := map[string][]float32{}
-	for i, v := range g.Inputs {
-		values[v.Name] = inputs[i]
-	}
-	for i, v := range runGraph(t, d, tapped, inputs) {
-		values[names[i]] = v
-	}
-	reports, err := reference.CheckTransformed(t.Context(), tapped, values, how)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, r := range reports {
-		if err := r.Err(); err != nil {
-			t.Error(err)
-		}
 	}
 }
 

@@ -143,17 +143,24 @@ func (s *sharedDevice) use(t *testing.T, o Options, f func(t *testing.T, d *devi
 // eachFreshDevice is eachDevice with devices that are opened for the test alone, and closed after it.
 func eachFreshDevice(t *testing.T, o Options, f func(t *testing.T, d *device)) {
 	t.Helper()
+	eachDriver(t, o, func(t *testing.T, open func(t *testing.T) backend.Device) {
+		d := open(t)
+		defer d.Close() // with everything the test forgot: the layer tells what is not destroyed
+		f(t, d.(*device))
+	})
+}
+
+// eachDriver runs f for every test device with a function that opens it, for those that close what they open.
+func eachDriver(t *testing.T, o Options, f func(t *testing.T, open func(t *testing.T) backend.Device)) {
+	t.Helper()
 	if !vktest.UseTestDrivers() {
 		vktest.Unavailable(t, "no Vulkan test driver is installed")
 		return
 	}
 	said := &messages{}
 	o.Validation, o.OnMessage = true, said.add
-	if o.CacheDir == "" {
-		o.NoCache = true
-	}
-	b := New(o)
-	list, err := b.Devices(context.Background())
+	o.NoCache = o.CacheDir == ""
+	list, err := New(o).Devices(context.Background())
 	if err != nil {
 		unavailable(t, err)
 	}
@@ -163,14 +170,14 @@ func eachFreshDevice(t *testing.T, o Options, f func(t *testing.T, d *device)) {
 			if o.Logger == nil {
 				o.Logger = slog.New(struckFails{slog.DiscardHandler, t})
 			}
-			d, err := New(o).Open(context.Background(), info.ID)
-			if err != nil {
-				t.Fatal(err)
-			}
-			func() {
-				defer d.Close() // with everything the test forgot: the layer tells what is not destroyed
-				f(t, d.(*device))
-			}()
+			f(t, func(t *testing.T) backend.Device {
+				t.Helper()
+				d, err := New(o).Open(context.Background(), info.ID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return d
+			})
 			said.fail(t)
 		})
 	}

@@ -29,7 +29,7 @@ func TestTuningChoosesAmongProvedKernels(t *testing.T) {
 	o := Options{CacheDir: dir, Tuning: Tuning{Mode: TuneQuick, Budget: time.Minute, On: func(e TuneEvent) { events = append(events, e) }}}
 	eachFreshDevice(t, o, func(t *testing.T, d *device) {
 		events = nil
-		checkRun(t, d, g)
+		judge(t, d, g, seededInput(g))
 		if len(events) < 2 || events[0].Total != 2 || events[0].Done != 1 || events[1].Done != 2 {
 			t.Fatalf("got events %+v, want one for each of two shapes", events)
 		}
@@ -85,7 +85,7 @@ func TestTuningChoosesAmongProvedKernels(t *testing.T) {
 					t.Errorf("%v: measured again: %+v", mode, e)
 				}
 			}
-			checkRun(t, d, g)
+			judge(t, d, g, seededInput(g))
 		})
 	}
 }
@@ -149,7 +149,7 @@ func TestTuningEndsWhenItIsCancelled(t *testing.T) {
 		if _, err := d.Compile(ctx, g); !errors.Is(err, ctx.Err()) || ctx.Err() == nil {
 			t.Errorf("got %v, want the context's error", err)
 		}
-		checkRun(t, d, g)
+		judge(t, d, g, seededInput(g))
 	})
 }
 
@@ -168,7 +168,7 @@ func TestDamagedOutcomesAreToldAndReplaced(t *testing.T) {
 		}
 	})
 	eachFreshDevice(t, Options{CacheDir: dir, Logger: logger}, func(t *testing.T, d *device) {
-		checkRun(t, d, g)
+		judge(t, d, g, seededInput(g))
 		if o, err := d.outcomes.file.Load(); err != nil || len(o.Proofs()) == 0 {
 			t.Errorf("after a damaged file: %v, %v", o.Proofs(), err)
 		}

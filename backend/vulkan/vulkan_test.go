@@ -8,6 +8,8 @@ import (
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/backendtest"
+	"github.com/resnet-run/resnet-run/internal/golden"
 )
 
 // struckFails fails the test when a kernel is struck off, or does what the test drivers do not.
@@ -30,12 +32,11 @@ func (h struckFails) Handle(_ context.Context, r slog.Record) error {
 // runGraph compiles g and runs it once, returning the outputs.
 func runGraph(t *testing.T, d backend.Device, g *graph.Graph, inputs [][]float32) [][]float32 {
 	t.Helper()
-	results, _ := runTransformed(t, d, g, inputs)
-	return results
+	return execute(t, d, g, inputs).Outputs
 }
 
-// runTransformed is runGraph, and tells which nodes were computed through transforms.
-func runTransformed(t *testing.T, d backend.Device, g *graph.Graph, inputs [][]float32) ([][]float32, map[string]backend.Winograd) {
+// execute is runGraph that also tells how nodes were computed and stored.
+func execute(t *testing.T, d backend.Device, g *graph.Graph, inputs [][]float32) backendtest.Result {
 	t.Helper()
 	ctx := context.Background()
 	e, err := d.Compile(ctx, g)
@@ -51,11 +52,25 @@ func runTransformed(t *testing.T, d backend.Device, g *graph.Graph, inputs [][]f
 	if err := e.Run(ctx, in, out); err != nil {
 		t.Fatal(err)
 	}
-	results := make([][]float32, len(out))
-	for i, b := range out {
-		results[i] = readFloats(t, b)
+	r := backendtest.Result{Transforms: e.(backend.Transformer).Transforms(), Precisions: e.(backend.MixedPrecision).Precisions()}
+	for _, b := range out {
+		r.Outputs = append(r.Outputs, readFloats(t, b))
 	}
-	return results, e.(backend.Transformer).Transforms()
+	return r
+}
+
+// judge holds every node of a graph against the reference.
+func judge(t *testing.T, d backend.Device, g *graph.Graph, inputs [][]float32) (values map[string][]float32) {
+	t.Helper()
+	values, _ = backendtest.Judge(t, g, inputs, func(g *graph.Graph, inputs [][]float32) backendtest.Result { return execute(t, d, g, inputs) })
+	return values
+}
+
+// checkCase runs a golden case. It returns how many nodes were stored as float16.
+func checkCase(t *testing.T, d *device, c golden.Case) (narrow int) {
+	t.Helper()
+	r := backendtest.CheckCase(t, c, func(g *graph.Graph, inputs [][]float32) backendtest.Result { return execute(t, d, g, inputs) })
+	return len(r.Precisions)
 }
 
 // newBuffers makes the buffers of a signature; the outputs are poisoned with NaN.

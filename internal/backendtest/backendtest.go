@@ -9,6 +9,7 @@ package backendtest
 import (
 	"context"
 	"math"
+	"os"
 	"strings"
 	"testing"
 
@@ -20,6 +21,20 @@ import (
 	"github.com/resnet-run/resnet-run/internal/golden"
 	"github.com/resnet-run/resnet-run/internal/seeded"
 )
+
+// Thorough reports whether tests take every case, at full size: make test and CI do (RESNET_RUN_THOROUGH), and so do
+// long comparisons (RESNET_RUN_FULL). Else they take some of the cases, always the same, and smaller networks.
+func Thorough() bool {
+	return os.Getenv("RESNET_RUN_THOROUGH") != "" || os.Getenv("RESNET_RUN_FULL") != ""
+}
+
+// OneIn is of how many cases a test takes one: n, but each when tests are thorough.
+func OneIn(n int) int {
+	if Thorough() {
+		return 1
+	}
+	return n
+}
 
 // Network builds a member of the family with seeded weights for pictures of side×side, after the passes.
 func Network(t testing.TB, name string, batch, side int) *graph.Graph {
@@ -76,6 +91,29 @@ func Input(g *graph.Graph) [][]float32 {
 	return in
 }
 
+// EachNetwork runs f for whole golden networks at 224, with the passes run: resnet18, and resnet50 when tests are thorough.
+func EachNetwork(t *testing.T, f func(t *testing.T, c golden.Case)) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("whole networks take a while")
+	}
+	for _, n := range golden.Networks() {
+		if n.Name == "resnet50" && !Thorough() {
+			continue
+		}
+		t.Run(n.Name, func(t *testing.T) {
+			c, err := n.Build()
+			if err == nil {
+				c.Graph, err = pass.Run(c.Graph, pass.Default())
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			f(t, c)
+		})
+	}
+}
+
 // ReadFloats reads a buffer of float32.
 func ReadFloats(t testing.TB, b backend.Buffer) []float32 {
 	t.Helper()
@@ -86,42 +124,69 @@ func ReadFloats(t testing.TB, b backend.Buffer) []float32 {
 	return x.Float32s()
 }
 
-// CheckCase runs a case with every node's value as an output. The reference judges each node on what the device made
-// of its inputs, so that errors do not pile up; the values themselves are held against PyTorch's. run tells too which
-// nodes were computed through transforms.
-func CheckCase(t testing.TB, c golden.Case, run func(g *graph.Graph, inputs [][]float32) ([][]float32, map[string]backend.Winograd)) {
+// Result is what a device made of a graph, and how.
+type Result struct {
+	Outputs    [][]float32
+	Transforms map[string]backend.Winograd  // the nodes that were computed through transforms
+	Precisions map[string]backend.Precision // the nodes that were stored in other types than float32
+}
+
+// Judge runs a graph with every node's value as an output. The reference judges each node on what the device made of its
+// inputs, so that errors do not pile up.
+func Judge(t testing.TB, g *graph.Graph, inputs [][]float32, run func(g *graph.Graph, inputs [][]float32) Result) (values map[string][]float32, r Result) {
 	t.Helper()
-	names := make([]string, len(c.Graph.Nodes))
-	for i, n := range c.Graph.Nodes {
+	names := make([]string, len(g.Nodes))
+	for i, n := range g.Nodes {
 		names[i] = n.Name
 	}
-	tapped, err := c.Graph.WithOutputs(names...)
+	tapped, err := g.WithOutputs(names...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	values := map[string][]float32{}
+	values = map[string][]float32{}
 	for i, v := range tapped.Inputs {
-		values[v.Name] = c.Inputs[i]
+		values[v.Name] = inputs[i]
 	}
-	outs, how := run(tapped, c.Inputs)
-	for i, v := range outs {
+	r = run(tapped, inputs)
+	for i, v := range r.Outputs {
 		values[names[i]] = v
 	}
-	reports, err := reference.CheckTransformed(context.Background(), tapped, values, how)
+	reports, err := reference.CheckMixed(t.Context(), tapped, values, r.Transforms, r.Precisions)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(reports) != len(names) {
 		t.Errorf("%d nodes were judged, want %d", len(reports), len(names))
 	}
-	for _, r := range reports {
-		if err := r.Err(); err != nil {
-			t.Errorf("node %q: %v", r.Node, err)
+	for _, n := range reports {
+		if err := n.Err(); err != nil {
+			t.Errorf("graph %q: node %q: %v", g.Name, n.Node, err)
+		}
+		if n.Unbounded > 0 {
+			t.Errorf("graph %q: node %q: %d elements without a bound", g.Name, n.Node, n.Unbounded)
 		}
 	}
+	return values, r
+}
+
+// CheckCase judges a golden case, and holds its values against PyTorch's where all are stored as float32.
+func CheckCase(t testing.TB, c golden.Case, run func(g *graph.Graph, inputs [][]float32) Result) Result {
+	t.Helper()
+	values, r := Judge(t, c.Graph, c.Inputs, run)
 	for name, want := range c.Want {
-		if e := golden.MaxRelError(reference.Widen(values[name]), want); !(e < 1e-4) {
+		if e := golden.MaxRelError(reference.Widen(values[name]), want); len(r.Precisions) == 0 && !(e < 1e-4) {
 			t.Errorf("value %q differs from PyTorch: relative error %g", name, e)
 		}
+	}
+	return r
+}
+
+// CheckNetwork holds the logits of a golden network against PyTorch's in the Euclidean norm.
+func CheckNetwork(t testing.TB, c golden.Case, logits []float32, limit float64) {
+	t.Helper()
+	e := golden.L2Error(reference.Widen(logits), c.Want[c.Graph.Outputs[0].Name])
+	t.Logf("relative L2 error of the logits: %.2g", e)
+	if !(e <= limit) {
+		t.Errorf("relative L2 error of the logits: got %g, want at most %g", e, limit)
 	}
 }
