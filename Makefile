@@ -13,9 +13,9 @@ run: setup-run build
 build:
 	$(GO) build -o bin/resnet-run ./cmd/resnet-run
 
-## test: everything that must hold, with the Vulkan validation layer on both software drivers
+## test: everything that must hold, with the Vulkan validation layer on both software drivers ("go test ./..." takes some of the cases)
 test: setup-test check
-	$(GO) test -timeout 30m ./...
+	RESNET_RUN_THOROUGH=1 $(GO) test -timeout 30m ./...
 
 ## check: format, vet, staticcheck, and generated files
 check:

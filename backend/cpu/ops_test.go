@@ -43,8 +43,8 @@ func TestBlocksMatchPyTorch(t *testing.T) {
 	})
 }
 
-// TestNetworksMatchPyTorch runs whole networks at 224 with calibrated batch normalisation, after the passes, against the float64
-// logits of PyTorch.
+// TestNetworksMatchPyTorch runs whole networks with calibrated batch normalisation, after the passes, against the float64 logits of PyTorch
+// or, on small pictures, of the reference.
 func TestNetworksMatchPyTorch(t *testing.T) {
 	backendtest.EachNetwork(t, func(t *testing.T, c golden.Case) {
 		eachSet(t, 2, func(t *testing.T, d *device) {

@@ -23,15 +23,15 @@ func TestResNet50OverVulkanAndCPU(t *testing.T) {
 	if os.Getenv("RESNET_RUN_FULL") != "" {
 		side = 224
 	}
-	g, input, want := backendtest.ResNet50(t, side)
-	c, err := cpu.New(cpu.Options{}).Open(context.Background(), "cpu")
+	c := backendtest.GoldenNetwork(t, "resnet50", side)
+	host, err := cpu.New(cpu.Options{}).Open(context.Background(), "cpu")
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := schedule(t, Options{
-		Devices: []Member{{"vulkan", vulkantest.Open(t)}, {"cpu", c}}, Place: []Rule{{"layer*.conv2", "cpu"}, {"*", "vulkan"}},
+		Devices: []Member{{"vulkan", vulkantest.Open(t)}, {"cpu", host}}, Place: []Rule{{"layer*.conv2", "cpu"}, {"*", "vulkan"}},
 	})
-	p, err := d.Plan(t.Context(), g)
+	p, err := d.Plan(t.Context(), c.Graph)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,5 +48,5 @@ func TestResNet50OverVulkanAndCPU(t *testing.T) {
 	if parts["cpu"] != 16 || nodes["cpu"] != 16 || parts["vulkan"] != 17 {
 		t.Fatalf("got parts %v with nodes %v, want 16 convolutions on the CPU between 17 parts", parts, nodes)
 	}
-	backendtest.CheckLogits(t, d, g, input, want)
+	backendtest.CheckLogits(t, d, c)
 }

@@ -18,7 +18,7 @@ import (
 // several runs are on the device at once.
 func TestRunsAreInFlightTogether(t *testing.T) {
 	g := seededNetwork(t, "resnet20-cifar", 2, 32)
-	eachDevice(t, Options{}, func(t *testing.T, d *device) {
+	eachDevice(t, Options{Unproved: true}, func(t *testing.T, d *device) {
 		ctx := context.Background()
 		x, err := d.Compile(ctx, g)
 		if err != nil {
@@ -74,7 +74,7 @@ func TestRunsAreInFlightTogether(t *testing.T) {
 func TestLongRunsAreSplit(t *testing.T) {
 	g := seededNetwork(t, "resnet20-cifar", 3, 32)
 	whole := map[string][]float32{}
-	for _, o := range []Options{{}, {MaxSubmission: 1}, {MaxSubmission: 1, MaxChunk: 2}} {
+	for _, o := range []Options{{Unproved: true}, {Unproved: true, MaxSubmission: 1}, {Unproved: true, MaxSubmission: 1, MaxChunk: 2}} {
 		eachDevice(t, o, func(t *testing.T, d *device) {
 			x, in, out := ready(t, d, g)
 			e := x.(*executable)

@@ -109,9 +109,9 @@ func TestOpenAndCloseLeakNothing(t *testing.T) {
 		vktest.Unavailable(t, "no Vulkan test driver is installed")
 		return
 	}
-	g := seededNetwork(t, "resnet20-cifar", 1, 32)
+	g := parseBound(t, twoConvs)
 	ctx := context.Background()
-	b := New(Options{NoCache: true})
+	b := New(Options{NoCache: true, Unproved: true})
 	round := func() {
 		list, err := b.Devices(ctx)
 		if err != nil {

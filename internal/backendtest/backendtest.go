@@ -1,4 +1,4 @@
-// Package backendtest has what the tests of several backends share: networks with seeded weights, the golden ResNet-50 at
+// Package backendtest has what the tests of several backends share: networks with seeded weights, the golden networks at
 // any size, and the check of a golden case node by node.
 //
 // # What it does not do
@@ -91,29 +91,6 @@ func Input(g *graph.Graph) [][]float32 {
 	return in
 }
 
-// EachNetwork runs f for whole golden networks at 224, with the passes run: resnet18, and resnet50 when tests are thorough.
-func EachNetwork(t *testing.T, f func(t *testing.T, c golden.Case)) {
-	t.Helper()
-	if testing.Short() {
-		t.Skip("whole networks take a while")
-	}
-	for _, n := range golden.Networks() {
-		if n.Name == "resnet50" && !Thorough() {
-			continue
-		}
-		t.Run(n.Name, func(t *testing.T) {
-			c, err := n.Build()
-			if err == nil {
-				c.Graph, err = pass.Run(c.Graph, pass.Default())
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			f(t, c)
-		})
-	}
-}
-
 // ReadFloats reads a buffer of float32.
 func ReadFloats(t testing.TB, b backend.Buffer) []float32 {
 	t.Helper()
@@ -179,14 +156,4 @@ func CheckCase(t testing.TB, c golden.Case, run func(g *graph.Graph, inputs [][]
 		}
 	}
 	return r
-}
-
-// CheckNetwork holds the logits of a golden network against PyTorch's in the Euclidean norm.
-func CheckNetwork(t testing.TB, c golden.Case, logits []float32, limit float64) {
-	t.Helper()
-	e := golden.L2Error(reference.Widen(logits), c.Want[c.Graph.Outputs[0].Name])
-	t.Logf("relative L2 error of the logits: %.2g", e)
-	if !(e <= limit) {
-		t.Errorf("relative L2 error of the logits: got %g, want at most %g", e, limit)
-	}
 }

@@ -32,8 +32,8 @@ func TestResNet50OverAPluginAndVulkan(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer closeIt(t, d)
-	g, input, want := backendtest.ResNet50(t, side)
-	plan, err := d.Plan(t.Context(), g)
+	c := backendtest.GoldenNetwork(t, "resnet50", side)
+	plan, err := d.Plan(t.Context(), c.Graph)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func TestResNet50OverAPluginAndVulkan(t *testing.T) {
 	if convolutions != 16 {
 		t.Errorf("the plugin has %d convolutions, want that of each of the 16 blocks", convolutions)
 	}
-	backendtest.CheckLogits(t, d, g, input, want)
+	backendtest.CheckLogits(t, d, c)
 	if err := b.now.alive(); err != nil {
 		t.Errorf("%v, log:\n%s", err, w.log)
 	}
