@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -26,27 +25,9 @@ func EncodePrecisions(stored map[string]backend.Precision) []*pb.Precision {
 //
 // Errors: a node that g has not, or that is named twice; those of [backend.Precision.Check].
 func DecodePrecisions(list []*pb.Precision, g *graph.Graph) (map[string]backend.Precision, error) {
-	if len(list) == 0 {
-		return nil, nil
-	}
-	nodes := make(map[string]*graph.Node, len(g.Nodes))
-	for _, n := range g.Nodes {
-		nodes[n.Name] = n
-	}
-	out := make(map[string]backend.Precision, len(list))
-	for _, m := range list {
-		n, there := nodes[m.GetNode()]
-		if !there {
-			return nil, fmt.Errorf("precision: want a node of graph %q once, got %.80q", g.Name, m.GetNode())
-		}
-		p := backend.Precision{
+	return decodeNodes("precision", list, g, func(m *pb.Precision) backend.Precision {
+		return backend.Precision{
 			Operands: dtypesBack[m.GetOperands()], Parameters: dtypesBack[m.GetParameters()], Result: dtypesBack[m.GetResult()], Truncated: m.GetTruncated(),
 		}
-		if err := p.Check(n); err != nil {
-			return nil, err
-		}
-		out[n.Name] = p
-		delete(nodes, n.Name)
-	}
-	return out, nil
+	})
 }

@@ -23,6 +23,13 @@ func EncodeTransforms(how map[string]backend.Winograd) []*pb.Transform {
 //
 // Errors: a node that g has not, or that is named twice; those of [backend.Winograd.Check].
 func DecodeTransforms(list []*pb.Transform, g *graph.Graph) (map[string]backend.Winograd, error) {
+	return decodeNodes("transform", list, g, func(t *pb.Transform) backend.Winograd {
+		return backend.Winograd{Rows: t.GetRows(), Columns: t.GetColumns()}
+	})
+}
+
+// decodeNodes makes a map of messages that each say something of one node of g.
+func decodeNodes[M interface{ GetNode() string }, T interface{ Check(*graph.Node) error }](what string, list []M, g *graph.Graph, decode func(M) T) (map[string]T, error) {
 	if len(list) == 0 {
 		return nil, nil
 	}
@@ -30,17 +37,17 @@ func DecodeTransforms(list []*pb.Transform, g *graph.Graph) (map[string]backend.
 	for _, n := range g.Nodes {
 		nodes[n.Name] = n
 	}
-	out := make(map[string]backend.Winograd, len(list))
-	for _, t := range list {
-		n, there := nodes[t.GetNode()]
+	out := make(map[string]T, len(list))
+	for _, m := range list {
+		n, there := nodes[m.GetNode()]
 		if !there {
-			return nil, fmt.Errorf("transform: want a node of graph %q once, got %.80q", g.Name, t.GetNode())
+			return nil, fmt.Errorf("%s: want a node of graph %q once, got %.80q", what, g.Name, m.GetNode())
 		}
-		w := backend.Winograd{Rows: t.GetRows(), Columns: t.GetColumns()}
-		if err := w.Check(n); err != nil {
+		v := decode(m)
+		if err := v.Check(n); err != nil {
 			return nil, err
 		}
-		out[n.Name] = w
+		out[n.Name] = v
 		delete(nodes, n.Name)
 	}
 	return out, nil

@@ -172,7 +172,7 @@ func packedConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) 
 		},
 		groups:  [3]uint32{u32(ceilDiv(g.pixels(), tile)), u32(blocks), u32(g.op.Groups)},
 		args:    []operand{0, theWeight, g.shortcut, result},
-		weights: packVectors(n, g.op, v.FilterBlock),
+		weights: packFilters(n, g.op, v.FilterBlock, 4, false),
 	}
 	c := candidate(Packed4, Packed4, k)
 	c.cost = g.seconds(lim, v, 4*vectors(g.cg), tile)

@@ -90,7 +90,7 @@ func onMatrices(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant, 
 		},
 		groups:  [3]uint32{u32(tiles), u32(blocks), u32(g.op.Groups)},
 		args:    []operand{0, theWeight, g.shortcut, result},
-		weights: packMatrices(n, g.op, v.FilterBlock),
+		weights: packFilters(n, g.op, v.FilterBlock, matrixChannels, true),
 	}
 	few := tiles * blocks * g.op.Groups
 	if v.Split {
@@ -136,38 +136,4 @@ func splitMatrices(lim Limits, n *graph.Node, g *convGeometry, k *kernel, few in
 	c.cost = g.seconds(lim, k.variant, ceilDiv(g.cg, matrixChannels)*matrixChannels, k.variant.PixelTile)*max(1, float64(fillingGroups)/float64(few*splits)) +
 		2*float64(c.scratch[0])/lim.bandwidth()
 	return c, nil
-}
-
-// packMatrices orders weights [K,C/G,R,S] and bias [K] as conv2d_coopmat.comp wants them: [G][ceil(Kg/block)] blocks, each of block bias values
-// rounded to float16, as many of what the rounding left, and [R][S][ceil(Cg/32)][block][32].
-func packMatrices(n *graph.Node, op graph.Conv2D, block int) *Packed {
-	k, cg, r, s := n.Inputs[1].Type.Shape.NCHW()
-	kg, chunks := k/op.Groups, ceilDiv(cg, matrixChannels)
-	blocks, size := ceilDiv(kg, block), block*(2+r*s*chunks*matrixChannels)
-	return &Packed{
-		Node: n.Name, Elems: op.Groups * blocks * size, Half: true,
-		Fill: func(dst []float32) {
-			clear(dst)
-			w := n.Inputs[1].Data.Float32s()
-			var bias []float32
-			if i, _ := op.Inputs(); i >= 0 {
-				bias = n.Inputs[i].Data.Float32s()
-			}
-			for f := range k {
-				g, m := f/kg, f%kg
-				at := dst[(g*blocks+m/block)*size:]
-				m %= block
-				if bias != nil {
-					at[m], at[block+m] = splitHalf(bias[f])
-				}
-				at = at[2*block:]
-				from := w[f*cg*r*s:]
-				for c := range cg {
-					for t := range r * s {
-						at[((t*chunks+c/matrixChannels)*block+m)*matrixChannels+c%matrixChannels] = from[c*r*s+t]
-					}
-				}
-			}
-		},
-	}
 }

@@ -65,32 +65,8 @@ func halfConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (C
 		return c, err
 	}
 	c.In, c.Out = Packed4Half, Packed4Half
-	c.kernels[0].weights = packHalfVectors(n, g.op, v.FilterBlock)
+	c.kernels[0].weights = packFilters(n, g.op, v.FilterBlock, 4, true)
 	return c, nil
-}
-
-// packHalfVectors is packVectors for float16: the block values of a bias come rounded to float16, then as many that are what
-// the rounding left.
-func packHalfVectors(n *graph.Node, op graph.Conv2D, block int) *Packed {
-	p := packVectors(n, op, block)
-	_, cg, r, s := n.Inputs[1].Type.Shape.NCHW()
-	size := block * (1 + r*s*vectors(cg)*4) // of a block in p
-	count := p.Elems / size
-	return &Packed{
-		Node: p.Node, Elems: p.Elems + count*block, Half: true,
-		Fill: func(dst []float32) {
-			p.Fill(dst[count*block:]) // behind its place: from the first block on each moves forward
-			for i := range count {
-				from, to := dst[count*block+i*size:][:size], dst[i*(size+block):][:size+block]
-				var bias [64]float32
-				copy(bias[:], from[:block])
-				copy(to[2*block:], from[block:])
-				for j, b := range bias[:block] {
-					to[j], to[block+j] = splitHalf(b)
-				}
-			}
-		},
-	}
 }
 
 // splitHalf is a number rounded to float16, and what the rounding left.

@@ -106,13 +106,13 @@ output %d
 	checkPlan(t, lim, p)
 }
 
-func TestPackHalfVectorsSplitsTheBias(t *testing.T) {
+func TestHalfFiltersSplitTheBias(t *testing.T) {
 	g := bind(t, "graph g\ninput %x : float32[1,6,9,9]\nparam @w : float32[10,6,2,3]\nparam @b : float32[10]\n%y = conv2d(%x, @w, @b) bias=true\noutput %y\n",
 		map[string][]float32{"w": iota32(10 * 36), "b": {1, 1.0001, 3.14159, -0.1, 1e5, float32(math.Inf(1)), 0, 2, 3, 4}})
 	n := g.Nodes[0]
 	op := n.Op.(graph.Conv2D)
 	const block = 8
-	whole, half := packVectors(n, op, block), packHalfVectors(n, op, block)
+	whole, half := packFilters(n, op, block, 4, false), packFilters(n, op, block, 4, true)
 	a, b := make([]float32, whole.Elems), slices.Repeat([]float32{-1}, half.Elems)
 	whole.Fill(a)
 	half.Fill(b)

@@ -72,14 +72,18 @@ func packBatchNorm(n *graph.Node, op graph.BatchNorm) *Packed {
 	}
 }
 
-// packVectors orders weights [K,C/G,R,S] and bias [K] as conv2d_packed.comp wants them: [G][ceil(Kg/block)] blocks, each
-// of block bias values and [R][S][ceil(Cg/4)][block][4]. What does not exist is zero.
-func packVectors(n *graph.Node, op graph.Conv2D, block int) *Packed {
+// packFilters orders weights [K,C/G,R,S] and bias [K] as conv2d_packed.comp wants them, with 4 channels side by side, and conv2d_coopmat.comp,
+// with 32: [G][ceil(Kg/block)] blocks, each of block bias values and [R][S][ceil(Cg/channels)][block][channels]. In float16 the bias values are
+// rounded, and as many follow that are what the rounding left. What does not exist is zero.
+func packFilters(n *graph.Node, op graph.Conv2D, block, channels int, half bool) *Packed {
 	k, cg, r, s := n.Inputs[1].Type.Shape.NCHW()
-	kg, c4 := k/op.Groups, vectors(cg)
-	blocks, size := ceilDiv(kg, block), block*(1+r*s*c4*4)
+	kg, chunks, head := k/op.Groups, ceilDiv(cg, channels), block
+	if half {
+		head = 2 * block
+	}
+	blocks, size := ceilDiv(kg, block), head+block*r*s*chunks*channels
 	return &Packed{
-		Node: n.Name, Elems: op.Groups * blocks * size,
+		Node: n.Name, Elems: op.Groups * blocks * size, Half: half,
 		Fill: func(dst []float32) {
 			clear(dst)
 			w := n.Inputs[1].Data.Float32s()
@@ -91,14 +95,16 @@ func packVectors(n *graph.Node, op graph.Conv2D, block int) *Packed {
 				g, m := f/kg, f%kg
 				at := dst[(g*blocks+m/block)*size:]
 				m %= block
-				if bias != nil {
+				if bias != nil && half {
+					at[m], at[block+m] = splitHalf(bias[f])
+				} else if bias != nil {
 					at[m] = bias[f]
 				}
-				at = at[block:]
+				at = at[head:]
 				from := w[f*cg*r*s:]
 				for c := range cg {
 					for t := range r * s {
-						at[((t*c4+c/4)*block+m)*4+c%4] = from[c*r*s+t]
+						at[((t*chunks+c/channels)*block+m)*channels+c%channels] = from[c*r*s+t]
 					}
 				}
 			}
