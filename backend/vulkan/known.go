@@ -13,7 +13,7 @@ type Kernels struct {
 	StruckOff []StruckOff
 }
 
-// StruckOff is a kernel that gave a wrong answer on a device, and does not run there.
+// StruckOff is a kernel that gave a wrong answer on a device or ended the program, and does not run there.
 type StruckOff struct {
 	Kernel string
 	Shape  string // of the layer that it is struck off for; empty: for all
@@ -40,7 +40,9 @@ func (b *vulkan) Kernels(ctx context.Context) (map[string]Kernels, error) {
 	defer inst.Close()
 	all := map[string]Kernels{}
 	for _, d := range list {
-		o, err := outcomesFile(b.opts, &d.facts).Load()
+		file := outcomesFile(b.opts, &d.facts)
+		bury(b.opts, file, d.info)
+		o, err := file.Load()
 		if err != nil {
 			b.opts.Logger.Warn("what was found out about kernels is ignored", "device", d.info.Name, "error", err)
 		}

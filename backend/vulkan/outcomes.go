@@ -56,6 +56,7 @@ type outcomes struct {
 
 	mu      sync.Mutex
 	known   *tune.Outcomes
+	begun   *tune.Begun                  // says which proof is under way, while there is one
 	fresh   bool                         // there is something that the file has not
 	strikes bool                         // some kernel was struck off
 	hashes  map[string]map[string]string // by shape, then candidate
@@ -64,6 +65,7 @@ type outcomes struct {
 
 func newOutcomes(d *device) *outcomes {
 	o := &outcomes{dev: d, file: outcomesFile(d.opts, &d.facts), turn: make(chan struct{}, 1), hashes: map[string]map[string]string{}, pieces: map[*shaders.Variant][]byte{}}
+	bury(d.opts, o.file, d.info)
 	var err error
 	if o.known, err = o.file.Load(); err != nil {
 		d.opts.Logger.Warn("what was found out about kernels is ignored and will be found out again", "device", d.info.Name, "error", err)
@@ -84,6 +86,7 @@ func (d *device) settle(ctx context.Context, opt plan.Options, g *graph.Graph) (
 	}
 	defer func() { <-o.turn }()
 	defer o.save()
+	defer o.proved()
 	opt.Judge = o.struck
 	t := *d.tuning.Load()
 	p, err := o.provedPlan(ctx, opt, g)
@@ -193,7 +196,9 @@ func (o *outcomes) proveNode(ctx context.Context, n *graph.Node, candidate strin
 		if err := ctx.Err(); err != nil {
 			return false, err
 		}
+		o.enter(key)
 		v, err := s.prove(ctx, n, candidate)
+		o.leave()
 		if backend.IsUnsupported(err) { // the reference takes no tensors of such sizes; a part of the batch may do
 			err = fmt.Errorf("%w: %w", backend.ErrOutOfMemory, err)
 		}

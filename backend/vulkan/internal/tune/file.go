@@ -181,11 +181,16 @@ func (f File) Save(o *Outcomes) error {
 }
 
 func (f File) save(o *Outcomes) error {
-	dir := filepath.Dir(f.Path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(f.Path), 0o700); err != nil {
 		return err
 	}
 	defer f.lock()()
+	return f.replace(o)
+}
+
+// replace is save for whoever has the lock, in a folder that exists.
+func (f File) replace(o *Outcomes) error {
+	dir := filepath.Dir(f.Path)
 	if there, err := f.read(); err == nil {
 		o.Merge(there)
 	}

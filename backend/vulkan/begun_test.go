@@ -1,0 +1,84 @@
+package vulkan
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/resnet-run/resnet-run/internal/backendtest"
+	"github.com/resnet-run/resnet-run/shaders"
+)
+
+// endEnv makes a process of the test's own meet a driver that ends it in a proof. Its value is the folder of the cache.
+const endEnv = "RESNET_RUN_TEST_END"
+
+// endStatus is that of a process that ended in a proof.
+const endStatus = 77
+
+// TestAProofThatEndsTheProgramIsRemembered: the next start strikes the kernel off, says so, and runs another.
+func TestAProofThatEndsTheProgramIsRemembered(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Log("NOT RUN: the standard library has no lock there that ends with its process")
+		return
+	}
+	g := parseBound(t, twoConvs)
+	if dir := os.Getenv(endEnv); dir != "" {
+		eachFreshDevice(t, Options{CacheDir: dir, spirv: endsInProof(t, dir)}, func(t *testing.T, d *device) { judge(t, d, g, backendtest.Input(g)) })
+		return
+	}
+	dir := t.TempDir()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestAProofThatEndsTheProgramIsRemembered$")
+	cmd.Env = append(os.Environ(), endEnv+"="+dir)
+	if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != endStatus {
+		t.Fatalf("the child: %v, want exit status %d\n%s", err, endStatus, out)
+	}
+	var log bytes.Buffer
+	o := Options{CacheDir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	struck := 0
+	eachFreshDevice(t, o, func(t *testing.T, d *device) {
+		var names []string
+		for _, p := range d.outcomes.known.Proofs() {
+			if p.Struck && strings.Contains(p.Reason, "ended in the middle") && p.Shape == "" {
+				names = append(names, p.Kernel)
+			}
+		}
+		struck += len(names)
+		judge(t, d, g, backendtest.Input(g))
+		for _, name := range names {
+			if got := chosenFor(t, d, g); slices.Contains(got, name) {
+				t.Errorf("%s was chosen, which ended a process: %v", name, got)
+			}
+			if !strings.Contains(log.String(), "kernel="+name) {
+				t.Errorf("the log does not name %s: %s", name, log.String())
+			}
+		}
+	})
+	if struck != 1 {
+		t.Errorf("%d kernels were struck off, want the one whose proof ended the process", struck)
+	}
+	if list, err := filepath.Glob(filepath.Join(dir, "*.begun-*")); err != nil || len(list) > 0 {
+		t.Errorf("left: %v, %v", list, err)
+	}
+}
+
+// endsInProof is code whose use, in the proof of a convolution, ends the process.
+func endsInProof(t *testing.T, dir string) func(*shaders.Variant) []uint32 {
+	return func(v *shaders.Variant) []uint32 {
+		list, err := filepath.Glob(filepath.Join(dir, "*.begun-*"))
+		if err != nil {
+			t.Error(err)
+		}
+		for _, path := range list {
+			if info, err := os.Stat(path); err == nil && info.Size() > 0 && strings.HasPrefix(v.Name, "conv2d") {
+				os.Exit(endStatus)
+			}
+		}
+		return v.SPIRV()
+	}
+}
