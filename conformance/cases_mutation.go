@@ -55,6 +55,31 @@ func (t *table) mutation() {
 				in[0][i] = float32(math.Inf(1))
 			}
 		})
+	t.mutationTails()
+}
+
+// mutationTails have channels that are no multiple of the vectors that a device may store them in: what fills up the last vector
+// is multiplied by zero, which only numbers that are not finite show.
+func (t *table) mutationTails() {
+	t.crafted("conv2d/n2-c5-h7-w6-k6-g1/r3-s3/infinite-picture", "a picture that is infinite leaves the one before it alone",
+		parse("input %x : float32[2,5,7,6]", "param @w : float32[6,5,3,3]", "%y = conv2d(%x, @w) padding=1,1,1,1", "output %y"), nil,
+		func(in [][]float32) {
+			for i := len(in[0]) / 2; i < len(in[0]); i++ {
+				in[0][i] = float32(math.Inf(1))
+			}
+		})
+	t.crafted("conv2d/n1-c3-h7-w6-k5-g1/r3-s3/infinite-between", "a sum of minus infinity that ReLU makes zero: filters that do not exist are zero there too",
+		parse("input %x : float32[1,3,7,6]", "param @w : float32[5,3,3,3]", "param @v : float32[4,5,1,1]",
+			"%a = conv2d(%x, @w) padding=1,1,1,1 act=relu", "%y = conv2d(%a, @v)", "output %y"),
+		func(g *graph.Graph) {
+			data := g.Params[0].Data.Data
+			for i := 0; i < len(data); i += 4 {
+				data[i+3] |= 0x80 // the sign
+			}
+		}, func(in [][]float32) {
+			in[0][9] = float32(math.Inf(1))
+			in[0][60] = float32(math.Inf(1))
+		})
 }
 
 // mutationGraphs have values that share memory without one of them being made from the other, so that nothing but a barrier of
