@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
+	"strings"
 
 	"github.com/resnet-run/resnet-run/graph"
 )
@@ -23,12 +24,18 @@ func (t *table) mutation() {
 		parse("input %x : float32[65541,2]", "%y = softmax(%x)", "output %y"), nil, nil)
 	x := graph.F32(3, 5, 541, 541)
 	t.op(Quick, "more elements than 64 for each workgroup along one side of a dispatch", Integers, graph.ReLU{}, name4(x.Shape), x)
-	t.crafted("max_pool/n1-c2-h7-w6/nan-payloads", "a NaN is a NaN whatever its sign and its other bits",
-		parse("input %x : float32[1,2,7,6]", "%y = max_pool(%x) kernel=3,2 stride=3,2", "output %y"), nil, func(in [][]float32) {
-			for i, bits := range []uint32{0x7f800001, 0xff800001, 0x7fffffff, 0xffc00000, 0x7fc00001, 0xffbfffff} {
-				in[0][i*13] = math.Float32frombits(bits)
-			}
-		})
+	for _, c := range []struct{ name, lines string }{
+		{"max_pool", "%y = max_pool(%x) kernel=3,2 stride=3,2"}, {"relu", "%y = relu(%x)"},
+		{"conv2d", "param @w : float32[3,2,1,1]\n%y = conv2d(%x, @w) act=relu"},
+	} {
+		lines := append([]string{"input %x : float32[1,2,7,6]"}, strings.Split(c.lines, "\n")...)
+		t.crafted(c.name+"/n1-c2-h7-w6/nan-payloads", "a NaN is a NaN whatever its sign and its other bits",
+			parse(append(lines, "output %y")...), nil, func(in [][]float32) {
+				for i, bits := range []uint32{0x7f800001, 0xff800001, 0x7fffffff, 0xffc00000, 0x7fc00001, 0xffbfffff} {
+					in[0][i*13] = math.Float32frombits(bits)
+				}
+			})
+	}
 	t.convCase(Quick, "one product and nothing to add: the bound is half a unit of the last place", Ordinary, convolution{n: 2, c: 1, h: 9, w: 7, k: 5, win: square(1, 1, 0)})
 	t.crafted("avg_pool/n1-c2-h1-w1/wide-padding", "a window of 2^32 elements, all but one of them padding: their number is beyond 32 bits",
 		parse("input %x : float32[1,2,1,1]", "%y = avg_pool(%x) kernel=65536,65536 stride=131072,131072 padding=65535,65535,65535,65535 count_include_pad=true", "output %y"), nil, nil)
