@@ -36,6 +36,10 @@ func (t *table) mutation() {
 				}
 			})
 	}
+	t.crafted("relu/n1-c2-h7-w6/infinity", "what is below zero becomes zero, minus infinity too",
+		parse("input %x : float32[1,2,7,6]", "%y = relu(%x)", "output %y"), nil, func(in [][]float32) {
+			in[0][13], in[0][40] = float32(math.Inf(-1)), float32(math.Inf(1))
+		})
 	t.convCase(Quick, "one product and nothing to add: the bound is half a unit of the last place", Ordinary, convolution{n: 2, c: 1, h: 9, w: 7, k: 5, win: square(1, 1, 0)})
 	t.crafted("avg_pool/n1-c2-h1-w1/wide-padding", "a window of 2^32 elements, all but one of them padding: their number is beyond 32 bits",
 		parse("input %x : float32[1,2,1,1]", "%y = avg_pool(%x) kernel=65536,65536 stride=131072,131072 padding=65535,65535,65535,65535 count_include_pad=true", "output %y"), nil, nil)
