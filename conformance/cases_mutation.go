@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math"
+	"strings"
 
 	"github.com/resnet-run/resnet-run/graph"
 )
@@ -23,11 +24,21 @@ func (t *table) mutation() {
 		parse("input %x : float32[65541,2]", "%y = softmax(%x)", "output %y"), nil, nil)
 	x := graph.F32(3, 5, 541, 541)
 	t.op(Quick, "more elements than 64 for each workgroup along one side of a dispatch", Integers, graph.ReLU{}, name4(x.Shape), x)
-	t.crafted("max_pool/n1-c2-h7-w6/nan-payloads", "a NaN is a NaN whatever its sign and its other bits",
-		parse("input %x : float32[1,2,7,6]", "%y = max_pool(%x) kernel=3,2 stride=3,2", "output %y"), nil, func(in [][]float32) {
-			for i, bits := range []uint32{0x7f800001, 0xff800001, 0x7fffffff, 0xffc00000, 0x7fc00001, 0xffbfffff} {
-				in[0][i*13] = math.Float32frombits(bits)
-			}
+	for _, c := range []struct{ name, lines string }{
+		{"max_pool", "%y = max_pool(%x) kernel=3,2 stride=3,2"}, {"relu", "%y = relu(%x)"},
+		{"conv2d", "param @w : float32[3,2,1,1]\n%y = conv2d(%x, @w) act=relu"},
+	} {
+		lines := append([]string{"input %x : float32[1,2,7,6]"}, strings.Split(c.lines, "\n")...)
+		t.crafted(c.name+"/n1-c2-h7-w6/nan-payloads", "a NaN is a NaN whatever its sign and its other bits",
+			parse(append(lines, "output %y")...), nil, func(in [][]float32) {
+				for i, bits := range []uint32{0x7f800001, 0xff800001, 0x7fffffff, 0xffc00000, 0x7fc00001, 0xffbfffff} {
+					in[0][i*13] = math.Float32frombits(bits)
+				}
+			})
+	}
+	t.crafted("relu/n1-c2-h7-w6/infinity", "what is below zero becomes zero, minus infinity too",
+		parse("input %x : float32[1,2,7,6]", "%y = relu(%x)", "output %y"), nil, func(in [][]float32) {
+			in[0][13], in[0][40] = float32(math.Inf(-1)), float32(math.Inf(1))
 		})
 	t.convCase(Quick, "one product and nothing to add: the bound is half a unit of the last place", Ordinary, convolution{n: 2, c: 1, h: 9, w: 7, k: 5, win: square(1, 1, 0)})
 	t.crafted("avg_pool/n1-c2-h1-w1/wide-padding", "a window of 2^32 elements, all but one of them padding: their number is beyond 32 bits",
@@ -54,6 +65,31 @@ func (t *table) mutation() {
 			for i := len(in[0]) / 2; i < len(in[0]); i++ {
 				in[0][i] = float32(math.Inf(1))
 			}
+		})
+	t.mutationTails()
+}
+
+// mutationTails have channels that are no multiple of the vectors that a device may store them in: what fills up the last vector
+// is multiplied by zero, which only numbers that are not finite show.
+func (t *table) mutationTails() {
+	t.crafted("conv2d/n2-c5-h7-w6-k6-g1/r3-s3/infinite-picture", "a picture that is infinite leaves the one before it alone",
+		parse("input %x : float32[2,5,7,6]", "param @w : float32[6,5,3,3]", "%y = conv2d(%x, @w) padding=1,1,1,1", "output %y"), nil,
+		func(in [][]float32) {
+			for i := len(in[0]) / 2; i < len(in[0]); i++ {
+				in[0][i] = float32(math.Inf(1))
+			}
+		})
+	t.crafted("conv2d/n1-c3-h7-w6-k5-g1/r3-s3/infinite-between", "a sum of minus infinity that ReLU makes zero: filters that do not exist are zero there too",
+		parse("input %x : float32[1,3,7,6]", "param @w : float32[5,3,3,3]", "param @v : float32[4,5,1,1]",
+			"%a = conv2d(%x, @w) padding=1,1,1,1 act=relu", "%y = conv2d(%a, @v)", "output %y"),
+		func(g *graph.Graph) {
+			data := g.Params[0].Data.Data
+			for i := 0; i < len(data); i += 4 {
+				data[i+3] |= 0x80 // the sign
+			}
+		}, func(in [][]float32) {
+			in[0][9] = float32(math.Inf(1))
+			in[0][60] = float32(math.Inf(1))
 		})
 }
 

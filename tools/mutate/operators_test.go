@@ -300,3 +300,21 @@ func TestTransformedCasesComeFirst(t *testing.T) {
 		t.Errorf("got only %v", seen)
 	}
 }
+
+// TestAccessesAreCheckedAtTails: what lies beyond the last channel is reached only where channels do not fill vectors.
+func TestAccessesAreCheckedAtTails(t *testing.T) {
+	checked := 0
+	for _, s := range (suite{conformance.Cases()}).shaderStages([]string{"unpack_f32"}) {
+		if s.InBounds {
+			checked += len(s.Cases)
+			for _, c := range s.Cases {
+				if !tails.MatchString(c) {
+					t.Errorf("%s: %s has no tail", s.Name, c)
+				}
+			}
+		}
+	}
+	if checked == 0 {
+		t.Error("no case")
+	}
+}

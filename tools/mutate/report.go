@@ -191,7 +191,7 @@ func (r *report) gathered() string {
 	}
 	text := ""
 	if strings.Contains(r.command, "-cached") {
-		text = "The results were gathered over several runs of parts, while cases were being added for what survived: a kill is by a case that is still there.\n"
+		text = "The results were gathered over several runs of parts, while cases were being added for what survived: a kill is by a case that is still there. How they were chosen stands in [README.md](README.md#how-strong-it-is).\n"
 	}
 	if first > 0 {
 		text += fmt.Sprintf("%d of the survivors passed only the first stages, and the rest of the suite may yet kill them; they count as survivors.\n", first)
