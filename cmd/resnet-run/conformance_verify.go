@@ -112,6 +112,7 @@ func (a *app) rerunCases(ctx context.Context, v *report.Verification, p *submiss
 		return err // Verify has looked at it
 	}
 	f := &conformanceFlags{
+		repeat:  1,
 		profile: c.Profile, filter: "^(?:" + strings.Join(quoted, "|") + ")$", strict: c.Strict, timeout: timeout, memory: auto, threads: "0",
 		known: joined(c.Known), limits: joined(c.Limits), format: string(report.Table),
 	}

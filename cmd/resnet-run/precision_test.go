@@ -39,9 +39,8 @@ func TestSelectInPrecision(t *testing.T) {
 // graphics is a backend of one GPU, in one precision or another.
 type graphics struct {
 	backend.Backend
-	kind     backend.DeviceType
-	variants bool
-	suffix   string
+	kind   backend.DeviceType
+	suffix string
 }
 
 func (g graphics) Name() string { return "vulkan" + g.suffix }
