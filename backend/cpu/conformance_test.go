@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/cpu"
@@ -21,7 +22,7 @@ func TestConformance(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o.Profile = p
+		o.Profile, o.Timeout = p, time.Hour // emulators take minutes for a network of a hundred layers
 	} else if testing.Short() { // the race detector and emulators make the rest slow
 		o.Filter, least = "^(contract|replay|cancel|softmax)/|^conv2d/n2-c17-h9-w7-k19-g1/", 50
 	}
