@@ -17,6 +17,14 @@ import (
 //go:embed spv/*.spv
 var spv embed.FS
 
+// TexelBytes is the size of a texel of the variant's texel buffers: four numbers.
+func (v *Variant) TexelBytes() uint64 {
+	if v.Half {
+		return 8
+	}
+	return 16
+}
+
 // SPIRV returns the code of a variant as 32-bit words. It panics for a variant that is not of the manifest.
 func (v *Variant) SPIRV() []uint32 {
 	b, err := spv.ReadFile("spv/" + v.Name + ".spv")

@@ -87,16 +87,9 @@ func (m *matrix) cut(bias []float32) {
 // order orders the weights [K][cg][R][S] for the micro-kernels, for each block of filters.
 func (m *matrix) order(weights []float32) [][]float32 {
 	total := m.cg * m.r * m.s
-	blocks := make([][]float32, len(m.filters))
-	all := 0
-	for _, f := range m.filters {
-		all += total * f.width * kernel.Lanes
-	}
-	room := make([]float32, all)
-	wantHugePages(room)
+	blocks := rooms(len(m.filters), func(i int) int { return total * m.filters[i].width * kernel.Lanes })
 	for i, f := range m.filters {
 		n := f.width * kernel.Lanes
-		blocks[i], room = room[:total*n:total*n], room[total*n:]
 		for j := range n - kernel.Lanes + f.last {
 			m.packFilter(blocks[i][j:], n, weights[(f.first+j)*total:][:total])
 		}
@@ -215,24 +208,24 @@ func (m *matrix) block(s *convScratch, f *filterBlock, b, count int) {
 			t.Flags |= kernel.ReLU
 		}
 	}
-	calls := ceilDiv(count, f.variants[len(f.variants)-1].Rows)
-	for i, call := 0, 0; i < count; call++ {
-		v := kernel.Pick(f.variants, count-i)
-		t.In, t.Out, t.Add = s.in[i:][:v.Rows], s.out[i:][:v.Rows], s.add[i:][:v.Rows]
-		fetch(t, f.width, calls, call)
+	multiply(t, f.variants, f.width, count, s.in[:], s.out[:], s.add[:])
+}
+
+// multiply runs the micro-kernels for count rows, tile after tile, with the weights of t. The lists have the rows' places, and some more to fill the last tile.
+//
+// Each call asks the processor for its share of what follows the weights: they are packed in the order of their use, so that is the next block. When a block is
+// used for few pixels, as in the last layers of a network, it would otherwise be waited for longer than it is used. Even shares matter: a core waits for a
+// dozen lines or so at a time, and one that asks for more stands still.
+func multiply(t *kernel.Tile, variants []kernel.Variant, width, count int, in, out, add []int) {
+	const line = 4 * kernel.Lanes
+	terms, calls := len(t.Weights)/(width*kernel.Lanes), ceilDiv(count, variants[len(variants)-1].Rows)
+	t.Ahead, t.Step = 4*len(t.Weights), min(line, ceilDiv(width*line, max(calls, 1)))
+	for i := 0; i < count; t.Ahead += terms * t.Step {
+		v := kernel.Pick(variants, count-i)
+		t.In, t.Out, t.Add = in[i:][:v.Rows], out[i:][:v.Rows], add[i:][:v.Rows]
 		v.Run(t)
 		i += v.Rows
 	}
-}
-
-// fetch has a call, one of so many with the same weights, ask the processor for its share of what follows them: weights are packed in the
-// order of their use, so that is the next block. When a block is used for few pixels, as in the last layers of a network, it would otherwise be
-// waited for longer than it is used. Even shares matter: a core waits for a dozen lines or so at a time, and one that asks for more stands still.
-func fetch(t *kernel.Tile, width, calls, call int) {
-	const line = 4 * kernel.Lanes
-	terms := len(t.Weights) / (width * kernel.Lanes)
-	t.Step = min(line, ceilDiv(width*line, calls))
-	t.Ahead = 4*len(t.Weights) + call*terms*t.Step
 }
 
 // locate finds the pixels of a task, from the given one on, and returns how many there are. Behind the last come

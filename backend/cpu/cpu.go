@@ -125,7 +125,7 @@ func (b cpuBackend) device() (*device, error) {
 	if d.limit = memory; memory == 0 {
 		d.limit = 1 << 36
 	}
-	d.owner.MaxBytes = min(maxTensorBytes, d.limit)
+	d.MaxBytes = min(maxTensorBytes, d.limit)
 	d.info = backend.DeviceInfo{
 		Backend: backendName, ID: deviceID, Name: processorName(), Type: backend.CPU,
 		Driver: runtime.Version(), API: runtime.GOOS + "/" + runtime.GOARCH, MemoryBytes: memory,
@@ -138,6 +138,7 @@ func (b cpuBackend) device() (*device, error) {
 var convolutions = map[bool]string{false: "direct and Winograd F(4x4,3x3)", true: "direct"}
 
 type device struct {
+	hostmem.Owner
 	info    backend.DeviceInfo
 	set     *kernel.Set
 	direct  bool
@@ -145,7 +146,6 @@ type device struct {
 	limit   int64 // bytes of an arena
 	packs   *packs
 
-	owner    hostmem.Owner
 	mu       sync.Mutex // of children, and orders Compile before Close
 	children map[*executable]struct{}
 }
@@ -153,7 +153,7 @@ type device struct {
 func (d *device) Info() backend.DeviceInfo { return d.info }
 
 func (d *device) Supports(n *graph.Node) error {
-	if d.owner.Check() != nil {
+	if d.Check() != nil {
 		return fmt.Errorf("ask device %q: %w", deviceID, backend.ErrClosed)
 	}
 	if err := supports(n); err != nil {
@@ -165,12 +165,8 @@ func (d *device) Supports(n *graph.Node) error {
 	return nil
 }
 
-func (d *device) NewBuffer(ctx context.Context, t graph.TensorType) (backend.Buffer, error) {
-	return d.owner.NewBuffer(ctx, t)
-}
-
 func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executable, error) {
-	if d.owner.Check() != nil {
+	if d.Check() != nil {
 		return nil, fmt.Errorf("compile graph: %w", backend.ErrClosed)
 	}
 	if err := ctx.Err(); err != nil {
@@ -184,7 +180,7 @@ func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executabl
 		return nil, fmt.Errorf("compile graph %q: %w", g.Name, err)
 	}
 	d.mu.Lock()
-	isClosed := d.owner.Check() != nil
+	isClosed := d.Check() != nil
 	if !isClosed {
 		d.children[e] = struct{}{}
 	}
@@ -205,7 +201,7 @@ func (d *device) disown(e *executable) {
 // Close ends the executables that were not closed.
 func (d *device) Close() error {
 	d.mu.Lock()
-	d.owner.Close()
+	_ = d.Owner.Close() // it never fails
 	var left []*executable
 	for e := range d.children {
 		left = append(left, e)

@@ -68,7 +68,7 @@ func (e *executable) run(ctx context.Context, in, out []backend.Buffer) error {
 		return err
 	}
 	defer e.end()
-	if err := e.dev.owner.Bind(e.sig, e.in, e.out, in, out); err != nil {
+	if err := e.dev.Bind(e.sig, e.in, e.out, in, out); err != nil {
 		return err
 	}
 	return e.crew.run(ctx)
@@ -109,7 +109,7 @@ func (e *executable) Profile(ctx context.Context, in, out []backend.Buffer) ([]b
 		return nil, fmt.Errorf("profile graph %q: %w", e.name, err)
 	}
 	defer e.end()
-	if err := e.dev.owner.Bind(e.sig, e.in, e.out, in, out); err != nil {
+	if err := e.dev.Bind(e.sig, e.in, e.out, in, out); err != nil {
 		return nil, fmt.Errorf("profile graph %q: %w", e.name, err)
 	}
 	e.crew.ends = make([]time.Time, len(e.crew.steps))

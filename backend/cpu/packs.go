@@ -89,3 +89,17 @@ func (p *program) read(t *graph.Tensor) ([]float32, error) {
 	p.room = slices.Grow(p.room[:0], n)[:n]
 	return p.room, t.ReadFloat32s(p.room)
 }
+
+// rooms makes memory for n blocks of so many elements, one behind the other, so that a micro-kernel can ask for the next while it uses one.
+func rooms(n int, elems func(i int) int) [][]float32 {
+	all := 0
+	for i := range n {
+		all += elems(i)
+	}
+	room, blocks := make([]float32, all), make([][]float32, n)
+	wantHugePages(room)
+	for i := range blocks {
+		blocks[i], room = room[:elems(i):elems(i)], room[elems(i):]
+	}
+	return blocks
+}

@@ -21,7 +21,7 @@ const (
 
 // MeasurePeak implements [backend.PeakMeasurer] on the threads that a run would use. A third of a second each.
 func (d *device) MeasurePeak(ctx context.Context) (backend.Peak, error) {
-	if d.owner.Check() != nil {
+	if d.Check() != nil {
 		return backend.Peak{}, fmt.Errorf("measure the peak: %w", backend.ErrClosed)
 	}
 	flops, err := d.arithmeticPeak(ctx)

@@ -174,16 +174,9 @@ func (g *winograd) cut(bias []float32) {
 
 // order transforms the weights [k][c][3][3] and orders them for the micro-kernels, for each block of filters.
 func (g *winograd) order(weights []float32) [][]float32 {
-	blocks := make([][]float32, len(g.blocks))
-	all := 0
-	for _, f := range g.blocks {
-		all += kernel.Products * g.c * f.width * kernel.Lanes
-	}
-	room := make([]float32, all)
-	wantHugePages(room)
+	blocks := rooms(len(g.blocks), func(b int) int { return kernel.Products * g.c * g.blocks[b].width * kernel.Lanes })
 	for b, f := range g.blocks {
 		n := f.width * kernel.Lanes
-		blocks[b], room = room[:kernel.Products*g.c*n:kernel.Products*g.c*n], room[kernel.Products*g.c*n:]
 		for j := range n {
 			for c := range g.c {
 				for i, u := range kernel.TransformWeights(weights[((f.first+j)*g.c+c)*9:][:9]) {
@@ -217,7 +210,6 @@ func (g *winograd) products(arena []float32, w *worker, base, layer int, f *tran
 	t := &w.scratch.tile
 	t.Arena, t.Last, t.Bias = arena[base+layer*g.layer:][:g.layer], kernel.Lanes, nil
 	n := f.width * kernel.Lanes
-	calls := ceilDiv(count, f.variants[len(f.variants)-1].Rows)
 	for b, terms := range g.terms {
 		t.Weights = f.weights[(layer*g.c+terms.first)*n:][:terms.count*n]
 		t.Segments = terms.segments
@@ -225,13 +217,7 @@ func (g *winograd) products(arena []float32, w *worker, base, layer int, f *tran
 		if b > 0 {
 			t.Flags = kernel.Accumulate
 		}
-		for i, call := 0, 0; i < count; call++ {
-			v := kernel.Pick(f.variants, count-i)
-			fetch(t, f.width, calls, call)
-			t.In, t.Out, t.Add = g.in[i:][:v.Rows], f.out[i:][:v.Rows], g.in[i:][:v.Rows]
-			v.Run(t)
-			i += v.Rows
-		}
+		multiply(t, f.variants, f.width, count, g.in, f.out, g.in)
 	}
 }
 

@@ -146,12 +146,12 @@ func (d *Device) tell(l *layout) {
 	if len(strays) == 0 || !l.survey.members[0].chosen {
 		return
 	}
+	if !d.first("strays", l.survey.g.Name, strings.Join(strays, " ")) { // another batch size has other shapes in its reasons
+		return
+	}
 	names := strings.Join(strays[:min(len(strays), mostListed)], " ")
 	if n := len(strays) - mostListed; n > 0 {
 		names += fmt.Sprintf(" and %d more", n)
-	}
-	if !d.first("strays", l.survey.g.Name, strings.Join(strays, " ")) { // another batch size has other shapes in its reasons
-		return
 	}
 	var why error
 	for i, n := range l.survey.g.Nodes {

@@ -195,7 +195,7 @@ func (e *executable) writeSets(b *binding, space func(plan.Ref) *memory) (err er
 			var view vk.BufferView
 			if e.kernels[i].types[j] == vk.DescriptorUniformTexel {
 				viewed := ranges[j]
-				viewed.Size = space(r).viewBytes(r.Offset, r.Size, texelBytes(s.Variant)*uint64(e.dev.limits.MaxTexelBufferElements))
+				viewed.Size = space(r).viewBytes(r.Offset, r.Size, s.Variant.TexelBytes()*uint64(e.dev.limits.MaxTexelBufferElements))
 				if view, err = d.CreateBufferView(viewed, texelFormat(s.Variant)); err != nil {
 					return err
 				}
@@ -215,14 +215,6 @@ func texelFormat(v *shaders.Variant) vk.Format {
 		return vk.FormatRGBA16Float
 	}
 	return vk.FormatRGBA32Float
-}
-
-// texelBytes is the size of one texel of that format.
-func texelBytes(v *shaders.Variant) uint64 {
-	if v.Half {
-		return 8
-	}
-	return 16
 }
 
 // destroySets releases a binding's descriptor sets and what they refer to.

@@ -41,7 +41,7 @@ func addPrecision(f *pflag.FlagSet, to *string) {
 func inPrecision(name, precision string) (string, error) {
 	base, variant, varied := strings.Cut(name, "@")
 	switch {
-	case precision != "" && precision != autoPrecision && precision != bench.F32 && precision != bench.F16:
+	case precision != "" && precision != bench.F32 && precision != bench.F16:
 		return "", fmt.Errorf("--precision: want %s or %s, got %.40q", bench.F32, bench.F16, precision)
 	case precision != bench.F16:
 		return name, nil

@@ -22,6 +22,7 @@ func TestSelectInPrecision(t *testing.T) {
 		{"vulkan@f16:1", "f16", "vulkan@f16:1", ""},
 		{"vulkan@f32", "f16", "", "want one precision"},
 		{"vulkan", "f8", "", "want f32 or f16"},
+		{"vulkan", "auto", "", "want f32 or f16"}, // who leaves it open has done so before
 	} {
 		got, err := selectInPrecision(c.selection, c.precision)
 		if c.err != "" {

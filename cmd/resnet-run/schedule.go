@@ -96,9 +96,13 @@ func (f *deviceFlags) selections() ([]selection, error) {
 	if len(backends) != n && len(backends) != 1 || len(devices) != n && devices[0] != "" {
 		return nil, fmt.Errorf("--backend %s and --device %s: want as many devices as backends, or NAME:DEVICE", f.backend, f.device)
 	}
+	precision, best := f.precision, f.precision == autoPrecision
+	if best {
+		precision = ""
+	}
 	var list []selection
 	for i := range n {
-		text, err := selectInPrecision(backends[min(i, len(backends)-1)], f.precision)
+		text, err := selectInPrecision(backends[min(i, len(backends)-1)], precision)
 		if err != nil {
 			return nil, err
 		}
@@ -114,7 +118,7 @@ func (f *deviceFlags) selections() ([]selection, error) {
 		case len(devices) > 1 && len(backends) == 1:
 			text += ":" + device
 		}
-		list = append(list, selection{text, name, device, f.precision == autoPrecision})
+		list = append(list, selection{text, name, device, best})
 	}
 	return list, nil
 }

@@ -127,7 +127,7 @@ func (c *Candidate) check(lim Limits, n *graph.Node) error {
 			if size > lim.MaxStorageBufferRange {
 				return backend.Unsupported("binding", fmt.Sprintf("at most %d bytes (maxStorageBufferRange)", lim.MaxStorageBufferRange), fmt.Sprint(size))
 			}
-			if texels := size / k.texelBytes(); k.isTexel(b) && texels > uint64(lim.MaxTexelBufferElements) {
+			if texels := size / k.variant.TexelBytes(); k.isTexel(b) && texels > uint64(lim.MaxTexelBufferElements) {
 				return backend.Unsupported("binding", fmt.Sprintf("at most %d texels (maxTexelBufferElements)", lim.MaxTexelBufferElements), fmt.Sprint(texels))
 			}
 		}
@@ -142,14 +142,6 @@ func (c *Candidate) check(lim Limits, n *graph.Node) error {
 
 // texelBytes is the size of the largest texel: four float32.
 const texelBytes = 16
-
-// texelBytes is the size of the texels of a kernel's texel buffers.
-func (k *kernel) texelBytes() uint64 {
-	if k.variant.Half {
-		return texelBytes / 2
-	}
-	return texelBytes
-}
 
 func (k *kernel) isTexel(binding int) bool {
 	for _, b := range k.variant.Texels {
