@@ -1,6 +1,9 @@
 package shaders
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Variant is one compiled kernel: a source with defines, and what is needed to use it.
 type Variant struct {
@@ -37,6 +40,8 @@ type Variant struct {
 	// FilterBlock and PixelTile are the tile of a convolution: filters, and pixels for each invocation
 	// (regtile) or workgroup (shared). See conv2d.glsl for the packing of weights that follows from FilterBlock.
 	FilterBlock, PixelTile int
+	// StepChannels is how many channels a step of conv2d_walk.glsl has (BK), 0 for other kernels.
+	StepChannels int
 }
 
 const target = "vulkan1.1"
@@ -93,14 +98,14 @@ var Manifest = []Variant{
 	{Name: "avg_pool_f32", Source: "pool.comp", Defines: []string{"OP_AVG"}, Target: target, Bindings: 2, PushBytes: 20, Spec: poolSpec},
 	{Name: "global_avg_pool_f32", Source: "global_avg_pool.comp", Target: target, Bindings: 2, PushBytes: 8, Spec: flatSpec},
 	{Name: "linear_f32", Source: "linear.comp", Target: target, Bindings: 3, PushBytes: 12, Spec: flatSpec},
-	{Name: "linear_split_f32", Source: "linear_split.comp", Target: target, Bindings: 3, PushBytes: 12, LocalSize: 64, SharedBytes: 4096},
+	{Name: "linear_split_f32", Source: "linear_split.comp", Target: target, Bindings: 3, PushBytes: 12, LocalSize: 128, SharedBytes: 8192},
 	{Name: "softmax_f32", Source: "softmax.comp", Target: target, Bindings: 2, PushBytes: 8, LocalSize: 64, SharedBytes: 256},
 	{Name: "shortcut_pad_f32", Source: "shortcut_pad.comp", Target: target, Bindings: 2, PushBytes: 40, Spec: flatSpec},
 	{Name: "peak_fma_f32", Source: "peak_fma.comp", Target: target, Bindings: 1, PushBytes: 12, Spec: []string{"WG", "fused"}},
 	{Name: "peak_copy_f32", Source: "peak_copy.comp", Target: target, Bindings: 2, PushBytes: 4, Spec: flatSpec},
 }
 
-func init() { Manifest = append(append(Manifest, halfVariants...), matrixVariants...) }
+func init() { Manifest = slices.Concat(Manifest, halfVariants, matrixVariants, tileVariants) }
 
 // packed is a row of conv2d_packed.comp with a tile of filters × pixels an invocation. Its texel buffers are x, w and the shortcut.
 func packed(name string, filters, pixels int, quad, storage bool) Variant {

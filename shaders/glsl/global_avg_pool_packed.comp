@@ -1,5 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 // The mean of each channel's picture, four channels an invocation. Tensors: x [N,C4,HW,4], y [N,C,1,1], dense;
 // count = N·C4 with C4 = ceil(C/4).
 layout(local_size_x_id = 0) in;
@@ -14,7 +15,13 @@ void main() {
     vec4 sum = vec4(0.0);
     for (uint j0 = 0; j0 < HW; j0 += 64) { // in two levels, as conv2d.glsl says
         vec4 part = vec4(0.0);
-        for (uint j = j0; j < min(j0 + 64, HW); j++) part += texelFetch(x, int(i * HW + j));
+        uint end = min(j0 + 64, HW), j = j0;
+        for (; j + 8 <= end; j += 8) { // eight fetches under way at a time
+            vec4 v[8];
+            [[unroll]] for (uint e = 0; e < 8; e++) v[e] = texelFetch(x, int(i * HW + j + e));
+            [[unroll]] for (uint e = 0; e < 8; e++) part += v[e];
+        }
+        for (; j < end; j++) part += texelFetch(x, int(i * HW + j));
         sum += part;
     }
     sum /= float(HW);

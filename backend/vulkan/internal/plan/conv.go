@@ -21,6 +21,7 @@ type convGeometry struct {
 	r, s, p, q      int
 	emulate         MatrixShape
 	emulateSubgroup int
+	asked           bool // its kernel was asked for, so that it runs wherever it can
 
 	shortcut operand // the input that is added, or input 0: a binding must hold something
 
@@ -70,7 +71,7 @@ var convKernels = func() (list []convKernel) {
 	for _, name := range []string{"conv2d_shared64_f32", "conv2d_regtile16_f32", "conv2d_regtile4_f32"} {
 		list = append(list, convKernel{name, name, denseConv})
 	}
-	return list
+	return append(list, tileConvKernels("_f32")...)
 }()
 
 // ConvKernels are the names of all convolution kernels.
@@ -91,7 +92,7 @@ func convCandidates(lim Limits, opt Options, n *graph.Node, op graph.Conv2D) ([]
 // convCandidatesOf is convCandidates among some kernels.
 func convCandidatesOf(lim Limits, opt Options, n *graph.Node, op graph.Conv2D, kernels []convKernel) ([]Candidate, error) {
 	g := geometryOf(n, op)
-	g.emulate, g.emulateSubgroup = opt.Emulate, opt.EmulateSubgroup
+	g.emulate, g.emulateSubgroup, g.asked = opt.Emulate, opt.EmulateSubgroup, len(opt.Variants) > 0
 	if g.cg*g.r*g.s > math.MaxInt32/64 {
 		return nil, backend.Unsupported("weight", "at most 2^25 taps a filter", n.Inputs[1].Type.String())
 	}
@@ -151,7 +152,7 @@ func denseConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (
 		weights: packConv(n, g.op, v.FilterBlock),
 	}
 	c := candidate(Dense, Dense, k)
-	c.cost = g.seconds(lim, v, g.cg, tile)
+	c.cost = g.seconds(lim, v, g.cg*g.r*g.s, tile)
 	return c, nil
 }
 
@@ -172,21 +173,21 @@ func packedConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) 
 		},
 		groups:  [3]uint32{u32(ceilDiv(g.pixels(), tile)), u32(blocks), u32(g.op.Groups)},
 		args:    []operand{0, theWeight, g.shortcut, result},
-		weights: packFilters(n, g.op, v.FilterBlock, 4, false),
+		weights: packFilters(n, g.op, packing{block: v.FilterBlock, channels: 4}),
 	}
 	c := candidate(Packed4, Packed4, k)
-	c.cost = g.seconds(lim, v, 4*vectors(g.cg), tile)
+	c.cost = g.seconds(lim, v, 4*vectors(g.cg)*g.r*g.s, tile)
 	return c, nil
 }
 
-// seconds estimates a kernel: the multiply-accumulates of whole tiles, at the rate of the variant.
-func (g *convGeometry) seconds(lim Limits, v *shaders.Variant, channels, tile int) float64 {
+// seconds estimates a kernel: the multiply-accumulates of whole tiles, so many for a result, at the rate of the variant.
+func (g *convGeometry) seconds(lim Limits, v *shaders.Variant, taps, tile int) float64 {
 	filters := ceilDiv(g.kg, v.FilterBlock) * v.FilterBlock * g.op.Groups
 	pixels := ceilDiv(g.pixels(), tile) * tile
-	cost := float64(filters) * float64(pixels) * float64(channels*g.r*g.s) / lim.rate(v)
-	if lim.kind() == gpu && !v.Matrix {
+	cost := float64(filters) * float64(pixels) * float64(taps) / lim.rate(v)
+	if lim.kind() == gpu && v.StepChannels == 0 {
 		each := v.FilterBlock * v.PixelTile / max(v.LocalSize, 1) // results of an invocation
-		cost = max(cost, float64(each)*float64(channels*g.r*g.s)/serialRate)
+		cost = max(cost, float64(each)*float64(taps)/serialRate)
 	}
 	return cost
 }

@@ -109,7 +109,7 @@ func TestPackMatricesPutsEveryWeightWhereTheShaderLooks(t *testing.T) {
 	g := bind(t, "graph g\ninput %x : float32[1,72,9,9]\nparam @w : float32[24,36,2,3]\nparam @b : float32[24]\n%y = conv2d(%x, @w, @b) groups=2 bias=true\noutput %y\n",
 		map[string][]float32{"w": w, "b": bias})
 	n := g.Nodes[0]
-	p := packFilters(n, n.Op.(graph.Conv2D), block, matrixChannels, true)
+	p := packFilters(n, n.Op.(graph.Conv2D), packing{block: block, channels: 32, half: true})
 	dst := slices.Repeat([]float32{-1}, p.Elems)
 	p.Fill(dst)
 	const kg, blocks, chunks = k / groups, 2, 2

@@ -9,14 +9,14 @@ import (
 )
 
 // halfConvKernels are the convolution kernels on float16 with sums in float32.
-var halfConvKernels = []convKernel{
+var halfConvKernels = append([]convKernel{
 	{"conv2d_packed16x8_f16", "conv2d_packed16x8_f16", halfConv},
 	{"conv2d_packed8x8_f16", "conv2d_packed8x8_f16", halfConv},
 	{"conv2d_packed8x4_f16", "conv2d_packed8x4_f16", halfConv},
 	{"conv2d_packed4x4_f16", "conv2d_packed4x4_f16", halfConv},
 	{"conv2d_packed8x8_quad_f16", "conv2d_packed8x8_quad_f16", halfConv},
 	{"conv2d_packed8x4_ssbo_f16", "conv2d_packed8x4_ssbo_f16", halfConv},
-}
+}, tileConvKernels("_f16")...)
 
 // HalfConvKernels are the names of all convolution kernels on float16.
 func HalfConvKernels() []string {
@@ -65,7 +65,7 @@ func halfConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (C
 		return c, err
 	}
 	c.In, c.Out = Packed4Half, Packed4Half
-	c.kernels[0].weights = packFilters(n, g.op, v.FilterBlock, 4, true)
+	c.kernels[0].weights = packFilters(n, g.op, packing{block: v.FilterBlock, channels: 4, half: true})
 	return c, nil
 }
 

@@ -112,7 +112,7 @@ func TestHalfFiltersSplitTheBias(t *testing.T) {
 	n := g.Nodes[0]
 	op := n.Op.(graph.Conv2D)
 	const block = 8
-	whole, half := packFilters(n, op, block, 4, false), packFilters(n, op, block, 4, true)
+	whole, half := packFilters(n, op, packing{block: block, channels: 4}), packFilters(n, op, packing{block: block, channels: 4, half: true})
 	a, b := make([]float32, whole.Elems), slices.Repeat([]float32{-1}, half.Elems)
 	whole.Fill(a)
 	half.Fill(b)

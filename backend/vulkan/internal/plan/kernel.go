@@ -264,7 +264,7 @@ func linearCandidates(lim Limits, opt Options, n *graph.Node, op graph.Linear) (
 	const shared = "linear_split_f32"
 	if v := variant(shared); fits(lim, v) {
 		split := candidate(Dense, Dense, &kernel{
-			variant: v, push: []uint32{u32(rows), u32(c), u32(k)}, groups: [3]uint32{u32(ceilDiv(k, 16)), u32(ceilDiv(rows, 4)), 1},
+			variant: v, push: []uint32{u32(rows), u32(c), u32(k)}, groups: [3]uint32{u32(ceilDiv(k, 8)), u32(ceilDiv(rows, 4)), 1},
 			args: []operand{0, theWeight, result}, weights: packLinear(n, op),
 		})
 		split.Why = "rule: a GPU has many more invocations than there are results, so they share one"

@@ -72,18 +72,29 @@ func packBatchNorm(n *graph.Node, op graph.BatchNorm) *Packed {
 	}
 }
 
-// packFilters orders weights [K,C/G,R,S] and bias [K] as conv2d_packed.comp wants them, with 4 channels side by side, and conv2d_coopmat.comp,
-// with 32: [G][ceil(Kg/block)] blocks, each of block bias values and [R][S][ceil(Cg/channels)][block][channels]. In float16 the bias values are
-// rounded, and as many follow that are what the rounding left. What does not exist is zero.
-func packFilters(n *graph.Node, op graph.Conv2D, block, channels int, half bool) *Packed {
+// packing is how a kernel on packed channels wants its weights.
+type packing struct {
+	block, channels int  // filters of a block, and channels of a step
+	half            bool // float16
+	columns         bool // a step is [channels][block], not [block][channels]
+	few             bool // a step is channels/4 taps of a row, each with four channels, not one tap with all
+}
+
+// packFilters orders weights [K,C/G,R,S] and bias [K] as [G][ceil(Kg/block)] blocks, each of block bias values and the steps of its filters. The
+// sources of the kernels say what a step is. In float16 the bias values are rounded, and as many follow that are what the rounding left. What does
+// not exist is zero.
+func packFilters(n *graph.Node, op graph.Conv2D, to packing) *Packed {
 	k, cg, r, s := n.Inputs[1].Type.Shape.NCHW()
-	kg, chunks, head := k/op.Groups, ceilDiv(cg, channels), block
-	if half {
-		head = 2 * block
+	kg, chunks, rows, head := k/op.Groups, ceilDiv(cg, to.channels), r*s, to.block
+	if to.half {
+		head = 2 * to.block
 	}
-	blocks, size := ceilDiv(kg, block), head+block*r*s*chunks*channels
+	if to.few {
+		chunks, rows = ceilDiv(s, to.channels/4), r
+	}
+	blocks, size := ceilDiv(kg, to.block), head+to.block*rows*chunks*to.channels
 	return &Packed{
-		Node: n.Name, Elems: op.Groups * blocks * size, Half: half,
+		Node: n.Name, Elems: op.Groups * blocks * size, Half: to.half,
 		Fill: func(dst []float32) {
 			clear(dst)
 			w := n.Inputs[1].Data.Float32s()
@@ -92,11 +103,10 @@ func packFilters(n *graph.Node, op graph.Conv2D, block, channels int, half bool)
 				bias = n.Inputs[i].Data.Float32s()
 			}
 			for f := range k {
-				g, m := f/kg, f%kg
-				at := dst[(g*blocks+m/block)*size:]
-				m %= block
-				if bias != nil && half {
-					at[m], at[block+m] = splitHalf(bias[f])
+				at := dst[(f/kg*blocks+f%kg/to.block)*size:]
+				m := f % kg % to.block
+				if bias != nil && to.half {
+					at[m], at[to.block+m] = splitHalf(bias[f])
 				} else if bias != nil {
 					at[m] = bias[f]
 				}
@@ -104,10 +114,23 @@ func packFilters(n *graph.Node, op graph.Conv2D, block, channels int, half bool)
 				from := w[f*cg*r*s:]
 				for c := range cg {
 					for t := range r * s {
-						at[((t*chunks+c/channels)*block+m)*channels+c%channels] = from[c*r*s+t]
+						at[to.place(t, c, m, s, chunks)] = from[c*r*s+t]
 					}
 				}
 			}
 		},
 	}
+}
+
+// place is where the weight of tap t (of rows of s), channel c and filter m of the block lies.
+func (to packing) place(t, c, m, s, chunks int) int {
+	step, i := t*chunks+c/to.channels, c%to.channels
+	if to.few {
+		taps := to.channels / 4
+		step, i = t/s*chunks+t%s/taps, t%s%taps*4+c
+	}
+	if to.columns {
+		return (step*to.channels+i)*to.block + m
+	}
+	return (step*to.block+m)*to.channels + i
 }

@@ -281,8 +281,8 @@ func TestBatchIsSplitEvenlyToFitLimits(t *testing.T) {
 	}
 	checkPlan(t, lim, p)
 	p = build(t, lim, Options{MaxChunk: 10}, g)
-	if got := countNode(p, "relu"); p.Chunk != 10 || got != 7 {
-		t.Errorf("chunk %d, the stem dispatched %d times: want 10 and 7", p.Chunk, got)
+	if got := countNode(p, "maxpool"); p.Chunk != 10 || got != 7 {
+		t.Errorf("chunk %d, the pool dispatched %d times: want 10 and 7", p.Chunk, got)
 	}
 	checkPlan(t, lim, p)
 	last := p.Commands[len(p.Commands)-2].(Copy)

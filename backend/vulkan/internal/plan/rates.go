@@ -50,24 +50,40 @@ var rates = map[string][3]float64{
 	"conv2d_packed8x8_quad_f16":       {1100, 2, 2.4},
 	"conv2d_packed8x4_ssbo_f16":       {1100, 2.5, 1.0},
 	// On matrix units, whose rate is some ten times that of other arithmetic; drivers on the CPU have none.
-	"conv2d_coopmat128x128_f16":              {12000, 1, 1},
-	"conv2d_coopmat64x64_f16":                {9000, 1, 1},
-	"conv2d_coopmat32x32_f16":                {5000, 1, 1},
-	"conv2d_coopmat64x64_split_f16":          {9000, 1, 1},
-	"conv2d_coopmat32x32_split_f16":          {5000, 1, 1},
-	"conv2d_coopmat128x128_emulated_f16":     {1, 0.1, 0.1},
-	"conv2d_coopmat64x64_emulated_f16":       {1, 0.1, 0.1},
-	"conv2d_coopmat32x32_emulated_f16":       {1, 0.1, 0.1},
-	"conv2d_coopmat64x64_split_emulated_f16": {1, 0.1, 0.1},
-	"conv2d_coopmat32x32_split_emulated_f16": {1, 0.1, 0.1},
+	"conv2d_coopmat128x128_f16":        {12000, 1, 1},
+	"conv2d_coopmat64x128_f16":         {12500, 1, 1},
+	"conv2d_coopmat64x64_f16":          {11000, 1, 1},
+	"conv2d_coopmat64x64x64_f16":       {11000, 1, 1},
+	"conv2d_coopmat32x32_f16":          {5000, 1, 1},
+	"conv2d_coopmat32x32x64_f16":       {5000, 1, 1},
+	"conv2d_coopmat64x64_split_f16":    {11000, 1, 1},
+	"conv2d_coopmat64x64x64_split_f16": {11000, 1, 1},
+	"conv2d_coopmat32x32_split_f16":    {5000, 1, 1},
+	"conv2d_coopmat32x32x64_split_f16": {5000, 1, 1},
+	// Through shared memory, which is ordinary memory for drivers on the CPU.
+	"conv2d_tile128x128_f32":     {6000, 1, 0.5},
+	"conv2d_tile64x64_f32":       {4500, 1, 0.5},
+	"conv2d_tile32x32_f32":       {2500, 1, 0.5},
+	"conv2d_tile64x64_split_f32": {4500, 0.9, 0.4},
+	"conv2d_tile32x32_split_f32": {2500, 0.9, 0.4},
+	"conv2d_tile128x128_f16":     {6000, 1, 0.4},
+	"conv2d_tile64x64_f16":       {4500, 1, 0.4},
+	"conv2d_tile32x32_f16":       {2500, 1, 0.4},
+	"conv2d_tile64x64_split_f16": {4500, 0.9, 0.3},
+	"conv2d_tile32x32_split_f16": {2500, 0.9, 0.3},
 }
 
 // serialRate is how many multiply-accumulates a second one invocation of a GPU makes when there are few others (measured on
-// an NVIDIA H200, where the kernel of 64×64 tiles has eight workgroups for 512 filters of 7×7): what bounds small layers.
+// an NVIDIA H200, where a kernel of 64×64 tiles has eight workgroups for 512 filters of 7×7): what bounds small layers.
 const serialRate = 0.25e9
 
 // rate is the rate of a convolution kernel in multiply-accumulates a second.
-func (lim *Limits) rate(v *shaders.Variant) float64 { return 1e9 * rates[v.Name][lim.kind()] }
+func (lim *Limits) rate(v *shaders.Variant) float64 {
+	if v.Emulated {
+		return 1e8 // only where it is asked for
+	}
+	return 1e9 * rates[v.Name][lim.kind()]
+}
 
 // bandwidth is in bytes a second.
 func (lim *Limits) bandwidth() float64 { return [...]float64{500e9, 3e9, 1e9}[lim.kind()] }

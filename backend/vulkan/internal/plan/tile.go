@@ -1,0 +1,107 @@
+package plan
+
+import (
+	"fmt"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/shaders"
+)
+
+// tileNames are the variants of conv2d_tile.comp without their type.
+var tileNames = []string{"conv2d_tile128x128", "conv2d_tile64x64", "conv2d_tile32x32", "conv2d_tile64x64_split", "conv2d_tile32x32_split"}
+
+// tileConvKernels are the convolution kernels through shared memory, for "_f32" or "_f16".
+func tileConvKernels(suffix string) (list []convKernel) {
+	for _, name := range tileNames {
+		list = append(list, convKernel{name + suffix, name + suffix, tileConv})
+	}
+	return list
+}
+
+// tileConv lowers to conv2d_tile.comp.
+func tileConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (Candidate, error) {
+	return walkConv(lim, n, g, v, v.LocalSize)
+}
+
+// few is whether a step of conv2d_walk.glsl is several taps of a row, since the group has no more than four channels.
+func (g *convGeometry) few() bool { return g.cg <= 4 && g.s > 1 }
+
+// steps is how many steps of so many channels a tile takes.
+func (g *convGeometry) steps(channels int) int {
+	if g.few() {
+		return g.r * ceilDiv(g.s, channels/4)
+	}
+	return g.r * g.s * ceilDiv(g.cg, channels)
+}
+
+// walkConv lowers to a kernel that walks as conv2d_walk.glsl says. more are the specialization constants beyond those.
+func walkConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant, localSize int, more ...uint32) (Candidate, error) {
+	if g.op.Groups > 1 && (g.cg%4 != 0 || g.kg%4 != 0) {
+		return Candidate{}, backend.Unsupported("groups", "channels and filters a group in multiples of 4", fmt.Sprintf("%d and %d", g.cg, g.kg))
+	}
+	format := Packed4
+	if v.Half {
+		format = Packed4Half
+	}
+	blocks, tiles := ceilDiv(g.kg, v.FilterBlock), ceilDiv(g.pixels(), v.PixelTile)
+	k := &kernel{
+		variant: v, spec: append(append(g.spec(localSize), flag(g.few()), flag(!g.few() && g.cg%v.StepChannels == 0)), more...),
+		push: []uint32{
+			u32(g.pixels()), u32(g.h), u32(g.w), u32(g.p), u32(g.q), u32(vectors(g.c)), u32(vectors(g.filters)), u32(vectors(g.cg)), u32(g.kg), u32(blocks),
+		},
+		groups: [3]uint32{u32(tiles), u32(blocks), u32(g.op.Groups)},
+		args:   []operand{0, theWeight, g.shortcut, result},
+		weights: packFilters(n, g.op, packing{
+			block: v.FilterBlock, channels: v.StepChannels, half: v.Half, columns: v.LocalSize > 0, few: g.few(),
+		}),
+	}
+	c := candidate(format, format, k)
+	few := tiles * blocks * g.op.Groups
+	if v.Split {
+		return c, g.divide(lim, &c, few)
+	}
+	c.cost = g.seconds(lim, v, g.steps(v.StepChannels)*v.StepChannels, v.PixelTile)
+	if lim.kind() == gpu && few < fillingGroups { // a part of the device stands idle
+		c.cost *= float64(fillingGroups) / float64(few)
+	}
+	return c, nil
+}
+
+// fillingGroups is how many workgroups keep a large GPU busy.
+const fillingGroups = 128
+
+// divide divides the steps of the tiles of a candidate, which are few, among workgroups.
+func (g *convGeometry) divide(lim Limits, c *Candidate, few int) error {
+	k := c.kernels[0]
+	v := k.variant
+	const least, most = 128, 16 // channels of a part, and parts
+	steps, fewest := g.steps(v.StepChannels), least/v.StepChannels
+	// As many for every batch: the last part of a batch has its scratch memory where the others have theirs.
+	one := ceilDiv(g.p*g.q, v.PixelTile) * ceilDiv(g.kg, v.FilterBlock) * g.op.Groups
+	splits := min(ceilDiv(2*fillingGroups, max(one, 1)), most, steps/fewest)
+	if g.asked {
+		splits = min(3, steps)
+	}
+	if splits < 2 || few >= fillingGroups && !g.asked {
+		return backend.Unsupported("conv2d", fmt.Sprintf("a layer of few tiles and many steps, to divide (at least %d)", 2*fewest), fmt.Sprintf("%d and %d", few, steps))
+	}
+	perSplit := ceilDiv(steps, splits)
+	splits = ceilDiv(steps, perSplit) // none is empty
+	k.push = append(k.push, u32(splits), u32(perSplit))
+	k.groups[2] = u32(g.op.Groups * splits)
+	k.args = []operand{0, theWeight, g.shortcut, scratch0}
+	count := g.pixels() * vectors(g.filters)
+	name := "conv2d_reduce_f32"
+	if v.Half {
+		name = "conv2d_reduce_f16"
+	}
+	add, err := flat(lim, name, count, []uint32{flag(g.op.Add), flag(g.op.Act == graph.ActReLU)}, []uint32{u32(splits)}, scratch0, g.shortcut, result)
+	if err != nil {
+		return err
+	}
+	c.kernels = append(c.kernels, add)
+	c.scratch = []uint64{uint64(splits) * uint64(count) * texelBytes}
+	c.cost = g.seconds(lim, v, steps*v.StepChannels, v.PixelTile)*max(1, float64(fillingGroups)/float64(few*splits)) + 2*float64(c.scratch[0])/lim.bandwidth()
+	return nil
+}
