@@ -18,7 +18,6 @@
 //
 // MM, NN, KK and the size of a subgroup come from the device's list of shapes. Inequalities: MM divides BM/WM, NN divides BN/WN, KK divides BK,
 // MM is a multiple of 4, WG = WM·WN·SG, and the results of NN pixels of all subgroups fit into the shared memory (REGION, below).
-// SG and NN divide one or the other.
 //
 // Weights: w [G][ceil(Kg/BM)] blocks, each of BM bias values rounded to float16, BM of what the rounding left, and [steps][BM][BK]. What does not
 // exist is zero.
@@ -39,13 +38,13 @@ const uint L = gl_WorkGroupSize.x;
 #include "relu.glsl"
 #include "half.glsl"
 
-layout(std430, binding = 0) readonly buffer X { uvec2 x[]; };
-layout(std430, binding = 1) readonly buffer Weights { uvec4 w[]; };
-layout(std430, binding = 2) readonly buffer Shortcut { uvec2 z[]; };
+layout(std430, binding = 0) restrict readonly buffer X { uvec2 x[]; };
+layout(std430, binding = 1) restrict readonly buffer Weights { uvec4 w[]; };
+layout(std430, binding = 2) restrict readonly buffer Shortcut { uvec2 z[]; };
 #ifdef SPLIT
-layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };
+layout(std430, binding = 3) restrict writeonly buffer Y { vec4 y[]; };
 #else
-layout(std430, binding = 3) writeonly buffer Y { uvec2 y[]; };
+layout(std430, binding = 3) restrict writeonly buffer Y { uvec2 y[]; };
 #endif
 
 const uint UNITS = BK / 8;          // uvec4 of a row
@@ -55,7 +54,8 @@ const uint RM = BM / WM, RN = BN / WN, TM = RM / MM, TN = RN / NN; // results of
 const uint UNITS_W = BM * UNITS, LOADS_W = (UNITS_W + L - 1) / L;
 const uint COLUMN = RM / 4 + 1;  // vec4 of a pixel's results on their way out, in different banks too
 const uint REGION = COLUMN * NN; // of a subgroup
-const uint LANES = SG > NN ? SG / NN : 1; // invocations that share a pixel then
+const uint OUTS = (NN * RM / 4 + SG - 1) / SG; // vectors of those that an invocation writes
+const uint NOWHERE = 0xffffffffu;
 
 shared uvec4 tile[2 * STAGE]; // results of subgroups when the steps are done
 shared vec4 bias[BM / 4];
@@ -118,13 +118,14 @@ void release(uint one, uint to, uint member) {
 #define SYNC_SUBGROUP() controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease)
 #endif
 
-// finish writes the sums of filters k.. of a pixel, which lie at o in y.
-void finish(vec4 v, uint o, uint k, uint inBlock) {
+// finish writes the sums of four filters of a pixel, from inBlock on, which lie at o in y.
+void finish(vec4 v, uvec2 added, uint o, uint inBlock) {
+    uint k = gl_WorkGroupID.y * BM + inBlock;
 #ifdef SPLIT
-    if (PART == 0) v += bias[inBlock];
+    if (PART == 0) v += bias[inBlock / 4];
 #else
-    v += bias[inBlock];
-    if (addShortcut) v += widen(z[o]);
+    v += bias[inBlock / 4];
+    if (addShortcut) v += widen(added);
     if (applyReLU) v = relu(v);
 #endif
     if (k + 4 > Kg) v = mix(vec4(0.0), v, lessThan(uvec4(k, k + 1, k + 2, k + 3), uvec4(Kg)));
@@ -194,23 +195,35 @@ void main() {
         barrier();
     }
 
-    // Out through shared memory, NN pixels of a subgroup at a time, so that an invocation gets four filters of a pixel.
+    // Out through shared memory, NN pixels of a subgroup at a time, so that an invocation gets four filters of a pixel. What is added to them is
+    // fetched at once and beforehand.
     uint own = subgroup * REGION;
     [[unroll]] for (uint j = 0; j < TN; j++) {
+        uint to[OUTS];
+        uvec2 added[OUTS];
+        uint pixel = gl_WorkGroupID.x * BN + fromN + j * NN + member % NN, out0 = outOf(pixel);
+        [[unroll]] for (uint e = 0; e < OUTS; e++) {
+            uint v = member + e * SG, k = block * BM + fromM + v / NN * 4;
+            if (SG % NN != 0) {
+                pixel = gl_WorkGroupID.x * BN + fromN + j * NN + v % NN;
+                out0 = outOf(pixel);
+            }
+            bool there = pixel < pixels && k < Kg && (OUTS * SG == NN * RM / 4 || v < NN * RM / 4);
+            to[e] = there ? out0 + k / 4 * (P * Q) : NOWHERE;
+            added[e] = uvec2(0);
+#ifndef SPLIT
+            if (addShortcut && there) added[e] = z[to[e]];
+#endif
+        }
 #ifdef EMULATE
         for (uint i = 0; i < TM; i++) release(i * TN + j, own + i * MM / 4, member);
 #else
         [[unroll]] for (uint i = 0; i < TM; i++) coopMatStore(acc[i * TN + j], tile, own + i * MM / 4, COLUMN, gl_CooperativeMatrixLayoutColumnMajor);
 #endif
         SYNC_SUBGROUP();
-        for (uint n = member % NN; n < NN; n += SG) {
-            uint pixel = gl_WorkGroupID.x * BN + fromN + j * NN + n, out0 = outOf(pixel);
-            [[unroll]] for (uint i = 0; i < RM / 4; i += LANES) {
-                uint m = i + member / NN, k = block * BM + fromM + 4 * m;
-                if (pixel < pixels && k < Kg && (RM / 4 % LANES == 0 || m < RM / 4)) {
-                    finish(uintBitsToFloat(tile[own + n * COLUMN + m]), out0 + k / 4 * (P * Q), k, fromM / 4 + m);
-                }
-            }
+        [[unroll]] for (uint e = 0; e < OUTS; e++) {
+            uint v = member + e * SG, n = v % NN, m = v / NN;
+            if (to[e] != NOWHERE) finish(uintBitsToFloat(tile[own + n * COLUMN + m]), added[e], to[e], fromM + 4 * m);
         }
         SYNC_SUBGROUP(); // all have read what the next matrices will overwrite
     }

@@ -29,13 +29,13 @@ layout(local_size_x = (BM / TM) * (BN / TN)) in;
 #define WIDEN(v) v
 #define NARROW(v) v
 #endif
-layout(std430, binding = 0) readonly buffer X { STORED x[]; };
-layout(std430, binding = 1) readonly buffer Weights { STORED w[]; };
-layout(std430, binding = 2) readonly buffer Shortcut { STORED z[]; };
+layout(std430, binding = 0) restrict readonly buffer X { STORED x[]; };
+layout(std430, binding = 1) restrict readonly buffer Weights { STORED w[]; };
+layout(std430, binding = 2) restrict readonly buffer Shortcut { STORED z[]; };
 #ifdef SPLIT
-layout(std430, binding = 3) writeonly buffer Y { vec4 y[]; };
+layout(std430, binding = 3) restrict writeonly buffer Y { vec4 y[]; };
 #else
-layout(std430, binding = 3) writeonly buffer Y { STORED y[]; };
+layout(std430, binding = 3) restrict writeonly buffer Y { STORED y[]; };
 #endif
 
 const uint UNITS_W = BK * BM / 4, LOADS_W = (UNITS_W + L - 1) / L;
@@ -73,19 +73,15 @@ void stage(uint now, uint lane) {
     }
 }
 
-// finish writes the sums of filters k.. of a pixel, which lie at o in y. bias is where theirs is in w.
-void finish(vec4 v, uint o, uint k, uint bias) {
+const uint NOWHERE = 0xffffffffu;
+
+// finish writes the sums of filters k.. of a pixel, which lie at o in y.
+void finish(vec4 v, vec4 bias, vec4 added, uint o, uint k) {
 #ifdef SPLIT
-    if (PART == 0)
-#endif
-    {
-        v += WIDEN(w[bias]);
-#ifdef HALF
-        v += WIDEN(w[bias + BM / 4]);
-#endif
-    }
-#ifndef SPLIT
-    if (addShortcut) v += WIDEN(z[o]);
+    if (PART == 0) v += bias;
+#else
+    v += bias;
+    if (addShortcut) v += added;
     if (applyReLU) v = relu(v);
 #endif
     if (k + 4 > Kg) v = mix(vec4(0.0), v, lessThan(uvec4(k, k + 1, k + 2, k + 3), uvec4(Kg)));
@@ -143,12 +139,29 @@ void main() {
         barrier();
     }
 
-    // No continue in what follows: loops with one are not unrolled, and sums would lie in memory.
+    // What is added to the sums is fetched at once. There is no continue here: loops with one are not unrolled, and sums would lie in memory.
+    uint to[TM / 4][TN];
+    STORED added[TM / 4][TN];
     [[unroll]] for (uint j = 0; j < TN; j++) {
         uint pixel = gl_WorkGroupID.x * BN + 4 * (col + j / 4 * COLS) + j % 4, out0 = outOf(pixel);
         [[unroll]] for (uint i = 0; i < TM / 4; i++) {
-            uint inBlock = 4 * (row + i * ROWS), k = block * BM + inBlock;
-            if (pixel < pixels && k < Kg) finish(sum[i][j], out0 + k / 4 * (P * Q), k, atBias + inBlock / 4);
+            uint k = block * BM + 4 * (row + i * ROWS);
+            bool there = pixel < pixels && k < Kg;
+            to[i][j] = there ? out0 + k / 4 * (P * Q) : NOWHERE;
+            added[i][j] = STORED(0);
+#ifndef SPLIT
+            if (addShortcut && there) added[i][j] = z[to[i][j]];
+#endif
+        }
+    }
+    [[unroll]] for (uint i = 0; i < TM / 4; i++) {
+        uint inBlock = 4 * (row + i * ROWS);
+        vec4 bias = WIDEN(w[atBias + inBlock / 4]);
+#ifdef HALF
+        bias += WIDEN(w[atBias + BM / 4 + inBlock / 4]);
+#endif
+        [[unroll]] for (uint j = 0; j < TN; j++) {
+            if (to[i][j] != NOWHERE) finish(sum[i][j], bias, WIDEN(added[i][j]), to[i][j], block * BM + inBlock);
         }
     }
 }

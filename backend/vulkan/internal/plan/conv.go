@@ -187,7 +187,7 @@ func (g *convGeometry) seconds(lim Limits, v *shaders.Variant, taps, tile int) f
 	cost := float64(filters) * float64(pixels) * float64(taps) / lim.rate(v)
 	if lim.kind() == gpu && v.StepChannels == 0 {
 		each := v.FilterBlock * v.PixelTile / max(v.LocalSize, 1) // results of an invocation
-		cost = max(cost, float64(each)*float64(taps)/serialRate)
+		cost = launchSeconds + max(cost, float64(each)*float64(taps)/serialRate)
 	}
 	return cost
 }

@@ -71,9 +71,6 @@ func emulatedConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant
 }
 
 func onMatrices(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant, m MatrixShape, subgroup int) (Candidate, error) {
-	if subgroup%m.N != 0 && m.N%subgroup != 0 {
-		return Candidate{}, backend.Unsupported("subgroup", "a size that divides the columns of a matrix, or that they divide", fmt.Sprintf("%d and %d", subgroup, m.N))
-	}
 	wg := subgroup * v.Grid[0] * v.Grid[1]
 	if limit := min(lim.MaxComputeWorkGroupInvocations, lim.MaxComputeWorkGroupSize[0]); wg < 1 || wg > int(limit) {
 		return Candidate{}, backend.Unsupported("local size", fmt.Sprintf("1 to %d (maxComputeWorkGroupInvocations)", limit), fmt.Sprint(wg))

@@ -29,7 +29,7 @@ func TestMatrixKernelsOnImaginaryDevices(t *testing.T) {
 		{"subgroup 8, 8×8×16", matrixDevice(8, MatrixShape{8, 8, 16}), MatrixShape{8, 8, 16}},
 		{"subgroup 64, 16×16×16", matrixDevice(64, MatrixShape{16, 16, 16}), MatrixShape{16, 16, 16}},
 		{"a shape that fills no tile", matrixDevice(32, MatrixShape{24, 24, 16}), MatrixShape{}},
-		{"a depth that is no part of a step", matrixDevice(32, MatrixShape{16, 16, 64}), MatrixShape{}},
+		{"a depth that is no part of a step", matrixDevice(32, MatrixShape{16, 16, 48}), MatrixShape{}},
 		{"no shape", matrixDevice(32), MatrixShape{}},
 		{"little shared memory", func() Limits {
 			lim := matrixDevice(32, MatrixShape{16, 16, 16})
@@ -50,7 +50,7 @@ func TestMatrixKernelsOnImaginaryDevices(t *testing.T) {
 					continue
 				}
 				on++
-				shape := MatrixShape{int(s.Spec[12]), int(s.Spec[13]), int(s.Spec[14])}
+				shape := MatrixShape{int(s.Spec[SubgroupConstant+1]), int(s.Spec[SubgroupConstant+2]), int(s.Spec[SubgroupConstant+3])}
 				if !slices.Contains(c.lim.Matrices, shape) || shape != c.want {
 					t.Errorf("node %q: shape %v, want %v", s.Node, shape, c.want)
 				}
@@ -84,7 +84,7 @@ func TestMatrixKernelsKeepTheLimits(t *testing.T) {
 }
 
 func TestShapesFillTheirTiles(t *testing.T) {
-	v := &shaders.Variant{FilterBlock: 64, PixelTile: 32, Grid: [2]int{2, 4}} // 32 filters × 8 pixels a subgroup
+	v := &shaders.Variant{FilterBlock: 64, PixelTile: 32, Grid: [2]int{2, 4}, StepChannels: 32, SharedBytes: 2 * 80 * 96} // 32 filters × 8 pixels a subgroup
 	for _, c := range []struct {
 		m    MatrixShape
 		want bool
@@ -158,7 +158,7 @@ func TestFewTilesAreDivided(t *testing.T) {
 		divided++
 		splits, perSplit := int(s.Push[10]), int(s.Push[11])
 		_, cg, r, q := g.Value(s.Node).Node.Inputs[1].Type.Shape.NCHW()
-		steps := r * q * ceilDiv(cg, 32)
+		steps := r * q * ceilDiv(cg, s.Variant.StepChannels)
 		if splits < 2 || splits*perSplit < steps || (splits-1)*perSplit >= steps || int(s.Groups[2]) != splits {
 			t.Errorf("node %q: %d parts of %d steps for %d, %v workgroups", s.Node, splits, perSplit, steps, s.Groups)
 		}

@@ -370,7 +370,7 @@ func TestKernelChoice(t *testing.T) {
 	quads.SoftwareDriver, quads.SubgroupSize, quads.SubgroupQuad = true, 4, true
 	small := Floor()
 	small.MaxComputeSharedMemorySize = 4096 // below the floor of the specification: the shared kernel must not be chosen
-	few := Floor()
+	few := small
 	few.MaxTexelBufferElements = 1000
 	direct := Options{Direct: true}
 	conv := func(filters, groups, stride int) string {
@@ -384,14 +384,14 @@ func TestKernelChoice(t *testing.T) {
 		text string
 		want string
 	}{
-		{"GPU, many filters", gpu, direct, conv(64, 1, 1), "conv2d_shared64_f32"},
-		{"GPU, few filters", gpu, direct, conv(16, 1, 1), "conv2d_packed4x4_f32"},
+		{"GPU, many filters", gpu, direct, conv(64, 1, 1), "conv2d_tile64x64_split_f32"},
+		{"GPU, few filters", gpu, direct, conv(16, 1, 1), "conv2d_tile32x32_split_f32"},
 		{"GPU, groups of 2", gpu, Options{}, conv(64, 32, 1), "conv2d_regtile4_f32"},
 		{"wide vectors", vectors, direct, conv(64, 1, 1), "conv2d_packed16x8_quad_f32"},
 		{"wide vectors, 8 filters", vectors, direct, conv(8, 1, 1), "conv2d_packed8x8_quad_f32"},
 		{"quads", quads, direct, conv(64, 1, 1), "conv2d_packed16x8_quad_f32"},
-		{"too little shared memory", small, direct, conv(64, 1, 1), "conv2d_packed8x4_f32"},
-		{"too few texels", few, direct, conv(16, 1, 1), "conv2d_packed8x4_ssbo_f32"},
+		{"too little shared memory", small, direct, conv(64, 1, 1), "conv2d_packed4x4_f32"},
+		{"too few texels", few, direct, conv(64, 1, 1), "conv2d_packed8x4_ssbo_f32"},
 		{"transforms", vectors, Options{}, conv(64, 1, 1), "winograd4_conv2d_packed16x8_quad_f32"},
 		{"a stride has none", vectors, Options{}, conv(64, 1, 2), "conv2d_packed16x8_quad_f32"},
 		{"forced", gpu, Options{Variants: []string{"conv2d_regtile4_f32", "conv2d_shared64_f32"}}, conv(64, 1, 1), "conv2d_regtile4_f32"},

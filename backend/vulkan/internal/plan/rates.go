@@ -25,57 +25,70 @@ func (lim *Limits) kind() kind {
 }
 
 // rates are multiply-accumulates a second, in billions. The columns of drivers on the CPU were measured on Mesa's
-// lavapipe and on SwiftShader with two cores, for 64 channels and filters on 56×56 and 512 on 7×7; the column of GPUs
-// has ratios that follow from the loads each kernel makes; layers of an NVIDIA H200 agree with them within a factor of 2.
+// lavapipe and on SwiftShader with two cores, for 64 channels and filters on 56×56 and 512 on 7×7; the column of GPUs on an NVIDIA H200 which had
+// enough to do: layers of resnet50 with 64 pictures (BenchmarkLayers); what was not measured there has ratios that follow from the loads it makes.
 var rates = map[string][3]float64{
-	"conv2d_packed16x8_f32":           {500, 13, 4.2},
-	"conv2d_packed8x8_f32":            {900, 11, 4.0},
-	"conv2d_packed8x4_f32":            {900, 9, 3.6},
-	"conv2d_packed4x4_f32":            {600, 6, 2.4},
-	"conv2d_packed16x8_quad_f32":      {500, 22, 6.0},
-	"conv2d_packed8x8_quad_f32":       {800, 20, 5.6},
-	"conv2d_packed16x4_quad_f32":      {800, 19, 5.5},
-	"conv2d_packed8x4_quad_f32":       {800, 15, 4.8},
-	"conv2d_packed16x2_quad_f32":      {500, 15, 4.0},
-	"conv2d_packed8x4_ssbo_f32":       {850, 4, 2.4},
-	"conv2d_packed16x4_quad_ssbo_f32": {700, 6, 4.2},
-	"conv2d_packed8x4_quad_ssbo_f32":  {700, 5, 4.0},
-	"conv2d_shared64_f32":             {1000, 1.4, 0.6},
-	"conv2d_regtile16_f32":            {500, 5, 1.8},
-	"conv2d_regtile4_f32":             {300, 3, 1.2},
-	"conv2d_packed16x8_f16":           {700, 14, 1.8},
-	"conv2d_packed8x8_f16":            {1200, 12, 1.7},
-	"conv2d_packed8x4_f16":            {1200, 9, 1.5},
-	"conv2d_packed4x4_f16":            {800, 5, 1.0},
-	"conv2d_packed8x8_quad_f16":       {1100, 2, 2.4},
-	"conv2d_packed8x4_ssbo_f16":       {1100, 2.5, 1.0},
-	// On matrix units, whose rate is some ten times that of other arithmetic; drivers on the CPU have none.
-	"conv2d_coopmat128x128_f16":        {12000, 1, 1},
-	"conv2d_coopmat64x128_f16":         {12500, 1, 1},
-	"conv2d_coopmat64x64_f16":          {11000, 1, 1},
-	"conv2d_coopmat64x64x64_f16":       {11000, 1, 1},
-	"conv2d_coopmat32x32_f16":          {5000, 1, 1},
-	"conv2d_coopmat32x32x64_f16":       {5000, 1, 1},
-	"conv2d_coopmat64x64_split_f16":    {11000, 1, 1},
-	"conv2d_coopmat64x64x64_split_f16": {11000, 1, 1},
-	"conv2d_coopmat32x32_split_f16":    {5000, 1, 1},
-	"conv2d_coopmat32x32x64_split_f16": {5000, 1, 1},
+	"conv2d_packed16x8_f32":           {2200, 13, 4.2},
+	"conv2d_packed8x8_f32":            {4000, 11, 4.0},
+	"conv2d_packed8x4_f32":            {4000, 9, 3.6},
+	"conv2d_packed4x4_f32":            {2700, 6, 2.4},
+	"conv2d_packed16x8_quad_f32":      {2200, 22, 6.0},
+	"conv2d_packed8x8_quad_f32":       {3600, 20, 5.6},
+	"conv2d_packed16x4_quad_f32":      {3600, 19, 5.5},
+	"conv2d_packed8x4_quad_f32":       {3600, 15, 4.8},
+	"conv2d_packed16x2_quad_f32":      {2200, 15, 4.0},
+	"conv2d_packed8x4_ssbo_f32":       {3800, 4, 2.4},
+	"conv2d_packed16x4_quad_ssbo_f32": {3200, 6, 4.2},
+	"conv2d_packed8x4_quad_ssbo_f32":  {3200, 5, 4.0},
+	"conv2d_shared64_f32":             {9000, 1.4, 0.6},
+	"conv2d_regtile16_f32":            {2200, 5, 1.8},
+	"conv2d_regtile4_f32":             {1300, 3, 1.2},
+	"conv2d_packed16x8_f16":           {3000, 14, 1.8},
+	"conv2d_packed8x8_f16":            {5000, 12, 1.7},
+	"conv2d_packed8x4_f16":            {5000, 9, 1.5},
+	"conv2d_packed4x4_f16":            {3500, 5, 1.0},
+	"conv2d_packed8x8_quad_f16":       {4500, 2, 2.4},
+	"conv2d_packed8x4_ssbo_f16":       {4500, 2.5, 1.0},
+	// On matrix units; drivers on the CPU have none.
+	"conv2d_coopmat128x128_f16":        {65000, 1, 1},
+	"conv2d_coopmat64x128_f16":         {80000, 1, 1},
+	"conv2d_coopmat64x64_f16":          {75000, 1, 1},
+	"conv2d_coopmat64x64x64_f16":       {90000, 1, 1},
+	"conv2d_coopmat32x32_f16":          {35000, 1, 1},
+	"conv2d_coopmat32x32x64_f16":       {40000, 1, 1},
+	"conv2d_coopmat64x64_split_f16":    {75000, 1, 1},
+	"conv2d_coopmat64x64x64_split_f16": {90000, 1, 1},
+	"conv2d_coopmat32x32_split_f16":    {35000, 1, 1},
+	"conv2d_coopmat32x32x64_split_f16": {40000, 1, 1},
 	// Through shared memory, which is ordinary memory for drivers on the CPU.
-	"conv2d_tile128x128_f32":     {6000, 1, 0.5},
-	"conv2d_tile64x64_f32":       {4500, 1, 0.5},
-	"conv2d_tile32x32_f32":       {2500, 1, 0.5},
-	"conv2d_tile64x64_split_f32": {4500, 0.9, 0.4},
-	"conv2d_tile32x32_split_f32": {2500, 0.9, 0.4},
-	"conv2d_tile128x128_f16":     {6000, 1, 0.4},
-	"conv2d_tile64x64_f16":       {4500, 1, 0.4},
-	"conv2d_tile32x32_f16":       {2500, 1, 0.4},
-	"conv2d_tile64x64_split_f16": {4500, 0.9, 0.3},
-	"conv2d_tile32x32_split_f16": {2500, 0.9, 0.3},
+	"conv2d_tile128x128_f32":     {14000, 1, 0.5},
+	"conv2d_tile64x64_f32":       {17500, 1, 0.5},
+	"conv2d_tile32x32_f32":       {12000, 1, 0.5},
+	"conv2d_tile64x64_split_f32": {17500, 0.9, 0.4},
+	"conv2d_tile32x32_split_f32": {12000, 0.9, 0.4},
+	"conv2d_tile128x128_f16":     {14000, 1, 0.4},
+	"conv2d_tile64x64_f16":       {17500, 1, 0.4},
+	"conv2d_tile32x32_f16":       {12000, 1, 0.4},
+	"conv2d_tile64x64_split_f16": {17500, 0.9, 0.3},
+	"conv2d_tile32x32_split_f16": {12000, 0.9, 0.3},
 }
 
-// serialRate is how many multiply-accumulates a second one invocation of a GPU makes when there are few others (measured on
-// an NVIDIA H200, where a kernel of 64×64 tiles has eight workgroups for 512 filters of 7×7): what bounds small layers.
-const serialRate = 0.25e9
+// What bounds small layers on a GPU, measured on an NVIDIA H200 with one picture.
+const (
+	launchSeconds = 4e-6   // a dispatch that has nothing to do, with the barrier before it
+	serialRate    = 0.25e9 // multiply-accumulates a second of one invocation when there are few others
+	arrival       = 0.5e-6 // inputs and weights of a step of conv2d_walk.glsl arrive, and a barrier is met
+	otherSteps    = 2.25   // what begins and ends a tile takes as long as so many steps
+)
+
+// stepSeconds is how long a workgroup takes for a step of conv2d_walk.glsl when it has a multiprocessor to itself.
+func stepSeconds(v *shaders.Variant) float64 {
+	each := 4e-12
+	if v.Matrix {
+		each = 1.1e-12
+	}
+	return arrival + each*float64(v.FilterBlock*v.PixelTile*v.StepChannels)
+}
 
 // rate is the rate of a convolution kernel in multiply-accumulates a second.
 func (lim *Limits) rate(v *shaders.Variant) float64 {
@@ -86,12 +99,12 @@ func (lim *Limits) rate(v *shaders.Variant) float64 {
 }
 
 // bandwidth is in bytes a second.
-func (lim *Limits) bandwidth() float64 { return [...]float64{500e9, 3e9, 1e9}[lim.kind()] }
+func (lim *Limits) bandwidth() float64 { return [...]float64{3000e9, 3e9, 1e9}[lim.kind()] }
 
 // whyConv says in a few words what the rule goes by.
 func (lim *Limits) whyConv() string {
 	return [...]string{
-		"the widest tile that the layer fills",
+		"the tile and the division of sums that keep a large GPU busiest",
 		"a driver on the CPU fetches whole vectors from texel buffers, and a quad shares weights",
 		"a driver on the CPU, where a quad shares the weights that it fetches",
 	}[lim.kind()]

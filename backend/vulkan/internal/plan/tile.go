@@ -61,11 +61,19 @@ func walkConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant, lo
 	if v.Split {
 		return c, g.divide(lim, &c, few)
 	}
-	c.cost = g.seconds(lim, v, g.steps(v.StepChannels)*v.StepChannels, v.PixelTile)
-	if lim.kind() == gpu && few < fillingGroups { // a part of the device stands idle
-		c.cost *= float64(fillingGroups) / float64(few)
-	}
+	c.cost = g.walkSeconds(lim, v, 1)
 	return c, nil
+}
+
+// walkSeconds estimates a kernel that walks, with the steps of a tile divided in so many parts: a device with enough to do works at its rate, and none
+// is done before its workgroups are.
+func (g *convGeometry) walkSeconds(lim Limits, v *shaders.Variant, splits int) float64 {
+	steps := g.steps(v.StepChannels)
+	if lim.kind() != gpu {
+		return g.seconds(lim, v, steps*v.StepChannels, v.PixelTile)
+	}
+	taps := float64(v.StepChannels) * (float64(steps) + otherSteps*float64(splits))
+	return launchSeconds + max(g.seconds(lim, v, int(taps), v.PixelTile), (float64(ceilDiv(steps, splits))+otherSteps)*stepSeconds(v))
 }
 
 // fillingGroups is how many workgroups keep a large GPU busy.
@@ -76,7 +84,7 @@ func (g *convGeometry) divide(lim Limits, c *Candidate, few int) error {
 	k := c.kernels[0]
 	v := k.variant
 	const least, most = 128, 16 // channels of a part, and parts
-	steps, fewest := g.steps(v.StepChannels), least/v.StepChannels
+	steps, fewest := g.steps(v.StepChannels), max(1, least/v.StepChannels)
 	// As many for every batch: the last part of a batch has its scratch memory where the others have theirs.
 	one := ceilDiv(g.p*g.q, v.PixelTile) * ceilDiv(g.kg, v.FilterBlock) * g.op.Groups
 	splits := min(ceilDiv(2*fillingGroups, max(one, 1)), most, steps/fewest)
@@ -102,6 +110,9 @@ func (g *convGeometry) divide(lim Limits, c *Candidate, few int) error {
 	}
 	c.kernels = append(c.kernels, add)
 	c.scratch = []uint64{uint64(splits) * uint64(count) * texelBytes}
-	c.cost = g.seconds(lim, v, steps*v.StepChannels, v.PixelTile)*max(1, float64(fillingGroups)/float64(few*splits)) + 2*float64(c.scratch[0])/lim.bandwidth()
+	c.cost = g.walkSeconds(lim, v, splits) + 2*float64(c.scratch[0])/lim.bandwidth()
+	if lim.kind() == gpu {
+		c.cost += launchSeconds
+	}
 	return nil
 }
