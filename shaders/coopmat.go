@@ -12,7 +12,7 @@ var matrixSpec = append(slices.Clone(walkSpec), "SG", "MM", "NN", "KK")
 var matrixVariants = func() (list []Variant) {
 	list = append(list, Variant{
 		Name: "peak_coopmat_f16", Source: "peak_coopmat.comp", Target: target, Bindings: 1, PushBytes: 12, Spec: []string{"WG", "MM", "NN", "KK"}, Matrix: true, Newer: true,
-	}, matrix([3]int{128, 128, 32}, [2]int{2, 4}, false, false), matrix([3]int{64, 128, 32}, [2]int{1, 4}, false, false), matrix([3]int{64, 128, 32}, [2]int{1, 4}, false, true))
+	}, matrix([3]int{128, 128, 32}, [2]int{2, 2}, false, false), matrix([3]int{64, 128, 32}, [2]int{1, 4}, false, false), matrix([3]int{64, 128, 32}, [2]int{1, 4}, false, true))
 	for _, tile := range [][3]int{{64, 64, 32}, {32, 32, 32}, {64, 64, 64}, {32, 32, 64}} {
 		grid := [2]int{2, tile[1] / 32}
 		for _, emulated := range []bool{false, true} {

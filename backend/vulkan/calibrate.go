@@ -123,7 +123,8 @@ func probeOf(g *graph.Graph) (*graph.Graph, error) {
 // ranges runs a graph on the calibration input and returns the greatest absolute value of each input and output, NaN for those that
 // are not finite though the inputs are.
 func (d *device) ranges(ctx context.Context, g *graph.Graph, opt plan.Options) (greatest map[string]float64, err error) {
-	e, err := d.compile(ctx, g, opt)
+	// The picture of calibration is no batch that anyone asked for: nothing is measured for it.
+	e, err := d.compile(ctx, g, opt, Tuning{Mode: min(d.tuning.Load().Mode, TuneCached)})
 	if err != nil {
 		return nil, err
 	}

@@ -69,13 +69,13 @@ func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executabl
 			return nil, fmt.Errorf("compile %q: calibrate: %w", g.Name, err)
 		}
 	}
-	return d.compile(ctx, g, opt)
+	return d.compile(ctx, g, opt, *d.tuning.Load())
 }
 
 // compile is Compile of a graph that was looked at, with options.
-func (d *device) compile(ctx context.Context, g *graph.Graph, opt plan.Options) (*executable, error) {
+func (d *device) compile(ctx context.Context, g *graph.Graph, opt plan.Options, t Tuning) (*executable, error) {
 	for {
-		p, err := d.settle(ctx, opt, g)
+		p, err := d.settle(ctx, opt, g, t)
 		if err == nil {
 			if err = d.enter(); err != nil {
 				return nil, fmt.Errorf("compile %q: %w", g.Name, err)

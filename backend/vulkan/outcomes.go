@@ -76,7 +76,7 @@ func newOutcomes(d *device) *outcomes {
 
 // settle makes the plan of a graph from kernels that have proved themselves on the device: it plans, proves what was chosen and is not
 // proved yet, and plans again while something fails. Where tuning is wanted, candidates are measured in between.
-func (d *device) settle(ctx context.Context, opt plan.Options, g *graph.Graph) (*plan.Plan, error) {
+func (d *device) settle(ctx context.Context, opt plan.Options, g *graph.Graph, t Tuning) (*plan.Plan, error) {
 	if d.opts.Unproved || len(opt.Variants) > 0 {
 		return plan.Build(d.limits, opt, g)
 	}
@@ -88,7 +88,6 @@ func (d *device) settle(ctx context.Context, opt plan.Options, g *graph.Graph) (
 	defer o.save()
 	defer o.proved()
 	opt.Judge = o.struck
-	t := *d.tuning.Load()
 	p, err := o.provedPlan(ctx, opt, g)
 	if err != nil || t.Mode == TuneOff {
 		return p, err

@@ -121,7 +121,7 @@ func broken(t *testing.T, name string, changes ...[2]uint32) func(*shaders.Varia
 // chosenFor are the candidates that the plan of a graph has by default.
 func chosenFor(t *testing.T, d *device, g *graph.Graph) []string {
 	t.Helper()
-	p, err := d.settle(t.Context(), d.planOptions(), g)
+	p, err := d.settle(t.Context(), d.planOptions(), g, *d.tuning.Load())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +161,7 @@ func TestAWrongKernelIsStruckOff(t *testing.T) {
 			onDevice(t, name, o, func(t *testing.T, d *device) {
 				judge(t, d, g, seededInput(g))
 				bad = struckKernel(t, d, shader)
-				if p, err := d.settle(t.Context(), d.planOptions(), g); err != nil || reasonOf(p, "y") != "rule: the next best, as "+bad+" was struck off" {
+				if p, err := d.settle(t.Context(), d.planOptions(), g, *d.tuning.Load()); err != nil || reasonOf(p, "y") != "rule: the next best, as "+bad+" was struck off" {
 					t.Errorf("reason: got %q, %v", reasonOf(p, "y"), err)
 				}
 				if slices.Contains(chosenFor(t, d, g), bad) {

@@ -66,7 +66,7 @@ func TestTuningChoosesAmongProvedKernels(t *testing.T) {
 			race.Timings[1].Median, race.Timings[1].Spread, race.Full = race.Timings[0].Median/100, 0, true
 			d.outcomes.known.AddRace(race)
 			events = nil
-			p, err := d.settle(t.Context(), d.planOptions(), g)
+			p, err := d.settle(t.Context(), d.planOptions(), g, *d.tuning.Load())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -267,7 +267,7 @@ func TestTunedNetworkAnswersAlike(t *testing.T) {
 		d.outcomes = newOutcomes(d)
 		untuned := runGraph(t, d, g, inputs)[0]
 		d.SetTuning(Tuning{Mode: TuneQuick, Budget: 20 * time.Second})
-		rule, err := d.settle(t.Context(), d.planOptions(), g)
+		rule, err := d.settle(t.Context(), d.planOptions(), g, *d.tuning.Load())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -278,7 +278,7 @@ func TestTunedNetworkAnswersAlike(t *testing.T) {
 				d.outcomes.known.AddRace(r)
 			}
 		}
-		p, err := d.settle(t.Context(), d.planOptions(), g)
+		p, err := d.settle(t.Context(), d.planOptions(), g, *d.tuning.Load())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -294,6 +294,24 @@ func TestTunedNetworkAnswersAlike(t *testing.T) {
 			if a, b := argmax(row(tuned)), argmax(row(untuned)); a != b {
 				t.Errorf("picture %d: class %d tuned, %d untuned", i, a, b)
 			}
+		}
+	})
+}
+
+// TestTuningMeasuresTheBatchThatIsCompiled, and not the one picture by which float16 is calibrated before.
+func TestTuningMeasuresTheBatchThatIsCompiled(t *testing.T) {
+	g := parseBound(t, "input %x : float32[3,16,9,9]\nparam @v : float32[32,16,1,1]\n%z = conv2d(%x, @v)\noutput %z\n")
+	eachDevice(t, Options{Precision: Half}, func(t *testing.T, d *device) {
+		d.outcomes = newOutcomes(d)
+		var shapes []string
+		d.SetTuning(Tuning{Mode: TuneQuick, Budget: 1, On: func(e TuneEvent) { shapes = append(shapes, e.Shape) }})
+		e, err := d.Compile(t.Context(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e.Close()
+		if want := shapeOf(g.Nodes[0]); len(shapes) != 1 || shapes[0] != want {
+			t.Errorf("measured %q, want %q alone", shapes, want)
 		}
 	})
 }

@@ -12,18 +12,27 @@ layout(std430, binding = 0) readonly buffer X { float x[]; };
 layout(std430, binding = 1) readonly buffer F { float f[]; };
 layout(std430, binding = 2) writeonly buffer Y { float y[]; };
 
-const uint ROWS = 4, VECTORS = 2, PARTS = 128 / VECTORS;
+const uint ROWS = 4, VECTORS = 2, PARTS = 128 / VECTORS, AHEAD = 4; // AHEAD: loads of weights under way at a time
 
 shared vec4 parts[ROWS][128];
+
+vec4 weights(uint row, uvec4 ks) { return vec4(f[row + ks.x], f[row + ks.y], f[row + ks.z], f[row + ks.w]); }
 
 void main() {
     uint lane = gl_LocalInvocationID.x, k = (gl_WorkGroupID.x * VECTORS + lane % VECTORS) * 4, n0 = gl_WorkGroupID.y * ROWS;
     uvec4 ks = min(uvec4(k, k + 1, k + 2, k + 3), uvec4(K - 1)); // beyond the last result: computed and not stored
     vec4 sum[ROWS];
     [[unroll]] for (uint j = 0; j < ROWS; j++) sum[j] = vec4(0.0);
-    for (uint c = lane / VECTORS; c < C; c += PARTS) {
-        uint row = (1 + c) * K;
-        vec4 w = vec4(f[row + ks.x], f[row + ks.y], f[row + ks.z], f[row + ks.w]);
+    uint c = lane / VECTORS;
+    for (; c + (AHEAD - 1) * PARTS < C; c += AHEAD * PARTS) {
+        vec4 w[AHEAD];
+        [[unroll]] for (uint i = 0; i < AHEAD; i++) w[i] = weights((1 + c + i * PARTS) * K, ks);
+        [[unroll]] for (uint i = 0; i < AHEAD; i++) {
+            [[unroll]] for (uint j = 0; j < ROWS; j++) sum[j] += w[i] * x[min(n0 + j, N - 1) * C + c + i * PARTS];
+        }
+    }
+    for (; c < C; c += PARTS) {
+        vec4 w = weights((1 + c) * K, ks);
         [[unroll]] for (uint j = 0; j < ROWS; j++) sum[j] += w * x[min(n0 + j, N - 1) * C + c];
     }
     [[unroll]] for (uint j = 0; j < ROWS; j++) parts[j][lane] = sum[j];

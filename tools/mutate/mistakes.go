@@ -4,7 +4,9 @@ package main
 type mistake struct{ file, why, old, new string }
 
 const (
-	relu, packed          = glslDir + "relu.glsl", glslDir + "conv2d_packed.comp"
+	relu, packed               = glslDir + "relu.glsl", glslDir + "conv2d_packed.comp"
+	walk, tileComp, matrixComp = glslDir + "conv2d_walk.glsl", glslDir + "conv2d_tile.comp", glslDir + "conv2d_coopmat.comp"
+
 	wino, winoIn, winoOut = glslDir + "winograd.glsl", glslDir + "winograd_input.comp", glslDir + "winograd_output.comp"
 )
 
@@ -108,6 +110,22 @@ var mistakes = []mistake{
 	{wino, "a wrong sign of the transform of M = 2", "d[0] = e - d[0];", "d[0] = d[0] - e;"},
 	{wino, "the point at infinity is forgotten, M = 4", "b3 * o2 + m[5];", "b3 * o2;"},
 	{wino, "the point at infinity is forgotten, M = 2", "m[1] = o + m[3];", "m[1] = o;"},
+	// Tiles in shared memory.
+	{walk, "the taps of a row are one too many", "return few ? v < S &&", "return few ? v <= S &&"},
+	{walk, "a column beyond the last is read", "uint(loads[j].col + int(v) * dilationW) < W", "uint(loads[j].col + int(v) * dilationW) <= W"},
+	{walk, "a row beyond the last is read", "uint(row) < H", "uint(row) <= H"},
+	{walk, "channels of the next group are read", ": v < Cg4;", ": v < C4;"},
+	{walk, "the second half of the steps begins at the first channels", "loads[j].at += chunk * (BK / 4) * H * W;", ""},
+	{walk, "the dilation of the rows for columns", "int(few ? loads[j].v : s) * dilationW;", "int(few ? loads[j].v : s) * dilationH;"},
+	{walk, "every picture is written over the first", "return (n * K4 + GROUP", "return (GROUP"},
+	{tileComp, "the halves of shared memory are not exchanged", "now ^= 1;", ""},
+	{tileComp, "the last filters are written beyond those of the group", "pixel < pixels && k < Kg", "pixel < pixels"},
+	{tileComp, "the bias is added by every part", "if (PART == 0)", "if (PART >= 0)"},
+	{tileComp, "the tail of filters is not zero", "if (k + 4 > Kg) v = mix", "if (k > Kg) v = mix"},
+	{tileComp, "what the rounding of the bias left is forgotten", "bias += WIDEN(w[atBias + BM / 4 + inBlock / 4]);", ""},
+	{matrixComp, "the halves of shared memory are not exchanged", "now = STAGE - now;", ""},
+	{matrixComp, "the results of the next matrices are overwritten early", "SYNC_SUBGROUP(); // all have read", "// all have read"},
+	{matrixComp, "the bias is added by every part", "if (PART == 0) v +=", "v +="},
 	{glslDir + "pack.comp", "the tail of channels is not zero", "if (c + 1 < C) v.y = x[at + HW];", "v.y = x[at + HW];"},
 	{glslDir + "pack.comp", "the last channel is lost", "if (c + 3 < C) v.w", "if (c + 4 < C) v.w"},
 	{glslDir + "pack.comp", "the tail of channels is written over the next picture", "if (c + 1 < C) x[at + HW] = v.y;", "x[at + HW] = v.y;"},

@@ -21,7 +21,7 @@ const planDir = "backend/vulkan/internal/plan/"
 var goFiles = []goFile{
 	{"backend/internal/arena/arena.go", []string{"Assign", "LargestLiveSet", "Align"}},
 	{planDir + "memory.go", []string{"roots", "place", "lifetimes"}},
-	{planDir + "pack.go", []string{"packConv", "packLinear", "packBatchNorm", "packFilters"}},
+	{planDir + "pack.go", []string{"packConv", "packLinear", "packBatchNorm", "packFilters", "place"}},
 	{planDir + "command.go", []string{"overlaps", "reads", "write", "track", "conflict"}},
 	{planDir + "conv.go", []string{"geometryOf", "pixels", "spec", "denseConv", "packedConv", "regtileSize"}},
 	{planDir + "format.go", []string{"holds", "elems", "sizeBytes", "vectors"}},
@@ -32,7 +32,8 @@ var goFiles = []goFile{
 	{planDir + "plan.go", []string{"Build", "batchOf", "buildChunked", "emptyGraph", "steps", "addWeights", "passes", "slice", "appendCopy", "rest"}},
 	{planDir + "program.go", []string{"assemble", "tensor", "need", "add"}},
 	{planDir + "winograd.go", []string{"newToomCook", "weights", "winogradConv", "fits", "products", "packBias"}},
-	{planDir + "coopmat.go", []string{"onMatrices", "splitMatrices"}},
+	{planDir + "coopmat.go", []string{"onMatrices"}},
+	{planDir + "tile.go", []string{"tileConv", "few", "steps", "walkConv", "divide"}},
 	{planDir + "half.go", []string{"halfCandidates", "halfElementwise", "halfConv", "splitHalf", "precisions"}},
 	{"backend/vulkan/binding.go", []string{"bind", "matches", "record", "writeSets"}},
 }

@@ -51,14 +51,14 @@ var opsOf = map[string][]string{
 	"max_pool_packed_f32": {"block", "network"}, "avg_pool_packed_f32": {"block", "network"}, "global_avg_pool_packed_f32": {"block", "network"},
 	"conv2d_regtile16_f32": {"conv2d"}, "conv2d_regtile4_f32": {"conv2d"}, "conv2d_shared64_f32": {"conv2d"},
 	"relu_f32": {"relu"}, "add_f32": {"add"}, "batch_norm_f32": {"batch_norm"}, "max_pool_f32": {"max_pool"}, "avg_pool_f32": {"avg_pool"},
-	"pack_f16": {"conv2d"}, "unpack_f16": {"conv2d"}, "conv2d_reduce_f16": {"conv2d"}, "linear_split_f32": {"linear"},
+	"pack_f16": {"conv2d"}, "unpack_f16": {"conv2d"}, "conv2d_reduce_f16": {"conv2d"}, "conv2d_reduce_f32": {"conv2d"}, "linear_split_f32": {"linear"},
 	"add_f16": {"block", "network"}, "max_pool_packed_f16": {"block", "network"}, "global_avg_pool_packed_f16": {"block", "network"},
 	"global_avg_pool_f32": {"global_avg_pool"}, "linear_f32": {"linear"}, "softmax_f32": {"softmax"}, "shortcut_pad_f32": {"channel_pad", "subsample"},
 }
 
 func init() {
 	for _, v := range shaders.Manifest {
-		if v.Source == "conv2d_packed.comp" || v.Emulated {
+		if v.Source == "conv2d_packed.comp" || v.Source == "conv2d_tile.comp" || v.Emulated {
 			opsOf[v.Name] = []string{"conv2d"}
 		}
 	}
@@ -72,6 +72,8 @@ func forcedBy(variant string) []string {
 	switch {
 	case variant == "conv2d_reduce_f16":
 		return []string{"conv2d_coopmat32x32_split_emulated_f16", fallback}
+	case variant == "conv2d_reduce_f32":
+		return []string{"conv2d_tile32x32_split_f32", fallback}
 	case variant == "pack_f16" || variant == "unpack_f16":
 		return []string{"conv2d_packed8x4_f16", fallback}
 	case strings.HasPrefix(variant, "conv2d_") || variant == "linear_split_f32":
@@ -255,9 +257,13 @@ func (s suite) inBounds(ops []string, forced []options, cases []string) (out []s
 	return out
 }
 
-// halfOf are the options under which files that are about float16 decide anything.
-var halfOf = map[string][]options{
+// optionsOf are the options under which files that are about some kernels decide anything.
+var optionsOf = map[string][]options{
 	"half.go": {{Half: true}, {Half: true, Kernels: []string{"conv2d_packed8x4_f16", fallback}, MaxChunk: 2}},
+	"tile.go": {
+		{Kernels: []string{"conv2d_tile64x64_f32", fallback}, MaxChunk: 2},
+		{Kernels: []string{"conv2d_tile32x32_split_f32", "conv2d_tile32x32_f32", fallback}},
+	},
 	"coopmat.go": {
 		{Half: true, Kernels: []string{"conv2d_coopmat64x64_emulated_f16", fallback}},
 		{Half: true, Kernels: []string{"conv2d_coopmat32x32_split_emulated_f16", "conv2d_coopmat32x32_emulated_f16", fallback}},
@@ -271,7 +277,7 @@ var batch = regexp.MustCompile(`(/|-)n(3|5|7|8|32)(-|/|$)`)
 // otherwise. The numbers of the kernels are not in question, so one driver is enough.
 func (s suite) goStages(file string) []stage {
 	quick := s.pick(conformance.Quick, func(string) bool { return true })
-	if half := halfOf[strings.TrimPrefix(file, planDir)]; half != nil {
+	if half := optionsOf[strings.TrimPrefix(file, planDir)]; half != nil {
 		var out []stage
 		for _, o := range half {
 			out = append(out, stage{First: true, Name: stageName(lavapipe, "convolutions, blocks, networks and runs of quick", o), Driver: lavapipe, Options: o,
