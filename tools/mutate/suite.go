@@ -229,8 +229,9 @@ func (s suite) shaderStages(variants []string) []stage {
 	return out
 }
 
-// tails matches convolutions with several pictures, and a last vector of channels and filters with one that exists.
-var tails = regexp.MustCompile(`^conv2d/n[2-9]-c(5|17|33|65|513)-h\d+-w\d+-k(5|17|33|65|513)-g1/`)
+// tails matches convolutions with several pictures, and a last vector of channels and filters with one that exists; and linear layers with rows that
+// fill no tile.
+var tails = regexp.MustCompile(`^(conv2d/n[2-9]-c(5|17|33|65|513)-h\d+-w\d+-k(5|17|33|65|513)-g1/|linear/n7-)`)
 
 // inBounds are the stages in which kernels check each access, for some of the cases.
 func (s suite) inBounds(ops []string, forced []options, cases []string) (out []stage) {
