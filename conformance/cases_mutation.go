@@ -66,6 +66,16 @@ func (t *table) mutation() {
 				in[0][i] = float32(math.Inf(1))
 			}
 		})
+	t.crafted("conv2d/n1-c16-h7-w6-k8-g2/r3-s3/infinite-group", "the same with channels that fill vectors, but not the steps of a kernel",
+		parse("input %x : float32[1,16,7,6]", "param @w : float32[8,8,3,3]", "%y = conv2d(%x, @w) groups=2", "output %y"), nil,
+		func(in [][]float32) {
+			for i := len(in[0]) / 2; i < len(in[0]); i++ {
+				in[0][i] = float32(math.Inf(1))
+			}
+		})
+	// Kernels may take several taps of a row at once where channels are few.
+	t.convCase(Quick, "few channels, more taps in a row than a kernel takes at once, and dilations that differ", Ordinary,
+		convolution{n: 2, c: 3, h: 13, w: 17, k: 6, win: window{3, 5, [2]int{2, 1}, graph.Padding{Top: 1, Left: 3, Right: 2}, [2]int{2, 3}}, bias: true})
 	t.mutationTails()
 }
 
