@@ -2,7 +2,6 @@ package vulkan
 
 import (
 	"fmt"
-	"math"
 	"os"
 	"regexp"
 	"slices"
@@ -11,9 +10,11 @@ import (
 	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/graph/pass"
+	"github.com/resnet-run/resnet-run/internal/golden"
 )
 
 // BenchmarkLayers times every convolution kernel on every shape of resnet50 at 224 by the device's clock, and says how far its result is from the
@@ -107,7 +108,7 @@ func benchLayer(b *testing.B, d *device, n *graph.Node) {
 			flops := float64((&graph.Graph{Nodes: []*graph.Node{n}}).Cost().FLOPs)
 			b.ReportMetric(s*1e6, "us")
 			b.ReportMetric(flops/s/1e12, "TFLOP/s")
-			b.ReportMetric(1e6*distance(got, want), "distance·1e6")
+			b.ReportMetric(1e6*golden.L2Error(reference.Widen(got), reference.Widen(want)), "distance·1e6")
 			b.ReportMetric(0, "ns/op")
 		})
 		if t != first {
@@ -117,14 +118,4 @@ func benchLayer(b *testing.B, d *device, n *graph.Node) {
 	if first != nil {
 		first.close()
 	}
-}
-
-// distance is the norm of a - b over that of b.
-func distance(a, b []float32) float64 {
-	num, den := 0.0, 1e-300
-	for i := range a {
-		d := float64(a[i]) - float64(b[i])
-		num, den = num+d*d, den+float64(b[i])*float64(b[i])
-	}
-	return math.Sqrt(num / den)
 }

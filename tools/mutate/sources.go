@@ -23,7 +23,7 @@ var goFiles = []goFile{
 	{planDir + "memory.go", []string{"roots", "place", "lifetimes"}},
 	{planDir + "pack.go", []string{"packConv", "packLinear", "packBatchNorm", "packFilters", "place"}},
 	{planDir + "command.go", []string{"overlaps", "reads", "write", "track", "conflict"}},
-	{planDir + "conv.go", []string{"geometryOf", "pixels", "spec", "denseConv", "packedConv", "regtileSize"}},
+	{planDir + "conv.go", []string{"geometryOf", "pixels", "spec", "denseConv", "packedConv", "onVectors", "regtileSize"}},
 	{planDir + "format.go", []string{"holds", "elems", "sizeBytes", "vectors"}},
 	{planDir + "kernel.go", []string{
 		"sizeBytes", "withBatch", "candidatesOf", "flat", "elementwise", "poolCandidates", "globalPoolCandidates", "shortcutCandidates",
@@ -34,7 +34,7 @@ var goFiles = []goFile{
 	{planDir + "winograd.go", []string{"newToomCook", "weights", "winogradConv", "fits", "products", "packBias"}},
 	{planDir + "coopmat.go", []string{"onMatrices"}},
 	{planDir + "tile.go", []string{"tileConv", "few", "steps", "walkConv", "divide"}},
-	{planDir + "half.go", []string{"halfCandidates", "halfElementwise", "halfConv", "splitHalf", "precisions"}},
+	{planDir + "half.go", []string{"halfCandidates", "halfElementwise", "splitHalf", "precisions"}},
 	{"backend/vulkan/binding.go", []string{"bind", "matches", "record", "writeSets"}},
 }
 

@@ -278,9 +278,9 @@ var batch = regexp.MustCompile(`(/|-)n(3|5|7|8|32)(-|/|$)`)
 // otherwise. The numbers of the kernels are not in question, so one driver is enough.
 func (s suite) goStages(file string) []stage {
 	quick := s.pick(conformance.Quick, func(string) bool { return true })
-	if half := optionsOf[strings.TrimPrefix(file, planDir)]; half != nil {
+	if deciding := optionsOf[strings.TrimPrefix(file, planDir)]; deciding != nil {
 		var out []stage
-		for _, o := range half {
+		for _, o := range deciding {
 			out = append(out, stage{First: true, Name: stageName(lavapipe, "convolutions, blocks, networks and runs of quick", o), Driver: lavapipe, Options: o,
 				Cases: s.pick(conformance.Quick, oneOf(append([]string{"conv2d", "relu", "add", "max_pool", "avg_pool", "global_avg_pool"}, graphCases...)))})
 		}

@@ -71,7 +71,7 @@ var convKernels = func() (list []convKernel) {
 	for _, name := range []string{"conv2d_shared64_f32", "conv2d_regtile16_f32", "conv2d_regtile4_f32"} {
 		list = append(list, convKernel{name, name, denseConv})
 	}
-	return append(list, tileConvKernels("_f32")...)
+	return append(list, tileConvKernels(false)...)
 }()
 
 // ConvKernels are the names of all convolution kernels.
@@ -106,6 +106,9 @@ func convCandidatesOf(lim Limits, opt Options, n *graph.Node, op graph.Conv2D, k
 			continue
 		}
 		if c, err := k.lower(lim, n, &g, v); err == nil && !(opt.Direct && c.Class == Transformed) {
+			if lim.kind() == gpu {
+				c.cost += launchSeconds * float64(len(c.kernels))
+			}
 			list = append(list, c)
 		} else if err != nil && !backend.IsUnsupported(err) {
 			return nil, err
@@ -158,26 +161,35 @@ func denseConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (
 
 // packedConv lowers to conv2d_packed.comp.
 func packedConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (Candidate, error) {
-	if g.op.Groups > 1 && (g.cg%4 != 0 || g.kg%4 != 0) {
-		return Candidate{}, backend.Unsupported("groups", "channels and filters a group in multiples of 4", fmt.Sprintf("%d and %d", g.cg, g.kg))
-	}
 	wg := lim.packedLocalSize()
 	if v.Quad && wg%4 != 0 {
 		return Candidate{}, backend.Unsupported("conv2d", "a local size in multiples of 4", fmt.Sprint(wg))
 	}
-	blocks, tile := ceilDiv(g.kg, v.FilterBlock), wg*v.PixelTile
-	k := &kernel{
-		variant: v, spec: g.spec(wg),
+	tile := wg * v.PixelTile
+	c, err := g.onVectors(v, g.spec(wg), tile, packFilters(n, g.op, packing{block: v.FilterBlock, channels: 4, half: v.Half}))
+	c.cost = g.seconds(lim, v, 4*vectors(g.cg)*g.r*g.s, tile)
+	return c, err
+}
+
+// onVectors is the candidate of a kernel on packed channels, whose workgroups make tiles of so many pixels.
+func (g *convGeometry) onVectors(v *shaders.Variant, spec []uint32, tile int, weights *Packed) (Candidate, error) {
+	if g.op.Groups > 1 && (g.cg%4 != 0 || g.kg%4 != 0) {
+		return Candidate{}, backend.Unsupported("groups", "channels and filters a group in multiples of 4", fmt.Sprintf("%d and %d", g.cg, g.kg))
+	}
+	format := Packed4
+	if v.Half {
+		format = Packed4Half
+	}
+	blocks := ceilDiv(g.kg, v.FilterBlock)
+	return candidate(format, format, &kernel{
+		variant: v, spec: spec,
 		push: []uint32{
 			u32(g.pixels()), u32(g.h), u32(g.w), u32(g.p), u32(g.q), u32(vectors(g.c)), u32(vectors(g.filters)), u32(vectors(g.cg)), u32(g.kg), u32(blocks),
 		},
 		groups:  [3]uint32{u32(ceilDiv(g.pixels(), tile)), u32(blocks), u32(g.op.Groups)},
 		args:    []operand{0, theWeight, g.shortcut, result},
-		weights: packFilters(n, g.op, packing{block: v.FilterBlock, channels: 4}),
-	}
-	c := candidate(Packed4, Packed4, k)
-	c.cost = g.seconds(lim, v, 4*vectors(g.cg)*g.r*g.s, tile)
-	return c, nil
+		weights: weights,
+	}), nil
 }
 
 // seconds estimates a kernel: the multiply-accumulates of whole tiles, so many for a result, at the rate of the variant.
@@ -187,7 +199,7 @@ func (g *convGeometry) seconds(lim Limits, v *shaders.Variant, taps, tile int) f
 	cost := float64(filters) * float64(pixels) * float64(taps) / lim.rate(v)
 	if lim.kind() == gpu && v.StepChannels == 0 {
 		each := v.FilterBlock * v.PixelTile / max(v.LocalSize, 1) // results of an invocation
-		cost = launchSeconds + max(cost, float64(each)*float64(taps)/serialRate)
+		cost = max(cost, float64(each)*float64(taps)/serialRate)
 	}
 	return cost
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph"
@@ -12,16 +13,10 @@ import (
 const SubgroupConstant = 13
 
 // matrixConvKernels are the convolution kernels on matrix units, and those that emulate them.
-var matrixConvKernels = func() (list []convKernel) {
-	for _, tile := range []string{"128x128", "64x128", "64x64", "32x32", "64x64x64", "32x32x64", "64x64_split", "32x32_split", "64x64x64_split", "32x32x64_split"} {
-		name, emulated := "conv2d_coopmat"+tile+"_f16", "conv2d_coopmat"+tile+"_emulated_f16"
-		list = append(list, convKernel{name, name, matrixConv})
-		if shaders.Lookup(emulated) != nil {
-			list = append(list, convKernel{emulated, emulated, emulatedConv})
-		}
-	}
-	return list
-}()
+var matrixConvKernels = slices.Concat(
+	walkingKernels("conv2d_coopmat.comp", matrixConv, func(v *shaders.Variant) bool { return !v.Emulated }),
+	walkingKernels("conv2d_coopmat.comp", emulatedConv, func(v *shaders.Variant) bool { return v.Emulated }),
+)
 
 // MatrixConvKernels are the names of the kernels on matrix units, or of those that emulate them.
 func MatrixConvKernels(emulated bool) []string {

@@ -5,18 +5,17 @@ import (
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph"
-	"github.com/resnet-run/resnet-run/shaders"
 )
 
 // halfConvKernels are the convolution kernels on float16 with sums in float32.
 var halfConvKernels = append([]convKernel{
-	{"conv2d_packed16x8_f16", "conv2d_packed16x8_f16", halfConv},
-	{"conv2d_packed8x8_f16", "conv2d_packed8x8_f16", halfConv},
-	{"conv2d_packed8x4_f16", "conv2d_packed8x4_f16", halfConv},
-	{"conv2d_packed4x4_f16", "conv2d_packed4x4_f16", halfConv},
-	{"conv2d_packed8x8_quad_f16", "conv2d_packed8x8_quad_f16", halfConv},
-	{"conv2d_packed8x4_ssbo_f16", "conv2d_packed8x4_ssbo_f16", halfConv},
-}, tileConvKernels("_f16")...)
+	{"conv2d_packed16x8_f16", "conv2d_packed16x8_f16", packedConv},
+	{"conv2d_packed8x8_f16", "conv2d_packed8x8_f16", packedConv},
+	{"conv2d_packed8x4_f16", "conv2d_packed8x4_f16", packedConv},
+	{"conv2d_packed4x4_f16", "conv2d_packed4x4_f16", packedConv},
+	{"conv2d_packed8x8_quad_f16", "conv2d_packed8x8_quad_f16", packedConv},
+	{"conv2d_packed8x4_ssbo_f16", "conv2d_packed8x4_ssbo_f16", packedConv},
+}, tileConvKernels(true)...)
 
 // HalfConvKernels are the names of all convolution kernels on float16.
 func HalfConvKernels() []string {
@@ -56,17 +55,6 @@ func halfElementwise(lim Limits, n *graph.Node, name string, inputs ...operand) 
 	}
 	k, err := flat(lim, name, Packed4Half.elems(n.Output.Type)/2, nil, nil, append(inputs[:len(inputs):len(inputs)], result)...)
 	return only(candidate(Packed4Half, Packed4Half, k).costs(lim, n, 1)), err
-}
-
-// halfConv lowers to conv2d_packed.comp with HALF.
-func halfConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (Candidate, error) {
-	c, err := packedConv(lim, n, g, v)
-	if err != nil {
-		return c, err
-	}
-	c.In, c.Out = Packed4Half, Packed4Half
-	c.kernels[0].weights = packFilters(n, g.op, packing{block: v.FilterBlock, channels: 4, half: true})
-	return c, nil
 }
 
 // splitHalf is a number rounded to float16, and what the rounding left.

@@ -8,15 +8,19 @@ import (
 	"github.com/resnet-run/resnet-run/shaders"
 )
 
-// tileNames are the variants of conv2d_tile.comp without their type.
-var tileNames = []string{"conv2d_tile128x128", "conv2d_tile64x64", "conv2d_tile32x32", "conv2d_tile64x64_split", "conv2d_tile32x32_split"}
-
-// tileConvKernels are the convolution kernels through shared memory, for "_f32" or "_f16".
-func tileConvKernels(suffix string) (list []convKernel) {
-	for _, name := range tileNames {
-		list = append(list, convKernel{name + suffix, name + suffix, tileConv})
+// walkingKernels are the convolution kernels of a source that walks as conv2d_walk.glsl says, those that choose takes.
+func walkingKernels(source string, lower lowering, choose func(*shaders.Variant) bool) (list []convKernel) {
+	for _, v := range shaders.Manifest {
+		if v.Source == source && choose(&v) {
+			list = append(list, convKernel{v.Name, v.Name, lower})
+		}
 	}
 	return list
+}
+
+// tileConvKernels are the convolution kernels of conv2d_tile.comp on float32 or float16.
+func tileConvKernels(half bool) []convKernel {
+	return walkingKernels("conv2d_tile.comp", tileConv, func(v *shaders.Variant) bool { return v.Half == half })
 }
 
 // tileConv lowers to conv2d_tile.comp.
@@ -37,29 +41,14 @@ func (g *convGeometry) steps(channels int) int {
 
 // walkConv lowers to a kernel that walks as conv2d_walk.glsl says. more are the specialization constants beyond those.
 func walkConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant, localSize int, more ...uint32) (Candidate, error) {
-	if g.op.Groups > 1 && (g.cg%4 != 0 || g.kg%4 != 0) {
-		return Candidate{}, backend.Unsupported("groups", "channels and filters a group in multiples of 4", fmt.Sprintf("%d and %d", g.cg, g.kg))
+	spec := append(append(g.spec(localSize), flag(g.few()), flag(!g.few() && g.cg%v.StepChannels == 0)), more...)
+	weights := packFilters(n, g.op, packing{block: v.FilterBlock, channels: v.StepChannels, half: v.Half, columns: v.LocalSize > 0, few: g.few()})
+	c, err := g.onVectors(v, spec, v.PixelTile, weights)
+	if err != nil {
+		return c, err
 	}
-	format := Packed4
-	if v.Half {
-		format = Packed4Half
-	}
-	blocks, tiles := ceilDiv(g.kg, v.FilterBlock), ceilDiv(g.pixels(), v.PixelTile)
-	k := &kernel{
-		variant: v, spec: append(append(g.spec(localSize), flag(g.few()), flag(!g.few() && g.cg%v.StepChannels == 0)), more...),
-		push: []uint32{
-			u32(g.pixels()), u32(g.h), u32(g.w), u32(g.p), u32(g.q), u32(vectors(g.c)), u32(vectors(g.filters)), u32(vectors(g.cg)), u32(g.kg), u32(blocks),
-		},
-		groups: [3]uint32{u32(tiles), u32(blocks), u32(g.op.Groups)},
-		args:   []operand{0, theWeight, g.shortcut, result},
-		weights: packFilters(n, g.op, packing{
-			block: v.FilterBlock, channels: v.StepChannels, half: v.Half, columns: v.LocalSize > 0, few: g.few(),
-		}),
-	}
-	c := candidate(format, format, k)
-	few := tiles * blocks * g.op.Groups
 	if v.Split {
-		return c, g.divide(lim, &c, few)
+		return c, g.divide(lim, &c)
 	}
 	c.cost = g.walkSeconds(lim, v, 1)
 	return c, nil
@@ -73,15 +62,16 @@ func (g *convGeometry) walkSeconds(lim Limits, v *shaders.Variant, splits int) f
 		return g.seconds(lim, v, steps*v.StepChannels, v.PixelTile)
 	}
 	taps := float64(v.StepChannels) * (float64(steps) + otherSteps*float64(splits))
-	return launchSeconds + max(g.seconds(lim, v, int(taps), v.PixelTile), (float64(ceilDiv(steps, splits))+otherSteps)*stepSeconds(v))
+	return max(g.seconds(lim, v, int(taps), v.PixelTile), (float64(ceilDiv(steps, splits))+otherSteps)*stepSeconds(v))
 }
 
 // fillingGroups is how many workgroups keep a large GPU busy.
 const fillingGroups = 128
 
 // divide divides the steps of the tiles of a candidate, which are few, among workgroups.
-func (g *convGeometry) divide(lim Limits, c *Candidate, few int) error {
+func (g *convGeometry) divide(lim Limits, c *Candidate) error {
 	k := c.kernels[0]
+	few := int(k.groups[0]) * int(k.groups[1]) * int(k.groups[2]) // tiles
 	v := k.variant
 	const least, most = 128, 16 // channels of a part, and parts
 	steps, fewest := g.steps(v.StepChannels), max(1, least/v.StepChannels)
@@ -111,8 +101,5 @@ func (g *convGeometry) divide(lim Limits, c *Candidate, few int) error {
 	c.kernels = append(c.kernels, add)
 	c.scratch = []uint64{uint64(splits) * uint64(count) * texelBytes}
 	c.cost = g.walkSeconds(lim, v, splits) + 2*float64(c.scratch[0])/lim.bandwidth()
-	if lim.kind() == gpu {
-		c.cost += launchSeconds
-	}
 	return nil
 }

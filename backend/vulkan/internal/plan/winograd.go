@@ -97,9 +97,6 @@ func winogradConv(t *toomCook) lowering {
 		as1x1 := convGeometry{batch: 1, p: 1, q: tiles, kg: g.filters, op: graph.Conv2D{Groups: e}, r: 1, s: 1}
 		moved := float64(c.In.sizeBytes(n.Inputs[0].Type)+c.Out.sizeBytes(n.Output.Type)) + 2*float64(c.scratch[0]+c.scratch[1])
 		c.cost = as1x1.seconds(lim, v, 4*c4, lim.packedLocalSize()*v.PixelTile) + moved/lim.bandwidth()
-		if lim.kind() == gpu {
-			c.cost += 2 * launchSeconds // of the transforms
-		}
 		return c, nil
 	}
 }
