@@ -48,10 +48,11 @@ func walkConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant, lo
 		return c, err
 	}
 	if v.Split {
-		return c, g.divide(lim, &c)
+		err = g.divide(lim, &c)
+	} else {
+		c.cost = g.walkSeconds(lim, v, 1)
 	}
-	c.cost = g.walkSeconds(lim, v, 1)
-	return c, nil
+	return c, err
 }
 
 // walkSeconds estimates a kernel that walks, with the steps of a tile divided in so many parts: a device with enough to do works at its rate, and none
