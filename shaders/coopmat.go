@@ -21,6 +21,12 @@ var matrixVariants = func() (list []Variant) {
 			}
 		}
 	}
+	for _, v := range list {
+		if v.StepChannels == 32 && !(v.FilterBlock == 64 && v.PixelTile == 128 && v.Emulated) {
+			v.Name, v.Defines = v.Name+"a", slices.Clone(v.Defines)
+			list = append(list, halfTerms(v))
+		}
+	}
 	return list
 }()
 

@@ -28,6 +28,9 @@ type Variant struct {
 	Matrix bool
 	// Emulated: computes what a Matrix variant does, by loops, to prove its indexing on any device.
 	Emulated bool
+	// HalfTerms is how many products are made and added in float16 before they are added to a sum of float32, 0 where all arithmetic is float32.
+	// Such a variant needs float16 arithmetic in shaders (shaderFloat16), with Matrix matrices whose sums are float16.
+	HalfTerms int
 	// Split: writes sums of parts, which another variant adds up.
 	Split bool
 	// Grid is how many subgroups of a workgroup stand along filters and along pixels, for Matrix and Emulated.

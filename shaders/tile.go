@@ -20,6 +20,11 @@ var tileVariants = []Variant{
 	half(tile("conv2d_tile32x32_f16", [2]int{32, 32}, [2]int{4, 4})),
 	half(split(tile("conv2d_tile64x64_split_f16", [2]int{64, 64}, [2]int{8, 4}))),
 	half(split(tile("conv2d_tile32x32_split_f16", [2]int{32, 32}, [2]int{4, 4}))),
+	halfTerms(tile("conv2d_tile128x128_f16a", [2]int{128, 128}, [2]int{8, 8})),
+	halfTerms(tile("conv2d_tile64x64_f16a", [2]int{64, 64}, [2]int{8, 4})),
+	halfTerms(tile("conv2d_tile32x32_f16a", [2]int{32, 32}, [2]int{4, 4})),
+	halfTerms(split(tile("conv2d_tile64x64_split_f16a", [2]int{64, 64}, [2]int{8, 4}))),
+	halfTerms(split(tile("conv2d_tile32x32_split_f16a", [2]int{32, 32}, [2]int{4, 4}))),
 	reduce("conv2d_reduce_f32"), half(reduce("conv2d_reduce_f16")),
 }
 
@@ -38,6 +43,16 @@ func tile(name string, all, own [2]int) Variant {
 // split makes a variant one that divides the steps of a tile among workgroups; one of conv2d_reduce.comp follows it.
 func split(v Variant) Variant {
 	v.Defines, v.Split, v.PushBytes, v.Optimize = append(v.Defines, "SPLIT"), true, 48, false // optimized, it would lose the binding of the shortcut
+	return v
+}
+
+// halfTerms makes a variant one whose products of a step are made and added in float16. Of conv2d_tile.comp its tiles are of float16 then.
+func halfTerms(v Variant) Variant {
+	if !v.Half {
+		v = half(v)
+		v.SharedBytes /= 2
+	}
+	v.Defines, v.HalfTerms = append(v.Defines, "HALF_TERMS"), v.StepChannels
 	return v
 }
 

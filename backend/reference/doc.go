@@ -40,7 +40,9 @@
 // nearest, 2^-10 for what the device rounds (packHalf2x16 may truncate), the number itself below 2^-14 (it may be flushed), and nothing for
 // numbers that float16 has. The result adds 2^-10 relative. Beyond 65504 a bound is infinite: a number becomes an infinity there, and what keeps a
 // network from it is no matter of one node. Sums that a matrix unit makes are aligned to their largest term and truncated, with two bits
-// lost at worst (Fasi, Higham, Mikaitis and Pranesh 2021, "Numerical behavior of NVIDIA tensor cores"): 4·γ(T) instead of γ(T).
+// lost at worst (Fasi, Higham, Mikaitis and Pranesh 2021, "Numerical behavior of NVIDIA tensor cores"): 4·γ(T) instead of γ(T). Where h products at a time
+// are made and added in float16 (HalfTerms), γ16(h)·Σ|a·b| is added, with 2^-10 for u since either neighbour may be the result, and 2^-13 for each product,
+// which may be flushed with the sum that it joins; beyond 65504 for Σ|a·b| the bound is infinite.
 //
 // Subnormal numbers may be flushed to zero, as operands and as results: a bound grows by the products that have a
 // subnormal operand, and by 2^-126 for each operation that may flush; a comparison may take them for zero and yet hand

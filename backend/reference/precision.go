@@ -18,6 +18,15 @@ const (
 	truncation = 4
 )
 
+// gamma16 is γ(n) of float16 for operations that may give either neighbour, infinite where the formula ends.
+func gamma16(n int) float64 {
+	nu := float64(n) * ulp16
+	if nu >= 1 {
+		return math.Inf(1)
+	}
+	return nu / (1 - nu)
+}
+
 // WidenBounds adds to the bounds of a node, as [Bounds] or [WinogradBounds] made them for the same inputs, what storing its tensors as p
 // says may change; see the package comment. value is the node's result by the formula. Where a result may leave the range of
 // float16 the bound becomes infinite.
@@ -36,6 +45,11 @@ func WidenBounds(ctx context.Context, n *graph.Node, inputs [][]float64, value, 
 	w := widening{ctx: ctx, n: n, p: p, bound: bound}
 	if err := w.operands(inputs); err != nil {
 		return fmt.Errorf("bound node %q (%s): %w", n.Name, n.Op.Name(), err)
+	}
+	if p.HalfTerms > 0 {
+		if err := w.halfSums(inputs); err != nil {
+			return fmt.Errorf("bound node %q (%s): %w", n.Name, n.Op.Name(), err)
+		}
 	}
 	if p.Result == graph.Float16 {
 		for i, v := range value {
@@ -142,6 +156,52 @@ func (w *widening) products(op graph.Op, errs, sizes [][]float64) ([][]float64, 
 		out = append(out, v)
 	}
 	return out, nil
+}
+
+// halfSums adds what products and sums of HalfTerms of them may be off when they are made in float16: γ16(HalfTerms)·Σ|a·b| of the operands as they are
+// stored, and what flushing a product, a factor or a sum to zero changes. Where Σ|a·b| is beyond float16 a sum may be, and the bound is infinite.
+func (w *widening) halfSums(inputs [][]float64) error {
+	n := *w.n
+	switch op := n.Op.(type) {
+	case graph.Conv2D:
+		op.Act = graph.NoActivation
+		n.Op = op
+	case graph.Linear:
+	default:
+		return backend.Unsupported("precision", "an op with products, for terms in float16", n.Op.Name())
+	}
+	sizes, ones := make([][]float64, len(inputs)), make([][]float64, len(inputs))
+	for i, data := range inputs {
+		sizes[i], ones[i] = make([]float64, len(data)), make([]float64, len(data))
+		if i > 1 {
+			continue // bias and shortcut are added in float32
+		}
+		for j, x := range data {
+			if x-x != 0 {
+				continue // an infinity stays one
+			}
+			ones[i][j] = 1
+			sizes[i][j] = math.Abs(x) + rounding16(x, i == 1)
+		}
+	}
+	sum, err := Node(w.ctx, &n, sizes)
+	if err != nil {
+		return err
+	}
+	terms, err := Node(w.ctx, &n, ones)
+	if err != nil {
+		return err
+	}
+	g := gamma16(w.p.HalfTerms)
+	for i, s := range sum {
+		// A flushed factor is among the roundings of operands. A product and the sum that it is added to may be flushed besides.
+		more := g*s*(1+0x1p-8) + 2*terms[i]*minNormal16
+		if !(s+more <= graph.MaxFloat16) {
+			more = math.Inf(1)
+		}
+		w.bound[i] += more
+	}
+	return nil
 }
 
 // vanished makes the bound infinite where an input is not finite: it may have met a zero.

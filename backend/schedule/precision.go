@@ -39,6 +39,7 @@ func (p *program) precisions() map[string]backend.Precision {
 					how = backend.Precision{
 						Operands: narrower(how.Operands, old.Operands), Parameters: narrower(how.Parameters, old.Parameters),
 						Result: narrower(how.Result, old.Result), Truncated: how.Truncated || old.Truncated,
+						HalfTerms: max(how.HalfTerms, old.HalfTerms),
 					}
 				}
 				all[node] = how

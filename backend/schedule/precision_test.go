@@ -24,11 +24,12 @@ func TestPrecisionsOfThePartsAreTold(t *testing.T) {
 	p := &program{routes: []*route{
 		{parts: []compiledPart{part(map[string]backend.Precision{"a": {Operands: f32, Parameters: f32, Result: f16}}), {exec: nil}}},
 		{parts: []compiledPart{part(map[string]backend.Precision{
-			"a": {Operands: f16, Parameters: f32, Result: f32, Truncated: true}, "b": {Operands: f16, Parameters: f16, Result: f16},
+			"a": {Operands: f16, Parameters: f32, Result: f32, Truncated: true}, "b": {Operands: f16, Parameters: f16, Result: f16, HalfTerms: 16},
 		})}},
+		{parts: []compiledPart{part(map[string]backend.Precision{"b": {Operands: f16, Parameters: f16, Result: f16, HalfTerms: 8}})}},
 	}}
 	want := map[string]backend.Precision{
-		"a": {Operands: f16, Parameters: f32, Result: f16, Truncated: true}, "b": {Operands: f16, Parameters: f16, Result: f16},
+		"a": {Operands: f16, Parameters: f32, Result: f16, Truncated: true}, "b": {Operands: f16, Parameters: f16, Result: f16, HalfTerms: 16},
 	}
 	if got := p.precisions(); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v, want %v", got, want)

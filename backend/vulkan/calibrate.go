@@ -21,13 +21,55 @@ const (
 	minHalf = 0x1p-14
 )
 
-// keptFloat32 names the nodes of a graph that must stay float32: their weights do not suit float16, or what they read or write could
-// leave its range.
+// calibrate finds the nodes of a graph that must stay float32 (opt.Float32): their weights do not suit float16, or what they read or write could
+// leave its range; and those where a few products could (opt.WideSums), when opt allows kernels that add them in float16.
 //
 // The range is probed with one picture in float16 first, which takes the kernels that are wanted anyhow; where that comes near the end
 // of the range the numbers after it mean nothing, so that the picture is run in float32 too and all nodes are judged by that.
-func (d *device) keptFloat32(ctx context.Context, g *graph.Graph) (map[string]bool, error) {
+func (d *device) calibrate(ctx context.Context, g *graph.Graph, opt *plan.Options) error {
+	greatest, err := d.keepFloat32(ctx, g, opt)
+	if err == nil && opt.HalfTerms {
+		opt.WideSums = d.wideSums(g, opt.Float32, greatest)
+	}
+	return err
+}
+
+// wideSums names the convolutions whose sums of a few products could leave the range of float16: by the sizes of the operands that calibration
+// saw, all of them where it saw none.
+func (d *device) wideSums(g *graph.Graph, float32s map[string]bool, greatest map[string]float64) map[string]bool {
+	wide := map[string]bool{}
+	for _, n := range g.Nodes {
+		if _, ok := n.Op.(graph.Conv2D); !ok || float32s[n.Name] {
+			continue
+		}
+		x, seen := greatest[n.Inputs[0].Name]
+		sum := x * largestPart(n.Inputs[1], plan.MostHalfTerms())
+		if wide[n.Name] = !seen || !(sum*headroom <= halfMax); wide[n.Name] {
+			d.opts.Logger.Info("layer keeps sums of float32", "graph", g.Name, "node", n.Name, "calibrated", seen, "sum", sum, "limit", halfMax/headroom)
+		}
+	}
+	return wide
+}
+
+// largestPart bounds what so many weights of a filter add up to with operands of size 1.
+func largestPart(w *graph.Value, terms int) float64 {
+	data, filters := w.Data.Float32s(), w.Type.Shape.Dim(0)
+	most := 0.0
+	for each := len(data) / max(filters, 1); len(data) > 0 && each > 0; data = data[each:] {
+		sum, largest := 0.0, 0.0
+		for _, x := range data[:each] {
+			a := math.Abs(float64(x))
+			sum, largest = sum+a, max(largest, a)
+		}
+		most = max(most, min(sum, float64(terms)*largest))
+	}
+	return most
+}
+
+// keepFloat32 sets opt.Float32 and returns the greatest size of each value of the graph that was seen, nil where none was.
+func (d *device) keepFloat32(ctx context.Context, g *graph.Graph, opt *plan.Options) (greatest map[string]float64, err error) {
 	keep := map[string]bool{}
+	opt.Float32 = keep
 	for _, n := range g.Nodes {
 		if _, ok := n.Op.(graph.Conv2D); !ok {
 			continue
@@ -41,13 +83,13 @@ func (d *device) keptFloat32(ctx context.Context, g *graph.Graph) (map[string]bo
 	if err != nil {
 		return nil, err
 	}
-	opt := d.planOptions()
-	opt.Float32 = keep
-	for _, opt.Half = range []bool{true, false} {
-		greatest, err := d.ranges(ctx, probe, opt)
+	trial := *opt
+	trial.HalfTerms = false // sums that leave the range would hide what there is to see
+	for _, trial.Half = range []bool{true, false} {
+		greatest, err = d.ranges(ctx, probe, trial)
 		if errors.Is(err, backend.ErrOutOfMemory) {
 			d.opts.Logger.Warn("not calibrated for float16, as memory for all intermediate tensors is not to be had", "graph", g.Name, "error", err)
-			return keep, nil
+			return nil, nil
 		}
 		if err != nil {
 			return nil, err
@@ -65,7 +107,7 @@ func (d *device) keptFloat32(ctx context.Context, g *graph.Graph) (map[string]bo
 					out, why = true, v.Name
 				}
 			}
-			if beyond = beyond || out; !out || opt.Half {
+			if beyond = beyond || out; !out || trial.Half {
 				continue
 			}
 			keep[n.Name] = true
@@ -75,7 +117,7 @@ func (d *device) keptFloat32(ctx context.Context, g *graph.Graph) (map[string]bo
 			break
 		}
 	}
-	return keep, nil
+	return greatest, nil
 }
 
 // unfit says why a convolution's parameters should not be stored as float16, nothing when they may be.

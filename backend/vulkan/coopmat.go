@@ -9,10 +9,10 @@ import (
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
 )
 
-// matrices are the shapes that a subgroup multiplies, float16 times float16 into float32: none where the device has not all that the
+// matrices are the shapes that a subgroup multiplies, float16 times float16 into a type: none where the device has not all that the
 // kernels on matrix units need. Those are besides VK_KHR_cooperative_matrix its needs (the memory model of Vulkan, float16 in shaders), and
 // that it is known how many invocations share a matrix.
-func matrices(f *facts.Facts) []plan.MatrixShape {
+func matrices(f *facts.Facts, result facts.ComponentType) []plan.MatrixShape {
 	if !f.Features.CooperativeMatrix || !f.Features.VulkanMemoryModel || !f.Features.ShaderFloat16 || !f.Subgroup.Compute(facts.SubgroupBasic) {
 		return nil
 	}
@@ -21,7 +21,7 @@ func matrices(f *facts.Facts) []plan.MatrixShape {
 	}
 	var list []plan.MatrixShape
 	for _, m := range f.CoopMatrices {
-		if m.A == facts.Float16 && m.B == facts.Float16 && m.C == facts.Float32 && m.Result == facts.Float32 && m.Scope == facts.ScopeSubgroup && !m.Saturating {
+		if m.A == facts.Float16 && m.B == facts.Float16 && m.C == result && m.Result == result && m.Scope == facts.ScopeSubgroup && !m.Saturating {
 			list = append(list, plan.MatrixShape{M: int(m.M), N: int(m.N), K: int(m.K)})
 		}
 	}
@@ -43,11 +43,11 @@ func sizedSubgroups(f *facts.Facts) bool {
 		f.Subgroup.Size >= f.Subgroup.Min && f.Subgroup.Size <= f.Subgroup.Max
 }
 
-// wantedFeatures are what is enabled on a device: float16 in shaders, by which its peak is measured, and what the kernels on matrix units
+// wantedFeatures are what is enabled on a device: float16 in shaders, for its peak and for kernels that multiply in it, and what the kernels on matrix units
 // need, where they can run at all.
 func wantedFeatures(f *facts.Facts) vk.Features {
 	w := vk.Features{ShaderFloat16: f.Features.ShaderFloat16}
-	if len(matrices(f)) > 0 {
+	if len(matrices(f, facts.Float32))+len(matrices(f, facts.Float16)) > 0 {
 		sized := sizedSubgroups(f)
 		w.CooperativeMatrix, w.VulkanMemoryModel, w.SubgroupSizeControl, w.ComputeFullSubgroups = true, true, sized, sized
 	}

@@ -32,7 +32,8 @@ func TestMatrixKernelsIndexRightly(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s/%v-%d", kernel, s.m, s.subgroup), func(t *testing.T) {
-				eachDevice(t, Options{Precision: Half, Kernels: []string{kernel, "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
+				eachDevice(t, Options{Precision: precisionOf(kernel), Kernels: []string{kernel, "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
+					skipWithoutArithmetic(t, d, kernel)
 					d.emulate, d.emulateSubgroup = s.m, s.subgroup
 					ran, picked, narrow := 0, 0, 0
 					for _, c := range cases {
@@ -64,8 +65,8 @@ func TestMatrixKernelsOnMatrixUnits(t *testing.T) {
 	}
 	for _, kernel := range plan.MatrixConvKernels(false) {
 		t.Run(kernel, func(t *testing.T) {
-			eachDevice(t, Options{Precision: Half, Kernels: []string{kernel, "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
-				if len(d.limits.Matrices) == 0 {
+			eachDevice(t, Options{Precision: precisionOf(kernel), Kernels: []string{kernel, "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
+				if len(d.limits.Matrices) == 0 || shaders.Lookup(kernel).HalfTerms > 0 && len(d.limits.HalfMatrices) == 0 {
 					t.Skip("this device has no cooperative matrices of float16: only the emulated kernels run here")
 				}
 				narrow := 0
@@ -118,8 +119,11 @@ func TestMatricesOfADevice(t *testing.T) {
 	} {
 		f := matrixFacts()
 		c.change(&f)
-		if got := matrices(&f); !slices.Equal(got, c.want) {
+		if got := matrices(&f, facts.Float32); !slices.Equal(got, c.want) {
 			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
+		if got := matrices(&f, facts.Float16); c.want != nil && !slices.Equal(got, []plan.MatrixShape{{M: 16, N: 16, K: 16}}) {
+			t.Errorf("%s: into float16: got %v, want 16×16×16", c.name, got)
 		}
 		if c.want != nil && matrixText(c.want) != "16×8×8 16×16×16" {
 			t.Errorf("%s: told as %q", c.name, matrixText(c.want))
@@ -158,12 +162,9 @@ func TestWalkingKernelsKeepSpecialNumbers(t *testing.T) {
 		if i%backendtest.OneIn(3) != 0 {
 			continue
 		}
-		precision := Float32
-		if shaders.Lookup(kernel).Half {
-			precision = Half
-		}
 		t.Run(kernel, func(t *testing.T) {
-			eachDevice(t, Options{Precision: precision, Kernels: []string{kernel, "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
+			eachDevice(t, Options{Precision: precisionOf(kernel), Kernels: []string{kernel, "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
+				skipWithoutArithmetic(t, d, kernel)
 				d.emulate, d.emulateSubgroup = plan.MatrixShape{M: 16, N: 16, K: 16}, 32
 				for _, c := range cases {
 					if err := conformance.Check(t.Context(), d, c); err != nil {

@@ -64,8 +64,7 @@ func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executabl
 	}
 	opt := d.planOptions()
 	if opt.Half {
-		var err error
-		if opt.Float32, err = d.keptFloat32(ctx, g); err != nil {
+		if err := d.calibrate(ctx, g, &opt); err != nil {
 			return nil, fmt.Errorf("compile %q: calibrate: %w", g.Name, err)
 		}
 	}

@@ -1,12 +1,14 @@
 package vulkan
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/internal/backendtest"
 	"github.com/resnet-run/resnet-run/internal/golden"
+	"github.com/resnet-run/resnet-run/shaders"
 )
 
 // TestHalfOpsAreWithinTheirBounds runs golden op cases with float16 storage, with each convolution kernel for it.
@@ -25,9 +27,10 @@ func TestHalfOpsAreWithinTheirBounds(t *testing.T) {
 		runs = append(runs, part{k, Options{Kernels: []string{k, "conv2d_regtile4_f32"}}, 16})
 	}
 	for i, o := range runs {
-		o.o.Precision = Half
+		o.o.Precision = precisionOf(o.name)
 		t.Run(o.name, func(t *testing.T) {
 			eachDevice(t, o.o, func(t *testing.T, d *device) {
+				skipWithoutArithmetic(t, d, o.name)
 				narrow, picked := 0, 0
 				for j, c := range cases {
 					conv := c.Graph.Nodes[len(c.Graph.Nodes)-1].Op.Name() == "conv2d"
@@ -44,6 +47,28 @@ func TestHalfOpsAreWithinTheirBounds(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// precisionOf is the precision that lets a kernel run.
+func precisionOf(kernel string) Precision {
+	switch v := shaders.Lookup(kernel); {
+	case v == nil || v.Half && v.HalfTerms == 0:
+		return Half
+	case v.Half:
+		return HalfArithmetic
+	}
+	return Float32
+}
+
+// skipWithoutArithmetic ends a test of a kernel that multiplies in float16 on a device that cannot: lavapipe can.
+func skipWithoutArithmetic(t *testing.T, d *device, kernel string) {
+	t.Helper()
+	if precisionOf(kernel) == HalfArithmetic && !d.limits.Float16 {
+		if strings.Contains(d.info.Name, "llvmpipe") {
+			t.Fatal("lavapipe has no float16 arithmetic")
+		}
+		t.Skip("this device has no float16 arithmetic: it is tested on lavapipe")
 	}
 }
 
@@ -75,6 +100,23 @@ func TestHalfNetworks(t *testing.T) {
 				}
 			}
 			backendtest.CheckNetwork(t, c, r.Outputs[0], 3e-3)
+		})
+	})
+}
+
+// TestHalfArithmeticNetworks is TestHalfNetworks with convolutions that multiply in float16.
+func TestHalfArithmeticNetworks(t *testing.T) {
+	kernel := "conv2d_tile32x32_f16a"
+	backendtest.EachNetwork(t, func(t *testing.T, c golden.Case) {
+		eachDevice(t, Options{Precision: HalfArithmetic, Kernels: []string{kernel, "conv2d_packed8x4_f16", "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
+			skipWithoutArithmetic(t, d, kernel)
+			r := execute(t, d, c.Graph, c.Inputs)
+			for _, n := range c.Graph.Nodes {
+				if p := r.Precisions[n.Name]; n.Op.Name() == "conv2d" && p.HalfTerms != 16 {
+					t.Errorf("node %q: got %v, want sums of 16 products in float16", n.Name, p)
+				}
+			}
+			backendtest.CheckNetwork(t, c, r.Outputs[0], 6e-3)
 		})
 	})
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Precision is how a compiled graph stores activations and weights. Inputs and outputs are float32 whatever it is, and so are sums and
-// products. The zero value is Float32.
+// products but with HalfArithmetic. The zero value is Float32.
 type Precision uint8
 
 // The precisions.
@@ -17,30 +17,37 @@ const (
 	// leave the range of float16 on the calibration input stays float32 (the log says which), and so do operations that have no kernel for
 	// float16: linear, softmax, batch_norm, channel_pad, subsample. What leaves the range on other inputs becomes infinite.
 	Half
+	// HalfArithmetic is Half, and convolutions may also be computed by kernels that multiply in float16 and add up to 32 products in it before their sum joins
+	// float32; which of all kernels runs is decided as always. Results are less exact: the bounds of backend/reference say by how much
+	// ([backend.Precision].HalfTerms). A layer where such sums could leave the range of float16, going by the calibration input, keeps sums of float32.
+	// Devices without float16 arithmetic (shaderFloat16) have no such kernels.
+	HalfArithmetic
 )
 
-// String returns "f32" or "f16".
+// String returns "f32", "f16" or "f16a".
 func (p Precision) String() string {
 	switch p {
 	case Float32:
 		return "f32"
 	case Half:
 		return "f16"
+	case HalfArithmetic:
+		return "f16a"
 	}
 	return fmt.Sprintf("precision(%d)", uint8(p))
 }
 
 // ParsePrecision is the inverse of [Precision.String].
 func ParsePrecision(s string) (Precision, error) {
-	for _, p := range []Precision{Float32, Half} {
+	for _, p := range []Precision{Float32, Half, HalfArithmetic} {
 		if s == p.String() {
 			return p, nil
 		}
 	}
-	return Float32, fmt.Errorf("read precision: want f32 or f16, got %.40q", s)
+	return Float32, fmt.Errorf("read precision: want f32, f16 or f16a, got %.40q", s)
 }
 
-// Variant returns the backend with another precision, "f32" or "f16".
+// Variant returns the backend with another precision, "f32", "f16" or "f16a".
 func (b *vulkan) Variant(name string) (backend.Backend, error) {
 	p, err := ParsePrecision(name)
 	if err != nil {

@@ -193,7 +193,7 @@ func (b *vulkan) enumerate(ctx context.Context) (*vk.Instance, []candidate, erro
 		}
 		info := describe(&f)
 		info.Backend = b.Name()
-		if m := matrices(&f); len(m) > 0 {
+		if m := matrices(&f, facts.Float32); len(m) > 0 {
 			info.Properties["cooperativeMatrices"] = matrixText(m)
 		}
 		if b.opts.Precision != Float32 {
@@ -271,7 +271,8 @@ func distinguish(list []candidate) {
 func limits(f *facts.Facts) plan.Limits {
 	l := &f.Limits
 	return plan.Limits{
-		Matrices: matrices(f), MaxSubgroups: f.Subgroup.MaxWorkgroupSubgroups,
+		Matrices: matrices(f, facts.Float32), HalfMatrices: matrices(f, facts.Float16), MaxSubgroups: f.Subgroup.MaxWorkgroupSubgroups,
+		Float16:                         f.Features.ShaderFloat16,
 		MaxStorageBufferRange:           l.MaxStorageBufferRange,
 		MaxMemoryAllocationSize:         l.MaxMemoryAllocationSize,
 		MinStorageBufferOffsetAlignment: max(l.MinStorageBufferOffsetAlignment, 4),

@@ -65,7 +65,7 @@ that is slower by more than --tolerance and the noise of both runs gives exit co
 	f.model = a.addModelFlags(s, false)
 	s.StringArrayVar(&f.on, "on", nil, "measure on `BACKEND[:DEVICE]`, and so on for each time it is given; all is every device but the reference")
 	s.IntSliceVarP(&f.batches, "batch", "b", []int{1}, "batches of `N,...` pictures")
-	s.StringSliceVar(&f.precisions, "precision", []string{bench.F32}, "`PRECISION,...` in which activations and weights are stored: f32, or f16 on Vulkan devices")
+	s.StringSliceVar(&f.precisions, "precision", []string{bench.F32}, "`PRECISION,...` in which activations and weights are stored: f32, or on Vulkan devices f16 and f16a, which also multiplies in float16")
 	s.DurationVar(&f.opts.Warmup, "warmup", 300*time.Millisecond, "`TIME` that runs are repeated for before the first that counts")
 	s.DurationVarP(&f.opts.Duration, "duration", "d", 3*time.Second, "`TIME` that samples are taken for; at least "+fmt.Sprint(bench.MinRuns)+" samples")
 	s.IntVarP(&f.opts.Runs, "runs", "n", 0, "take exactly `N` samples instead")

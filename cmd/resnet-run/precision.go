@@ -15,7 +15,7 @@ const autoPrecision = "auto"
 
 // addAutoPrecision adds --precision for commands whose users want the device's best.
 func addAutoPrecision(f *pflag.FlagSet, to *string) {
-	f.StringVar(to, "precision", autoPrecision, "store activations and weights as `auto|f32|f16`; auto is f16 on a GPU and f32 elsewhere, f16 is for Vulkan devices, the same as --backend vulkan@f16")
+	f.StringVar(to, "precision", autoPrecision, "store activations and weights as `auto|f32|f16|f16a`; auto is f16 on a GPU and f32 elsewhere, f16a also multiplies in float16, less exactly; both are for Vulkan devices, as --backend vulkan@f16")
 }
 
 // best is the selection's precision when it is left to the program: the name with "@f16" for a GPU whose backend has that.
@@ -34,17 +34,17 @@ func (a *app) best(name string, info backend.DeviceInfo) string {
 
 // addPrecision adds --precision.
 func addPrecision(f *pflag.FlagSet, to *string) {
-	f.StringVar(to, "precision", bench.F32, "store activations and weights as `f32|f16`; f16 is for Vulkan devices, the same as --backend vulkan@f16")
+	f.StringVar(to, "precision", bench.F32, "store activations and weights as `f32|f16|f16a`; f16a also multiplies in float16, less exactly; both are for Vulkan devices, as --backend vulkan@f16")
 }
 
 // inPrecision makes the name of a backend, as in "vulkan" or "auto", that of its variant of a precision; "" leaves it.
 func inPrecision(name, precision string) (string, error) {
 	base, variant, varied := strings.Cut(name, "@")
 	switch {
-	case precision != "" && precision != bench.F32 && precision != bench.F16:
-		return "", fmt.Errorf("--precision: want %s or %s, got %.40q", bench.F32, bench.F16, precision)
-	case precision != bench.F16:
+	case precision == "" || precision == bench.F32:
 		return name, nil
+	case precision != bench.F16 && precision != bench.F16A:
+		return "", fmt.Errorf("--precision: want %s, %s or %s, got %.40q", bench.F32, bench.F16, bench.F16A, precision)
 	case varied && variant != precision:
 		return "", fmt.Errorf("--backend %s and --precision %s: want one precision", name, precision)
 	case base == auto:

@@ -21,6 +21,8 @@ func TestSelectInPrecision(t *testing.T) {
 		{"vulkan@f16:1", "f32", "vulkan@f16:1", ""},
 		{"vulkan@f16:1", "f16", "vulkan@f16:1", ""},
 		{"vulkan@f32", "f16", "", "want one precision"},
+		{"vulkan@f16", "f16a", "", "want one precision"},
+		{"auto", "f16a", "vulkan@f16a", ""},
 		{"vulkan", "f8", "", "want f32 or f16"},
 		{"vulkan", "auto", "", "want f32 or f16"}, // who leaves it open has done so before
 	} {

@@ -173,7 +173,7 @@ func (d *Device) PeakIn(precision string) float64 {
 		return 0
 	}
 	best := d.Peak.FLOPsPerSecond[graph.Float32.String()]
-	if precision == F16 { // stored as float16, in whichever arithmetic is faster
+	if precision == F16 || precision == F16A { // stored as float16, in whichever arithmetic is faster
 		best = max(best, d.Peak.FLOPsPerSecond[graph.Float16.String()])
 	}
 	return best
@@ -183,6 +183,8 @@ func (d *Device) PeakIn(precision string) float64 {
 const (
 	F32 = "f32" // that every backend has
 	F16 = "f16"
+	// F16A is F16 with products that are made, and a few of them added, in float16.
+	F16A = "f16a"
 )
 
 // PrecisionOf is the precision that a device works in: its property "precision", else F32.

@@ -16,6 +16,7 @@ func EncodePrecisions(stored map[string]backend.Precision) []*pb.Precision {
 		p := stored[node]
 		out = append(out, &pb.Precision{
 			Node: node, Operands: dtypes[p.Operands], Parameters: dtypes[p.Parameters], Result: dtypes[p.Result], Truncated: p.Truncated,
+			HalfTerms: uint32(p.HalfTerms),
 		})
 	}
 	return out
@@ -28,6 +29,7 @@ func DecodePrecisions(list []*pb.Precision, g *graph.Graph) (map[string]backend.
 	return decodeNodes("precision", list, g, func(m *pb.Precision) backend.Precision {
 		return backend.Precision{
 			Operands: dtypesBack[m.GetOperands()], Parameters: dtypesBack[m.GetParameters()], Result: dtypesBack[m.GetResult()], Truncated: m.GetTruncated(),
+			HalfTerms: int(m.GetHalfTerms()),
 		}
 	})
 }

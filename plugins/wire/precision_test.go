@@ -14,7 +14,7 @@ import (
 
 func TestPrecisionsRoundTrip(t *testing.T) {
 	want := map[string]backend.Precision{
-		"a": {Operands: graph.Float16, Parameters: graph.Float32, Result: graph.Float16},
+		"a": {Operands: graph.Float16, Parameters: graph.Float16, Result: graph.Float32, HalfTerms: 32},
 		"b": {Operands: graph.Float32, Parameters: graph.Float32, Result: graph.Float32, Truncated: true},
 	}
 	data, err := proto.Marshal(&pb.CompileResponse{Precisions: wire.EncodePrecisions(want)})
@@ -46,6 +46,9 @@ func TestPrecisionsOfAPluginAreChecked(t *testing.T) {
 		{"twice", []*pb.Precision{good, good}, `once, got "a"`},
 		{"missing", []*pb.Precision{{Node: "a", Operands: f16}}, "float32 or float16"},
 		{"another type", []*pb.Precision{{Node: "a", Operands: f16, Parameters: pb.DType_DTYPE_INT8, Result: f16}}, "float32 or float16"},
+		{"too many terms", []*pb.Precision{{Node: "a", Operands: f16, Parameters: f16, Result: f16, HalfTerms: 129}}, "up to 128"},
+		{"so many terms that an int is negative", []*pb.Precision{{Node: "a", Operands: f16, Parameters: f16, Result: f16, HalfTerms: 1 << 31}}, "up to 128"},
+		{"terms in float16 of float32", []*pb.Precision{{Node: "a", Operands: f16, Parameters: f32, Result: f16, HalfTerms: 16}}, "operands and parameters of float16"},
 		{"nothing narrow", []*pb.Precision{{Node: "a", Operands: f32, Parameters: f32, Result: f32}}, "not float32"},
 	} {
 		if _, err := wire.DecodePrecisions(c.list, twoConvolutions(t)); err == nil || !strings.Contains(err.Error(), c.want) {

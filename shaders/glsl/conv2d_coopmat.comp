@@ -6,10 +6,15 @@
 #extension GL_KHR_memory_scope_semantics : require
 #extension GL_KHR_cooperative_matrix : require
 #extension GL_KHR_shader_subgroup_basic : require
+#endif
+#if !defined(EMULATE) || defined(HALF_TERMS)
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
 #endif
 // Convolution as implicit GEMM on matrix units (VK_KHR_cooperative_matrix): float16 operands, float32 sums. conv2d_walk.glsl says what it
 // computes, and how the tensors lie, which are of float16 here.
+//
+// HALF_TERMS: the products of a step, BK for a result, are made and added in float16 before they are added to the sum in float32. The device's matrices
+// must have such results.
 //
 // A workgroup of WM×WN subgroups makes BM filters × BN pixels, in steps of BK channels: the filters' weights [BM][BK] and the pixels'
 // inputs [BN][BK] are staged in shared memory. It holds two steps: while one is multiplied, the next is on its way into registers and then into the other
@@ -85,23 +90,42 @@ void stage(uint to, uint lane) {
     }
 }
 
+#ifdef HALF_TERMS
+#define TERMS part // the sums that products are added to
+#else
+#define TERMS acc
+#endif
+
 #ifdef EMULATE
 // What belongs to an invocation of MM×NN sums: elements member, member + SG, ... column by column.
 const uint OWN = (MM * NN + SG - 1) / SG;
 float acc[TM * TN * OWN];
 
 // Eight products at a time: lavapipe ends all loops of an invocation after 65,535 rounds.
+#ifdef HALF_TERMS
+#define NUMBER float16_t
+float16_t part[TM * TN * OWN];
+
+f16vec4 halves(uvec2 h) { return f16vec4(unpackFloat2x16(h.x), unpackFloat2x16(h.y)); }
+
+float16_t products(uvec4 a, uvec4 b) {
+    f16vec4 both = halves(a.xy) * halves(b.xy) + halves(a.zw) * halves(b.zw);
+    return both.x + both.y + both.z + both.w;
+}
+#else
+#define NUMBER float
 float products(uvec4 a, uvec4 b) {
     return dot(widen(a.xy), widen(b.xy)) + dot(widen(a.zw), widen(b.zw));
 }
+#endif
 
 void multiply(uint one, uint atW, uint atX, uint member) {
     for (uint e = 0; e < OWN; e++) {
         uint i = member + e * SG, m = i % MM, n = i / MM;
         if (i >= MM * NN) break;
-        float sum = acc[one * OWN + e];
+        NUMBER sum = TERMS[one * OWN + e];
         for (uint k = 0; k < KK / 8; k++) sum += products(tile[atW + m * ROW + k], tile[atX + n * ROW + k]);
-        acc[one * OWN + e] = sum;
+        TERMS[one * OWN + e] = sum;
     }
 }
 
@@ -175,6 +199,14 @@ void main() {
             fetch(atW, lane);
         }
         uint fromW = now + fromM * ROW, fromX = now + (BM + fromN) * ROW;
+#ifdef HALF_TERMS
+#ifdef EMULATE
+        for (uint i = 0; i < TM * TN * OWN; i++) part[i] = float16_t(0.0);
+#else
+        coopmat<float16_t, gl_ScopeSubgroup, MM, NN, gl_MatrixUseAccumulator> part[TM * TN];
+        [[unroll]] for (uint i = 0; i < TM * TN; i++) part[i] = coopmat<float16_t, gl_ScopeSubgroup, MM, NN, gl_MatrixUseAccumulator>(0.0);
+#endif
+#endif
         [[unroll]] for (uint k = 0; k < BK / KK; k++) {
 #ifdef EMULATE
             for (uint i = 0; i < TM; i++) {
@@ -186,10 +218,17 @@ void main() {
             [[unroll]] for (uint j = 0; j < TN; j++) {
                 coopmat<float16_t, gl_ScopeSubgroup, KK, NN, gl_MatrixUseB> xs;
                 coopMatLoad(xs, tile, fromX + j * NN * ROW + k * KK / 8, ROW, gl_CooperativeMatrixLayoutColumnMajor);
-                [[unroll]] for (uint i = 0; i < TM; i++) acc[i * TN + j] = coopMatMulAdd(ws[i], xs, acc[i * TN + j]);
+                [[unroll]] for (uint i = 0; i < TM; i++) TERMS[i * TN + j] = coopMatMulAdd(ws[i], xs, TERMS[i * TN + j]);
             }
 #endif
         }
+#ifdef HALF_TERMS
+#ifdef EMULATE
+        for (uint i = 0; i < TM * TN * OWN; i++) acc[i] += float(part[i]);
+#else
+        [[unroll]] for (uint i = 0; i < TM * TN; i++) acc[i] += coopmat<float, gl_ScopeSubgroup, MM, NN, gl_MatrixUseAccumulator>(part[i]);
+#endif
+#endif
         now = STAGE - now;
         if (more) stage(now, lane);
         barrier();

@@ -1,13 +1,17 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
+#ifdef HALF_TERMS
+#extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
+#endif
 // Convolution as implicit GEMM through shared memory on packed channels, in float32: conv2d_walk.glsl says what it computes, and how the tensors lie.
 //
 // A workgroup makes BM filters × BN pixels in steps of BK = 16 channels. The inputs of a step are on their way into registers while the step before is
 // multiplied, and the tiles in shared memory are double, so that one barrier a step is enough. An invocation makes TM filters × TN pixels, in
 // groups of four that lie apart, so that neighbouring invocations read neighbouring vectors.
 //
-// HALF: x, z and y are stored as float16, and so is w; all arithmetic is float32.
+// HALF: x, z and y are stored as float16, and so is w; all arithmetic is float32. HALF_TERMS: but for the 16 products of a step, which are made and
+// added in float16 before they are added to the sum.
 //
 // Weights: w [G][ceil(Kg/BM)] blocks, each of BM bias values (with HALF: rounded, then BM of what the rounding left) and [steps][BK][BM].
 // What does not exist is zero.
@@ -29,6 +33,13 @@ layout(local_size_x = (BM / TM) * (BN / TN)) in;
 #define WIDEN(v) v
 #define NARROW(v) v
 #endif
+#ifdef HALF_TERMS
+#define FACTOR f16vec4
+#define STAGED(v) f16vec4(unpackFloat2x16((v).x), unpackFloat2x16((v).y))
+#else
+#define FACTOR vec4
+#define STAGED(v) WIDEN(v)
+#endif
 layout(std430, binding = 0) restrict readonly buffer X { STORED x[]; };
 layout(std430, binding = 1) restrict readonly buffer Weights { STORED w[]; };
 layout(std430, binding = 2) restrict readonly buffer Shortcut { STORED z[]; };
@@ -39,8 +50,8 @@ layout(std430, binding = 3) restrict writeonly buffer Y { STORED y[]; };
 #endif
 
 const uint UNITS_W = BK * BM / 4, LOADS_W = (UNITS_W + L - 1) / L;
-shared vec4 tileW[2 * BK * BM / 4]; // [2][BK][BM]
-shared vec4 tileX[2 * BK * BN / 4]; // [2][BK][BN]
+shared FACTOR tileW[2 * BK * BM / 4]; // [2][BK][BM]
+shared FACTOR tileX[2 * BK * BN / 4]; // [2][BK][BN]
 
 STORED nextW[LOADS_W], nextX[LOADS];
 
@@ -58,12 +69,12 @@ void fetch(uint atW, uint lane) {
 void stage(uint now, uint lane) {
     [[unroll]] for (uint j = 0; j < LOADS_W; j++) {
         uint i = lane + j * L;
-        if (UNITS_W % L == 0 || i < UNITS_W) tileW[now * UNITS_W + i] = WIDEN(nextW[j]);
+        if (UNITS_W % L == 0 || i < UNITS_W) tileW[now * UNITS_W + i] = STAGED(nextW[j]);
     }
     [[unroll]] for (uint j = 0; j < LOADS; j++) {
         uint i = lane + j * L, pixel = i % BN, c = i / BN * 4;
         if (UNITS_X % L == 0 || i < UNITS_X) {
-            vec4 v = WIDEN(nextX[j]);
+            FACTOR v = STAGED(nextX[j]);
             uint to = now * (BK * BN / 4) + c * (BN / 4) + pixel / 4;
             tileX[to][pixel % 4] = v.x;
             tileX[to + BN / 4][pixel % 4] = v.y;
@@ -126,14 +137,27 @@ void main() {
             atW += UNITS_W;
             fetch(atW, lane);
         }
+#ifdef HALF_TERMS
+        f16vec4 part[TM / 4][TN];
+        [[unroll]] for (uint i = 0; i < TM / 4; i++) {
+            [[unroll]] for (uint j = 0; j < TN; j++) part[i][j] = f16vec4(0.0);
+        }
+#else
+#define part sum
+#endif
         [[unroll]] for (uint k = 0; k < BK; k++) {
-            vec4 a[TM / 4], b[TN / 4];
+            FACTOR a[TM / 4], b[TN / 4];
             [[unroll]] for (uint i = 0; i < TM / 4; i++) a[i] = tileW[now * UNITS_W + k * (BM / 4) + row + i * ROWS];
             [[unroll]] for (uint j = 0; j < TN / 4; j++) b[j] = tileX[now * (BK * BN / 4) + k * (BN / 4) + col + j * COLS];
             [[unroll]] for (uint i = 0; i < TM / 4; i++) {
-                [[unroll]] for (uint j = 0; j < TN; j++) sum[i][j] += a[i] * b[j / 4][j % 4];
+                [[unroll]] for (uint j = 0; j < TN; j++) part[i][j] += a[i] * b[j / 4][j % 4];
             }
         }
+#ifdef HALF_TERMS
+        [[unroll]] for (uint i = 0; i < TM / 4; i++) {
+            [[unroll]] for (uint j = 0; j < TN; j++) sum[i][j] += vec4(part[i][j]);
+        }
+#endif
         now ^= 1;
         if (more) stage(now, lane);
         barrier();

@@ -102,7 +102,7 @@ func convCandidatesOf(lim Limits, opt Options, n *graph.Node, op graph.Conv2D, k
 	var list []Candidate
 	for _, k := range kernels {
 		v := variant(k.variant)
-		if len(opt.Variants) > 0 && !slices.Contains(opt.Variants, k.name) || !fits(lim, v) {
+		if len(opt.Variants) > 0 && !slices.Contains(opt.Variants, k.name) || !fits(lim, v) || v.HalfTerms > 0 && (!opt.HalfTerms || opt.WideSums[n.Name]) {
 			continue
 		}
 		if c, err := k.lower(lim, n, &g, v); err == nil && !(opt.Direct && c.Class == Transformed) {
@@ -134,7 +134,8 @@ func convCandidatesOf(lim Limits, opt Options, n *graph.Node, op graph.Conv2D, k
 func fits(lim Limits, v *shaders.Variant) bool {
 	return uint32(v.LocalSize) <= min(lim.MaxComputeWorkGroupInvocations, lim.MaxComputeWorkGroupSize[0]) &&
 		uint32(v.SharedBytes) <= lim.MaxComputeSharedMemorySize && uint32(v.PushBytes) <= lim.MaxPushConstantsSize &&
-		(!v.Quad || lim.SubgroupQuad && lim.SubgroupSize >= 4) && (!v.Matrix || len(lim.Matrices) > 0)
+		(!v.Quad || lim.SubgroupQuad && lim.SubgroupSize >= 4) && (!v.Matrix || len(lim.matrices(v)) > 0) &&
+		(v.HalfTerms == 0 || lim.Float16)
 }
 
 // denseConv lowers to the kernels of conv2d.glsl.

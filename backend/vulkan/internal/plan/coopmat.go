@@ -39,16 +39,24 @@ func (m MatrixShape) fits(v *shaders.Variant) bool {
 		v.Grid[0]*v.Grid[1]*(filters+4)*4*m.N <= v.SharedBytes
 }
 
+// matrices are the shapes of a device with sums as a variant makes them.
+func (lim *Limits) matrices(v *shaders.Variant) []MatrixShape {
+	if v.HalfTerms > 0 {
+		return lim.HalfMatrices
+	}
+	return lim.Matrices
+}
+
 // matrixConv lowers to conv2d_coopmat.comp with the largest shape of the device that fills the tile.
 func matrixConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (Candidate, error) {
 	var best MatrixShape
-	for _, m := range lim.Matrices {
+	for _, m := range lim.matrices(v) {
 		if m.fits(v) && m.M*m.N*m.K > best.M*best.N*best.K {
 			best = m
 		}
 	}
 	if best.M == 0 {
-		return Candidate{}, backend.Unsupported("conv2d", fmt.Sprintf("cooperative matrices that fill a tile of %d×%d", v.FilterBlock, v.PixelTile), fmt.Sprint(lim.Matrices))
+		return Candidate{}, backend.Unsupported("conv2d", fmt.Sprintf("cooperative matrices that fill a tile of %d×%d", v.FilterBlock, v.PixelTile), fmt.Sprint(lim.matrices(v)))
 	}
 	if subgroups := v.Grid[0] * v.Grid[1]; lim.MaxSubgroups > 0 && subgroups > int(lim.MaxSubgroups) {
 		return Candidate{}, backend.Unsupported("subgroups", fmt.Sprintf("at most %d (maxComputeWorkgroupSubgroups)", lim.MaxSubgroups), fmt.Sprint(subgroups))

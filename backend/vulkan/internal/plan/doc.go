@@ -22,6 +22,10 @@ type Limits struct {
 	// Matrices are the shapes of cooperative matrices that a subgroup of SubgroupSize multiplies, float16 times float16 into float32; none where the
 	// device has not all that the kernels on them need.
 	Matrices []MatrixShape
+	// HalfMatrices are those that it multiplies into float16.
+	HalfMatrices []MatrixShape
+	// Float16: shaders have float16 arithmetic.
+	Float16 bool
 	// MaxSubgroups is how many subgroups a workgroup may have where their size is asked for; 0 is no bound of its own.
 	MaxSubgroups uint32
 	// SoftwareDriver: the "device" is a program on the CPU, where shared memory is ordinary memory.
@@ -63,6 +67,9 @@ type Options struct {
 	// Half stores activations and weights as float16 where a kernel for it exists and Float32 does not name the node.
 	Half    bool
 	Float32 map[string]bool
+	// HalfTerms also allows kernels that make and add some products in float16, but for the nodes of WideSums.
+	HalfTerms bool
+	WideSums  map[string]bool
 	// Emulate is what the kernels that emulate matrix units take for the device's shape, with subgroups of the given size. They run only where
 	// Variants names them.
 	Emulate         MatrixShape

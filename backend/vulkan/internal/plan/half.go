@@ -7,7 +7,7 @@ import (
 	"github.com/resnet-run/resnet-run/graph"
 )
 
-// halfConvKernels are the convolution kernels on float16 with sums in float32.
+// halfConvKernels are the convolution kernels on float16, first those with all sums in float32.
 var halfConvKernels = append([]convKernel{
 	{"conv2d_packed16x8_f16", "conv2d_packed16x8_f16", packedConv},
 	{"conv2d_packed8x8_f16", "conv2d_packed8x8_f16", packedConv},
@@ -89,6 +89,7 @@ func precisions(g *graph.Graph, choices []*Candidate) map[string]backend.Precisi
 				p.Parameters = graph.Float16
 			}
 			p.Truncated = p.Truncated || k.variant.Matrix
+			p.HalfTerms = max(p.HalfTerms, k.variant.HalfTerms)
 		}
 		all[n.Name] = p
 	}

@@ -71,6 +71,19 @@ var rates = map[string][3]float64{
 	"conv2d_tile32x32_f16":       {12000, 1, 0.4},
 	"conv2d_tile64x64_split_f16": {17500, 0.9, 0.3},
 	"conv2d_tile32x32_split_f16": {12000, 0.9, 0.3},
+	// With products in float16, not measured. GPUs without matrix units make up to twice as many of them; those with them make as many or, where
+	// they are made for games, twice as many, which only tuning can tell. Drivers on the CPU convert each of them to float32 and back.
+	"conv2d_tile128x128_f16a":        {20000, 0.5, 0.2},
+	"conv2d_tile64x64_f16a":          {25000, 0.5, 0.2},
+	"conv2d_tile32x32_f16a":          {16000, 0.5, 0.2},
+	"conv2d_tile64x64_split_f16a":    {25000, 0.4, 0.2},
+	"conv2d_tile32x32_split_f16a":    {16000, 0.4, 0.2},
+	"conv2d_coopmat128x128_f16a":     {55000, 1, 1},
+	"conv2d_coopmat64x128_f16a":      {70000, 1, 1},
+	"conv2d_coopmat64x64_f16a":       {65000, 1, 1},
+	"conv2d_coopmat64x64_split_f16a": {65000, 1, 1},
+	"conv2d_coopmat32x32_f16a":       {30000, 1, 1},
+	"conv2d_coopmat32x32_split_f16a": {30000, 1, 1},
 }
 
 // What bounds small layers on a GPU, measured on an NVIDIA H200 with one picture.

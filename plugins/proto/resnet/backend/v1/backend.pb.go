@@ -2574,14 +2574,16 @@ func (x *CompileResponse) GetPrecisions() []*Precision {
 	return nil
 }
 
-// Precision tells how the tensors of a node are stored: float32 or float16. Products and sums are float32.
+// Precision tells how the tensors of a node are stored: float32 or float16. Products and sums are float32 unless half_terms says otherwise.
 type Precision struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"` // of the compiled graph
-	Operands      DType                  `protobuf:"varint,2,opt,name=operands,proto3,enum=resnet.backend.v1.DType" json:"operands,omitempty"`
-	Parameters    DType                  `protobuf:"varint,3,opt,name=parameters,proto3,enum=resnet.backend.v1.DType" json:"parameters,omitempty"`
-	Result        DType                  `protobuf:"varint,4,opt,name=result,proto3,enum=resnet.backend.v1.DType" json:"result,omitempty"`
-	Truncated     bool                   `protobuf:"varint,5,opt,name=truncated,proto3" json:"truncated,omitempty"` // sums may be truncated instead of rounded
+	state      protoimpl.MessageState `protogen:"open.v1"`
+	Node       string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"` // of the compiled graph
+	Operands   DType                  `protobuf:"varint,2,opt,name=operands,proto3,enum=resnet.backend.v1.DType" json:"operands,omitempty"`
+	Parameters DType                  `protobuf:"varint,3,opt,name=parameters,proto3,enum=resnet.backend.v1.DType" json:"parameters,omitempty"`
+	Result     DType                  `protobuf:"varint,4,opt,name=result,proto3,enum=resnet.backend.v1.DType" json:"result,omitempty"`
+	Truncated  bool                   `protobuf:"varint,5,opt,name=truncated,proto3" json:"truncated,omitempty"` // sums may be truncated instead of rounded
+	// So many products are made and added in float16 before their sum is added to others in float32; 0: all arithmetic is float32.
+	HalfTerms     uint32 `protobuf:"varint,6,opt,name=half_terms,json=halfTerms,proto3" json:"half_terms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2649,6 +2651,13 @@ func (x *Precision) GetTruncated() bool {
 		return x.Truncated
 	}
 	return false
+}
+
+func (x *Precision) GetHalfTerms() uint32 {
+	if x != nil {
+		return x.HalfTerms
+	}
+	return 0
 }
 
 // Transform is Toom and Cook's (Winograd's) way to compute a convolution of stride 1 and dilation 1: the finite points
@@ -4010,7 +4019,7 @@ const file_resnet_backend_v1_backend_proto_rawDesc = "" +
 	"transforms\x12<\n" +
 	"\n" +
 	"precisions\x18\x05 \x03(\v2\x1c.resnet.backend.v1.PrecisionR\n" +
-	"precisions\"\xdf\x01\n" +
+	"precisions\"\xfe\x01\n" +
 	"\tPrecision\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x124\n" +
 	"\boperands\x18\x02 \x01(\x0e2\x18.resnet.backend.v1.DTypeR\boperands\x128\n" +
@@ -4018,7 +4027,9 @@ const file_resnet_backend_v1_backend_proto_rawDesc = "" +
 	"parameters\x18\x03 \x01(\x0e2\x18.resnet.backend.v1.DTypeR\n" +
 	"parameters\x120\n" +
 	"\x06result\x18\x04 \x01(\x0e2\x18.resnet.backend.v1.DTypeR\x06result\x12\x1c\n" +
-	"\ttruncated\x18\x05 \x01(\bR\ttruncated\"M\n" +
+	"\ttruncated\x18\x05 \x01(\bR\ttruncated\x12\x1d\n" +
+	"\n" +
+	"half_terms\x18\x06 \x01(\rR\thalfTerms\"M\n" +
 	"\tTransform\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x12\x12\n" +
 	"\x04rows\x18\x02 \x03(\x01R\x04rows\x12\x18\n" +
