@@ -80,6 +80,48 @@ func TestLayersThatWouldLeaveFloat16StayFloat32(t *testing.T) {
 	}
 }
 
+// TestLayersWhoseSumsWouldLeaveFloat16KeepFloat32 has results that float16 holds, of terms whose sums it may not hold.
+func TestLayersWhoseSumsWouldLeaveFloat16KeepFloat32(t *testing.T) {
+	const kernel = "conv2d_tile32x32_f16a"
+	for _, c := range []struct {
+		name  string
+		sizes []float64
+		wide  string // the nodes whose sums must stay float32
+	}{
+		{"an ordinary network", []float64{1, 1, 1, 1}, ""},
+		{"large terms", []float64{1, 1200, 1e-3, 1}, "b"},
+		{"large operands", []float64{1200, 1, 1e-3, 1}, "ab"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := chain(t, 2, c.sizes...)
+			x := seededInput(g)
+			want, err := reference.Eval(t.Context(), g, map[string][]float64{"x": reference.Widen(x[0])})
+			if err != nil {
+				t.Fatal(err)
+			}
+			var log bytes.Buffer
+			o := Options{Precision: HalfArithmetic, Kernels: []string{kernel, "conv2d_packed8x4_f16"}, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+			eachDevice(t, o, func(t *testing.T, d *device) {
+				skipWithoutArithmetic(t, d, kernel)
+				log.Reset()
+				r := execute(t, d, g, x)
+				for _, n := range g.Nodes {
+					p, half := r.Precisions[n.Name]
+					if wide := strings.Contains(c.wide, n.Name); !half || wide != (p.HalfTerms == 0) {
+						t.Errorf("node %q: got %v, want float16 with sums of float32 %v", n.Name, p, wide)
+					}
+					if logged := strings.Contains(log.String(), "node="+n.Name+" "); logged != strings.Contains(c.wide, n.Name) {
+						t.Errorf("node %q: logged %v:\n%s", n.Name, logged, &log)
+					}
+				}
+				if e := golden.L2Error(reference.Widen(r.Outputs[0]), want[g.Outputs[0].Name]); !(e <= 3e-3) {
+					t.Errorf("relative L2 error: got %g, want at most 3e-3", e)
+				}
+			})
+		})
+	}
+}
+
 func TestCalibrationUsesTheCallersInput(t *testing.T) {
 	g := chain(t, 2, 1, 100, 1e-2)
 	var seen []graph.Port
@@ -138,10 +180,13 @@ func TestPrecisionsAreVariantsOfTheBackend(t *testing.T) {
 	if b.Name() != "vulkan@f16" || b.(*vulkan).opts.Precision != Half {
 		t.Errorf("got %q with %v", b.Name(), b.(*vulkan).opts.Precision)
 	}
+	if b, err := r.Backend("vulkan@f16a"); err != nil || b.Name() != "vulkan@f16a" || b.(*vulkan).opts.Precision != HalfArithmetic {
+		t.Errorf("got %v, %v", b, err)
+	}
 	if b, err := r.Backend("vulkan@f32"); err != nil || b.Name() != "vulkan" {
 		t.Errorf("got %v, %v", b, err)
 	}
-	if _, err := r.Backend("vulkan@f8"); err == nil || !strings.Contains(err.Error(), "want f32 or f16") {
+	if _, err := r.Backend("vulkan@f8"); err == nil || !strings.Contains(err.Error(), "want f32, f16 or f16a") {
 		t.Errorf("unknown precision: got %v", err)
 	}
 }

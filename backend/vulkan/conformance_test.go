@@ -55,6 +55,35 @@ func testConformance(t *testing.T, p Precision) {
 	})
 }
 
+// TestHalfArithmeticConformance is the same for kernels that multiply in float16, which no rule chooses on a driver that runs on the CPU.
+func TestHalfArithmeticConformance(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes about a minute")
+	}
+	for i, kernel := range []string{"conv2d_tile64x64_f16a", "conv2d_tile32x32_split_f16a", "conv2d_tile128x128_f16a"} {
+		if i%backendtest.OneIn(3) != 0 {
+			continue
+		}
+		t.Run(kernel, func(t *testing.T) {
+			o := Options{Precision: HalfArithmetic, Unproved: true, Kernels: []string{kernel, "conv2d_tile32x32_f16a", "conv2d_regtile4_f32"}}
+			eachDriver(t, o, func(t *testing.T, open func(t *testing.T) backend.Device) {
+				d := open(t)
+				skipWithoutArithmetic(t, d.(*device), kernel)
+				if err := d.Close(); err != nil {
+					t.Fatal(err)
+				}
+				filter, least := `^conv2d/n[2-9]-c(6|17|65)-.*/r[13]-s[13]-stride(1,1|2,2)-pad[01],`, 60
+				if backendtest.Thorough() {
+					filter, least = halfCases, 500
+				}
+				if s := conformance.Run(t, open, conformance.Options{Filter: filter}); s.Run < least && !alone() {
+					t.Errorf("got %v, want at least %d run", s, least)
+				}
+			})
+		})
+	}
+}
+
 // alone reports whether some cases were asked for by name.
 func alone() bool { return strings.Contains(flag.Lookup("test.run").Value.String(), "/") }
 

@@ -112,7 +112,7 @@ func (a *app) profileRuns(ctx context.Context, dev backend.Device, n bench.Netwo
 	}
 	var peaks profile.Peaks
 	if d := p.Device.Peak; d != nil {
-		peaks = profile.Peaks{FLOPsPerSecond: p.Device.PeakIn(p.Precision), BytesPerSecond: d.BytesPerSecond}
+		peaks = profile.Peaks{FLOPsPerSecond: p.Device.PeakIn(p.Precision), BytesPerSecond: d.BytesPerSecond, Float32: p.Device.PeakIn(bench.F32)}
 	}
 	if p.Profile, err = profile.NewMixed(ready.Graph, times, peaks, ready.Precisions()); err != nil {
 		return err

@@ -20,8 +20,20 @@ const (
 	Memory  Roof = "memory"
 )
 
-// Peaks are the two roofs; 0 is a roof that is not known.
-type Peaks struct{ FLOPsPerSecond, BytesPerSecond float64 }
+// Peaks are the roofs; 0 is a roof that is not known.
+type Peaks struct {
+	FLOPsPerSecond, BytesPerSecond float64
+	// Float32 is the arithmetic roof of nodes that do not multiply float16 by float16, in FLOP/s; 0 where it is FLOPsPerSecond.
+	Float32 float64
+}
+
+// of are the roofs of a node whose tensors are stored like that.
+func (p Peaks) of(how backend.Precision) Peaks {
+	if p.Float32 > 0 && (how.Operands != graph.Float16 || how.Parameters != graph.Float16) {
+		p.FLOPsPerSecond = p.Float32
+	}
+	return p
+}
 
 // Ridge is the intensity in FLOP a byte at which the roofs meet, 0 when one is not known.
 func (p Peaks) Ridge() float64 {
@@ -125,7 +137,7 @@ func NewMixed(g *graph.Graph, runs [][]backend.NodeTime, peaks Peaks, stored map
 		}
 	}
 	for i := range p.Nodes {
-		p.Nodes[i].rate(p.Seconds, peaks)
+		p.Nodes[i].rate(p.Seconds, peaks.of(stored[p.Nodes[i].Name]))
 	}
 	return p, nil
 }

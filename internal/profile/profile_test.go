@@ -104,7 +104,7 @@ func TestProfileRefusesRunsThatDiffer(t *testing.T) {
 
 // TestTraceHasTheFieldsOfItsFormat decodes strictly what the Trace Event Format documents.
 func TestTraceHasTheFieldsOfItsFormat(t *testing.T) {
-	p, err := New(network(t), [][]backend.NodeTime{steps(1)}, Peaks{1e6, 1e5})
+	p, err := New(network(t), [][]backend.NodeTime{steps(1)}, Peaks{FLOPsPerSecond: 1e6, BytesPerSecond: 1e5})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func parseSVG(t *testing.T, svg string) picture {
 func TestPictureShowsEveryNodeUnderItsRoof(t *testing.T) {
 	run := steps(1)
 	run[6].Seconds = 1e-3
-	p, err := New(network(t), [][]backend.NodeTime{run}, Peaks{1e6, 1e5})
+	p, err := New(network(t), [][]backend.NodeTime{run}, Peaks{FLOPsPerSecond: 1e6, BytesPerSecond: 1e5})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func TestNarrowTensorsMoveFewerBytes(t *testing.T) {
 	g := network(t)
 	n := g.Nodes[0]
 	stored := map[string]backend.Precision{n.Name: {Operands: graph.Float16, Parameters: graph.Float16, Result: graph.Float32}}
-	p, err := NewMixed(g, [][]backend.NodeTime{steps(1)}, Peaks{1e6, 1e5}, stored)
+	p, err := NewMixed(g, [][]backend.NodeTime{steps(1)}, Peaks{FLOPsPerSecond: 1e6, BytesPerSecond: 1e5}, stored)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,11 +276,44 @@ func TestNarrowTensorsMoveFewerBytes(t *testing.T) {
 	if got, want := p.Nodes[0].Bytes, c.ReadBytes/2+c.WriteBytes; got != want {
 		t.Errorf("node %q: got %d bytes, want %d", n.Name, got, want)
 	}
-	whole, err := New(g, [][]backend.NodeTime{steps(1)}, Peaks{1e6, 1e5})
+	whole, err := New(g, [][]backend.NodeTime{steps(1)}, Peaks{FLOPsPerSecond: 1e6, BytesPerSecond: 1e5})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got, want := p.Nodes[1].Bytes, whole.Nodes[1].Bytes; got != want {
 		t.Errorf("node %q: got %d bytes, want %d as in float32", p.Nodes[1].Name, got, want)
+	}
+}
+
+// TestNodesAreHeldToTheRoofOfTheirOperands has one node of two that multiplies float16.
+func TestNodesAreHeldToTheRoofOfTheirOperands(t *testing.T) {
+	g := network(t)
+	half := backend.Precision{Operands: graph.Float16, Parameters: graph.Float16, Result: graph.Float16}
+	stored := map[string]backend.Precision{g.Nodes[0].Name: half, g.Nodes[1].Name: {Operands: graph.Float16, Parameters: graph.Float32, Result: graph.Float16}}
+	const peak, least = 1e6, 2.5e5
+	peaks := Peaks{FLOPsPerSecond: peak, BytesPerSecond: 1e12, Float32: least} // arithmetic limits all
+	p, err := NewMixed(g, [][]backend.NodeTime{steps(1)}, peaks, stored)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, roof := range []float64{peak, least} {
+		n := p.Nodes[i]
+		if want := float64(n.FLOPs) / roof / n.Seconds; n.Roof != Compute || n.FLOPs == 0 || math.Abs(n.RoofShare-want) > 1e-9*want {
+			t.Errorf("node %q: got %g of the roof, want %g", n.Name, n.RoofShare, want)
+		}
+	}
+	draw := func(p *Profile) string {
+		var b strings.Builder
+		if err := WriteSVG(&b, p, Heading{}); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	if s := draw(p); !strings.Contains(s, "float32 0.00025 GFLOP/s") {
+		t.Error("the roof of float32 is not drawn")
+	}
+	p.Peaks.Float32 = peak
+	if s := draw(p); strings.Contains(s, "float32 ") {
+		t.Error("a roof of float32 is drawn that is that of all")
 	}
 }

@@ -216,7 +216,7 @@ func number(v float64) string {
 	return s
 }
 
-// roofs draws the two lines with their values.
+// roofs draws the two lines with their values, and that of float32 where it is another.
 func (d *drawing) roofs() {
 	p := d.p.Peaks
 	if !p.known() {
@@ -235,6 +235,12 @@ func (d *drawing) roofs() {
 	compute := "arithmetic " + number(peak) + " GFLOP/s"
 	d.text(plotRight-6, d.y(peak)-8, "small", compute, `text-anchor="end"`)
 	d.placed = append(d.placed, box{plotRight - 6*float64(len(compute)), d.y(peak) - 22, plotRight, d.y(peak) + 3})
+	if low := p.Float32 / 1e9; low > 0 && low < peak && low > math.Pow(10, d.minY) {
+		d.line("ridge", d.x(low/slope(1)), d.y(low), plotRight, d.y(low))
+		text := "float32 " + number(low) + " GFLOP/s"
+		d.text(plotRight-6, d.y(low)-8, "soft small", text, `text-anchor="end"`)
+		d.placed = append(d.placed, box{plotRight - 6*float64(len(text)), d.y(low) - 22, plotRight, d.y(low) + 3})
+	}
 	middle := math.Sqrt(left * ridge)
 	angle := math.Atan2(d.y(peak)-d.y(slope(left)), d.x(ridge)-d.x(left)) * 180 / math.Pi
 	d.text(d.x(middle), d.y(slope(middle))-8, "small", "memory "+number(p.BytesPerSecond/1e9)+" GB/s",

@@ -17,7 +17,8 @@ type options struct {
 	Kernels      []string `json:"kernels,omitempty"`
 	MaxChunk     int      `json:"max_chunk,omitempty"`
 	ForceStaging bool     `json:"force_staging,omitempty"`
-	Half         bool     `json:"half,omitempty"` // store float16
+	Half         bool     `json:"half,omitempty"`       // store float16
+	HalfTerms    bool     `json:"half_terms,omitempty"` // and multiply in it
 }
 
 // The drivers, by the names that stages have for them.
@@ -188,8 +189,10 @@ func (s suite) shaderStages(variants []string) []stage {
 	var ops []string
 	var forced []options
 	for _, v := range variants {
-		o := options{Kernels: forcedBy(v), Half: strings.HasSuffix(v, "_f16")}
-		if !slices.ContainsFunc(forced, func(p options) bool { return p.Half == o.Half && slices.Equal(p.Kernels, o.Kernels) }) {
+		o := options{Kernels: forcedBy(v), Half: shaders.Lookup(v).Half, HalfTerms: shaders.Lookup(v).HalfTerms > 0}
+		if !slices.ContainsFunc(forced, func(p options) bool {
+			return p.Half == o.Half && p.HalfTerms == o.HalfTerms && slices.Equal(p.Kernels, o.Kernels)
+		}) {
 			forced = append(forced, o)
 		}
 		for _, op := range opsOf[v] {
@@ -323,6 +326,9 @@ func stageName(driver, what string, o options) string {
 	}
 	if o.Half {
 		name += ", float16"
+	}
+	if o.HalfTerms {
+		name += " arithmetic"
 	}
 	if o.MaxChunk > 0 {
 		name += fmt.Sprintf(", in parts of %d pictures", o.MaxChunk)

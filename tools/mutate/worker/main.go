@@ -34,7 +34,8 @@ type options struct {
 	Kernels      []string `json:"kernels,omitempty"`
 	MaxChunk     int      `json:"max_chunk,omitempty"`
 	ForceStaging bool     `json:"force_staging,omitempty"`
-	Half         bool     `json:"half,omitempty"` // store float16
+	Half         bool     `json:"half,omitempty"`       // store float16
+	HalfTerms    bool     `json:"half_terms,omitempty"` // and multiply in it
 }
 
 // line is what the worker says: that a case begins, or how it went.
@@ -69,6 +70,9 @@ func run() error {
 	precision := vulkan.Float32
 	if j.Options.Half {
 		precision = vulkan.Half
+	}
+	if j.Options.HalfTerms {
+		precision = vulkan.HalfArithmetic
 	}
 	w.backend = vulkan.New(vulkan.Options{
 		Precision: precision,
