@@ -39,7 +39,16 @@ type kernel struct {
 	push    []uint32
 	groups  [3]uint32
 	args    []operand // by binding; the last is written, the others are read
-	weights *Packed
+	windows []window  // by binding, what is bound of it; none: all
+	weights *Packed   // kernels that each bind a part of them have the same
+}
+
+// window is what a binding binds.
+func (k *kernel) window(binding int) window {
+	if k.windows == nil {
+		return window{}
+	}
+	return k.windows[binding]
 }
 
 // operand names a tensor of a node: from 0 its inputs, below 0 the following, then scratch memory.
@@ -120,6 +129,11 @@ func (c *Candidate) check(lim Limits, n *graph.Node) error {
 			size := sizes(o)
 			if o == theWeight {
 				size = k.weights.sizeBytes()
+			}
+			if w := k.window(b); w.size > 0 {
+				size = w.size
+			}
+			if o == theWeight {
 				if limit := min(lim.MaxStorageBufferRange, lim.MaxMemoryAllocationSize); size > limit {
 					return backend.Unsupported("weights", fmt.Sprintf("at most %d bytes (maxStorageBufferRange, maxMemoryAllocationSize)", limit), fmt.Sprint(size))
 				}

@@ -168,8 +168,25 @@ func packedConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) 
 	}
 	tile := wg * v.PixelTile
 	c, err := g.onVectors(v, g.spec(wg), tile, packFilters(n, g.op, packing{block: v.FilterBlock, channels: 4, half: v.Half}))
+	if err != nil {
+		return c, err
+	}
+	c.kernels = g.slabs(v).partition(lim, c.kernels[0])
 	c.cost = g.seconds(lim, v, 4*vectors(g.cg)*g.r*g.s, tile)
-	return c, err
+	return c, nil
+}
+
+// slabs are how the tensors of conv2d_packed.comp divide.
+func (g *convGeometry) slabs(v *shaders.Variant) slabs {
+	head := v.FilterBlock / 4
+	if v.Half {
+		head *= 2
+	}
+	return slabs{
+		batch: g.batch, groups: g.op.Groups, blocks: ceilDiv(g.kg, v.FilterBlock), filters: g.kg, block: v.FilterBlock,
+		input: vectors(g.cg) * g.h * g.w, inputs: g.batch * vectors(g.c) * g.h * g.w, weights: head + g.r*g.s*vectors(g.cg)*v.FilterBlock,
+		plane: g.p * g.q, outputs: g.batch * vectors(g.filters) * g.p * g.q,
+	}
 }
 
 // onVectors is the candidate of a kernel on packed channels, whose workgroups make tiles of so many pixels.

@@ -142,24 +142,27 @@ func emptyGraph(g *graph.Graph) bool {
 	return true
 }
 
-// steps makes the dispatches of a program, and gives packed weights their places when they have none yet.
+// steps makes the dispatches of a program, and gives packed weights their places when they have none yet, in the order in which they are met.
 func (p *Plan) steps(lim Limits, prog *program, l *layout) []*Step {
 	first := len(p.Weights) == 0
 	var steps []*Step
-	next := 0
+	met := map[*Packed]int{}
 	for _, c := range prog.calls {
 		s := &Step{Node: c.node, Variant: c.variant, Spec: c.spec, Push: c.push, Groups: c.groups, Reason: c.reason}
-		for _, t := range c.tensors {
+		for i, t := range c.tensors {
 			if t != nil {
-				s.Bindings = append(s.Bindings, l.place[t])
+				s.Bindings = append(s.Bindings, c.window(i).of(l.place[t]))
 				continue
 			}
-			if first {
-				p.addWeights(lim, c.weights)
+			at, known := met[c.weights]
+			if !known {
+				if at = len(met); first {
+					p.addWeights(lim, c.weights)
+				}
+				met[c.weights] = at
 			}
-			w := p.Weights[next]
-			next++
-			s.Bindings = append(s.Bindings, Ref{WeightSpace, w.Page, w.Offset, w.sizeBytes()})
+			w := p.Weights[at]
+			s.Bindings = append(s.Bindings, c.window(i).of(Ref{WeightSpace, w.Page, w.Offset, w.sizeBytes()}))
 		}
 		steps = append(steps, s)
 	}

@@ -70,18 +70,20 @@ func winogradConv(t *toomCook) lowering {
 		if e*max(c4, k4) > math.MaxInt32/4/max(tiles, 1) {
 			return Candidate{}, backend.Unsupported("conv2d", "transformed tensors of fewer than 2^31 elements", fmt.Sprintf("%d of %d tiles", e*max(c4, k4)*4, tiles))
 		}
-		suffix := "_f32"
-		if len(v.Texels) == 0 {
-			suffix = "_ssbo_f32"
+		suffix := func(texels int) string { // of a transform that reads so many
+			if len(v.Texels) == 0 || texels > int(lim.MaxTexelBufferElements) {
+				return "_ssbo_f32"
+			}
+			return "_f32"
 		}
 		const scratchIn, scratchOut = scratch0, scratch0 - 1
-		input, err := flat(lim, fmt.Sprintf("winograd_input%d%s", t.m, suffix), c4*tiles, nil, []uint32{
+		input, err := flat(lim, fmt.Sprintf("winograd_input%d%s", t.m, suffix(g.batch*c4*g.h*g.w)), c4*tiles, nil, []uint32{
 			u32(tiles), u32(th), u32(tw), u32(c4), u32(g.h), u32(g.w), u32(g.op.Padding.Top), u32(g.op.Padding.Left),
 		}, 0, scratchIn)
 		if err != nil {
 			return Candidate{}, err
 		}
-		output, err := flat(lim, fmt.Sprintf("winograd_output%d%s", t.m, suffix), k4*tiles, []uint32{flag(g.op.Add), flag(g.op.Act == graph.ActReLU)},
+		output, err := flat(lim, fmt.Sprintf("winograd_output%d%s", t.m, suffix(max(e*k4*tiles, g.pixels()*k4))), k4*tiles, []uint32{flag(g.op.Add), flag(g.op.Act == graph.ActReLU)},
 			[]uint32{u32(tiles), u32(th), u32(tw), u32(k4), u32(g.p), u32(g.q)}, scratchOut, theWeight, g.shortcut, result)
 		if err != nil {
 			return Candidate{}, err
@@ -91,7 +93,7 @@ func winogradConv(t *toomCook) lowering {
 		products.args = []operand{scratchIn, theWeight, scratchIn, scratchOut}
 		c := Candidate{
 			Name: fmt.Sprintf("winograd%d_%s", t.m, v.Name), In: Packed4, Out: Packed4, Class: Transformed,
-			kernels: []*kernel{input, products, output}, scratch: []uint64{uint64(e*c4*tiles) * texelBytes, uint64(e*k4*tiles) * texelBytes},
+			kernels: slices.Concat([]*kernel{input}, t.slabs(g, v, tiles).partition(lim, products), []*kernel{output}), scratch: []uint64{uint64(e*c4*tiles) * texelBytes, uint64(e*k4*tiles) * texelBytes},
 			points: t.points,
 		}
 		as1x1 := convGeometry{batch: 1, p: 1, q: tiles, kg: g.filters, op: graph.Conv2D{Groups: e}, r: 1, s: 1}
@@ -151,6 +153,15 @@ func (t *toomCook) products(lim Limits, n *graph.Node, g *convGeometry, v *shade
 				}
 			},
 		},
+	}
+}
+
+// slabs are how the tensors of the products divide: those of the transform by group, which is an element of a tile.
+func (t *toomCook) slabs(g *convGeometry, v *shaders.Variant, tiles int) slabs {
+	e, c4, k4 := len(t.g)*len(t.g), vectors(g.c), vectors(g.filters)
+	return slabs{
+		batch: 1, groups: e, blocks: ceilDiv(g.filters, v.FilterBlock), filters: g.filters, block: v.FilterBlock,
+		input: c4 * tiles, inputs: e * c4 * tiles, weights: v.FilterBlock/4 + c4*v.FilterBlock, plane: tiles, outputs: e * k4 * tiles,
 	}
 }
 
