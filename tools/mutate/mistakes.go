@@ -136,6 +136,9 @@ var mistakes = []mistake{
 	{planDir + "winograd.go", "height and width swapped in the push constants", "u32(g.h), u32(g.w)", "u32(g.w), u32(g.h)"},
 	{planDir + "winograd.go", "no bias", "copy(dst, n.Inputs[i].Data.Float32s())", "_ = i"},
 	{planDir + "winograd.go", "input and product share their scratch memory", "scratch0, scratch0 - 1", "scratch0, scratch0"},
+	{planDir + "partition.go", "each part adds the shortcut of the first", "shortcut := out", "shortcut := window{0, out.size}"},
+	{planDir + "partition.go", "the last part has as many filters as the others", "min(n*s.block, s.filters-b*s.block)", "n*s.block"},
+	{planDir + "partition.go", "several pictures: a part sees the results of the first alone", "s.inputs-input, s.outputs-output", "s.inputs-input, outputs"},
 	{planDir + "program.go", "a node reads its first operand for each", "t = p.tensor(n.Inputs[o], c.In)", "t = p.tensor(n.Inputs[0], c.In)"},
 	{planDir + "program.go", "a value is taken for converted", "if p.values[tensorKey{r, f}] != nil {", "if p.values[tensorKey{r, p.made[r]}] != nil {"},
 	// The other kernels.

@@ -23,7 +23,7 @@ var goFiles = []goFile{
 	{planDir + "memory.go", []string{"roots", "place", "lifetimes"}},
 	{planDir + "pack.go", []string{"packConv", "packLinear", "packBatchNorm", "packFilters", "place"}},
 	{planDir + "command.go", []string{"overlaps", "reads", "write", "track", "conflict"}},
-	{planDir + "conv.go", []string{"geometryOf", "pixels", "spec", "denseConv", "packedConv", "onVectors", "regtileSize"}},
+	{planDir + "conv.go", []string{"geometryOf", "pixels", "spec", "denseConv", "packedConv", "onVectors", "slabs", "regtileSize"}},
 	{planDir + "format.go", []string{"holds", "elems", "sizeBytes", "vectors"}},
 	{planDir + "kernel.go", []string{
 		"sizeBytes", "withBatch", "candidatesOf", "flat", "elementwise", "poolCandidates", "globalPoolCandidates", "shortcutCandidates",
@@ -31,9 +31,10 @@ var goFiles = []goFile{
 	}},
 	{planDir + "plan.go", []string{"Build", "batchOf", "buildChunked", "emptyGraph", "steps", "addWeights", "passes", "slice", "appendCopy", "rest"}},
 	{planDir + "program.go", []string{"assemble", "tensor", "need", "add"}},
-	{planDir + "winograd.go", []string{"newToomCook", "weights", "winogradConv", "fits", "products", "packBias"}},
+	{planDir + "winograd.go", []string{"newToomCook", "weights", "winogradConv", "fits", "products", "slabs", "packBias"}},
 	{planDir + "coopmat.go", []string{"onMatrices"}},
 	{planDir + "tile.go", []string{"tileConv", "few", "steps", "walkConv", "divide"}},
+	{planDir + "partition.go", []string{"of", "partition", "perDispatch", "aligned", "byGroups", "byBlocks", "part"}},
 	{planDir + "half.go", []string{"halfCandidates", "halfElementwise", "splitHalf", "precisions"}},
 	{"backend/vulkan/binding.go", []string{"bind", "matches", "record", "writeSets"}},
 }
