@@ -38,6 +38,14 @@ class Turns(unittest.TestCase):
             e.close()
             self.assertEqual(e.p.returncode, 0)
 
+    def test_an_engine_may_get_ready_later(self):
+        e = Engine("late", [sys.executable, "-c", FAKE % ([1.0],)], later=True)
+        self.assertIsNone(e.about)
+        self.assertEqual(e.wait(), {"output": [1.0, 2.0]})
+        self.assertEqual(e.wait(), {"output": [1.0, 2.0]})  # once is enough
+        self.assertEqual(e.take(2), [1.0, 1.0])
+        e.close()
+
     def test_an_engine_that_ends_says_why(self):
         with self.assertRaisesRegex(EngineError, "peer ended with status 3: no GPU"):
             Engine("peer", [sys.executable, "-c", "import sys; print('no GPU', file=sys.stderr); sys.exit(3)"])

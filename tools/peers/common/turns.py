@@ -18,10 +18,17 @@ class EngineError(Exception):
 
 
 class Engine:
-    def __init__(self, name, command, env=None):
+    """One engine. It is ready when about is there: that waits for its first answer, unless later puts that off."""
+
+    def __init__(self, name, command, env=None, later=False):
         self.name, self.rounds = name, []  # rounds: the median of each turn
         self.p = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ, **(env or {})})
-        self.about = self.answer()
+        self.about = None if later else self.answer()
+
+    def wait(self):
+        if self.about is None:
+            self.about = self.answer()
+        return self.about
 
     def answer(self):
         for line in self.p.stdout:

@@ -44,15 +44,16 @@ def compare(args, folder, binary, arch, batch):
     env = {"VK_ICD_FILENAMES": args.icd, "VK_DRIVER_FILES": args.icd} if args.icd else {}
     engines, agree = [], {}
     try:
-        ours = Engine("ours", [binary, "bench", prefix + ".safetensors", "--backend", args.ours, "--batch", str(batch), "--turns", "--threads", str(args.threads)], env)
-        engines.append(ours)
+        ours = Engine("ours", [binary, "bench", prefix + ".safetensors", "--backend", args.ours, "--batch", str(batch), "--turns", "--threads", str(args.threads)], env, later=True)
+        engines.append(ours)  # the reference, on the CPU, takes its time for large batches: the peers begin meanwhile
         for peer in args.peers:
             command = [sys.executable, os.path.join(COMMON, "engine.py"), peer, prefix, str(batch), str(side), str(args.threads), str(args.gpu)]
-            e = Engine(peer, command, env)
-            engines.append(e)
-            agree[peer] = relative_l2(e.about["output"], ours.about["output"])
-            if not agree[peer] < (AGREE_HALF if half(peer) else AGREE):
-                die(f"{arch} batch {batch}: the outputs of {peer} and ours differ by {agree[peer]:.2e} of the norm")
+            engines.append(Engine(peer, command, env))
+        output = ours.wait()["output"]
+        for e in engines[1:]:
+            agree[e.name] = relative_l2(e.about["output"], output)
+            if not agree[e.name] < (AGREE_HALF if half(e.name) else AGREE):
+                die(f"{arch} batch {batch}: the outputs of {e.name} and ours differ by {agree[e.name]:.2e} of the norm")
         alternate(engines, args.rounds, args.turn, lambda text: print(f"{arch} batch {batch}: {text}", file=sys.stderr))
     except EngineError as err:
         die(str(err))
