@@ -68,7 +68,11 @@ func TestUsableDevices(t *testing.T) {
 
 func TestLimitsOfAPlanner(t *testing.T) {
 	f := imaginary()
+	f.Features.ShaderFloat16 = true
 	l := limits(&f)
+	if !l.Float16 || describe(&f).Properties["shaderFloat16"] != "true" {
+		t.Error("that shaders have float16 is not told")
+	}
 	if l.SoftwareDriver || l.MaxStorageBufferRange != 1<<30 || l.MinStorageBufferOffsetAlignment != 4 {
 		t.Errorf("got %+v, want no software driver and an alignment of at least one element", l)
 	}

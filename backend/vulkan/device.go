@@ -70,6 +70,9 @@ func open(o Options, inst *vk.Instance, c candidate) (*device, error) {
 		info: c.info, facts: c.facts, limits: limits(&c.facts), inst: inst, dev: dev, physical: c.handle, queue: dev.Queue(0), children: map[child]struct{}{},
 	}
 	d.configure(o)
+	if o.Precision == HalfArithmetic && !d.limits.Float16 {
+		o.Logger.Warn("float16 is stored, but not multiplied: the device has no such arithmetic (shaderFloat16)", "device", c.info.Name)
+	}
 	d.outcomes = newOutcomes(d)
 	if d.kernels, err = newKernels(d); err == nil {
 		d.staging, err = newStaging(d)

@@ -1,6 +1,8 @@
 package vulkan
 
 import (
+	"bytes"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -69,6 +71,23 @@ func skipWithoutArithmetic(t *testing.T, d *device, kernel string) {
 			t.Fatal("lavapipe has no float16 arithmetic")
 		}
 		t.Skip("this device has no float16 arithmetic: it is tested on lavapipe")
+	}
+}
+
+func TestADeviceWithoutFloat16ArithmeticSaysSo(t *testing.T) {
+	var log bytes.Buffer
+	without := 0
+	eachFreshDevice(t, Options{Precision: HalfArithmetic, Logger: slog.New(slog.NewTextHandler(&log, nil))}, func(t *testing.T, d *device) {
+		if said := strings.Contains(log.String(), "(shaderFloat16)"); said == d.limits.Float16 {
+			t.Errorf("float16 arithmetic %v, and the log says:\n%s", d.limits.Float16, &log)
+		}
+		if !d.limits.Float16 {
+			without++
+		}
+		log.Reset()
+	})
+	if without == 0 && !alone() {
+		t.Skip("every device here has float16 arithmetic")
 	}
 }
 

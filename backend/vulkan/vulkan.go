@@ -244,6 +244,7 @@ func describe(f *facts.Facts) backend.DeviceInfo {
 			"vendorID": fmt.Sprintf("%#x", f.VendorID), "deviceID": fmt.Sprintf("%#x", f.DeviceID),
 			"driverUUID": f.DriverUUID.String(), "pipelineCacheUUID": f.PipelineCacheUUID.String(),
 			"maxTexelBufferElements":          fmt.Sprint(f.Limits.MaxTexelBufferElements),
+			"shaderFloat16":                   fmt.Sprint(f.Features.ShaderFloat16),
 			"subgroupSize":                    fmt.Sprint(f.Subgroup.Size),
 			"maxStorageBufferRange":           fmt.Sprint(f.Limits.MaxStorageBufferRange),
 			"maxMemoryAllocationSize":         fmt.Sprint(f.Limits.MaxMemoryAllocationSize),

@@ -5,6 +5,7 @@ import (
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/shaders"
 )
 
 // halfConvKernels are the convolution kernels on float16, first those with all sums in float32.
@@ -24,6 +25,15 @@ func HalfConvKernels() []string {
 		names[i] = k.variant
 	}
 	return names
+}
+
+// MostHalfTerms is the most products that a kernel adds in float16.
+func MostHalfTerms() int {
+	most := 0
+	for _, v := range shaders.Manifest {
+		most = max(most, v.HalfTerms)
+	}
+	return most
 }
 
 // halfCandidates lists the kernels that read float16; all but that of the mean over pictures, whose result is dense, write it too. The

@@ -23,15 +23,6 @@ func tileConvKernels(half bool) []convKernel {
 	return walkingKernels("conv2d_tile.comp", tileConv, func(v *shaders.Variant) bool { return v.Half == half })
 }
 
-// MostHalfTerms is the most products that a kernel adds in float16.
-func MostHalfTerms() int {
-	most := 0
-	for _, v := range shaders.Manifest {
-		most = max(most, v.HalfTerms)
-	}
-	return most
-}
-
 // tileConv lowers to conv2d_tile.comp.
 func tileConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (Candidate, error) {
 	return walkConv(lim, n, g, v, v.LocalSize)
