@@ -288,6 +288,26 @@ var optionsOf = map[string][]options{
 	},
 }
 
+// alsoStages are further stages of files whose functions are of single operations: kernels that no rule chooses on a driver that runs on the CPU, and
+// kernels on float16 whose accesses are checked.
+func (s suite) alsoStages(file string) []stage {
+	add := func(what string, o options, cases []string, inBounds bool) stage {
+		return stage{First: true, InBounds: inBounds, Name: stageName(lavapipe, what, o), Driver: lavapipe, Options: o, Cases: cases}
+	}
+	quick := func(ops ...string) []string { return s.pick(conformance.Quick, oneOf(ops)) }
+	switch strings.TrimPrefix(file, planDir) {
+	case "kernel.go":
+		split := options{Kernels: forcedBy("linear_split_f32")}
+		return []stage{
+			add("linear of quick", split, quick("linear"), false),
+			add("pools of quick", options{Half: true}, quick("max_pool", "avg_pool", "global_avg_pool"), false),
+		}
+	case "half.go":
+		return []stage{add("relu and add, each access checked", options{Half: true}, quick("relu", "add")[:inBoundsCases], true)}
+	}
+	return nil
+}
+
 // batch matches cases whose batch has several parts when they are of 2 pictures.
 var batch = regexp.MustCompile(`(/|-)n(3|5|7|8|32)(-|/|$)`)
 
@@ -308,6 +328,7 @@ func (s suite) goStages(file string) []stage {
 			}
 			out = append(out, stage{First: true, Name: stageName(driver, "convolutions, blocks, networks and runs of quick", o), Driver: driver, Options: o, Cases: cases})
 		}
+		out = append(out, s.alsoStages(file)...)
 		return append(out, stage{First: true, Name: "unit tests", GoTests: []string{"./backend/vulkan/internal/plan"}})
 	}
 	few := min(3*firstCases, len(quick))
@@ -318,6 +339,7 @@ func (s suite) goStages(file string) []stage {
 	convs := options{Kernels: packed.Kernels} // few of the batches are convolutions that go through transforms
 	out = append(out, stage{First: true, Name: stageName(lavapipe, "conv2d of quick", convs), Driver: lavapipe, Options: convs,
 		Cases: transformedFirst(s.pick(conformance.Quick, oneOf([]string{"conv2d"})))})
+	out = append(out, s.alsoStages(file)...)
 	var batches []string
 	for _, c := range quick {
 		if batch.MatchString(c) {
