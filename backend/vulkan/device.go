@@ -94,7 +94,7 @@ func (d *device) configure(o Options) {
 	d.bound = submissionBound(o, d.facts.Type == facts.DeviceCPU)
 	d.emulate, d.emulateSubgroup = plan.MatrixShape{}, 0
 	if slices.ContainsFunc(o.Kernels, func(name string) bool { return slices.Contains(plan.MatrixConvKernels(true), name) }) {
-		d.emulate, d.emulateSubgroup = plan.MatrixShape{M: 16, N: 16, K: 16}, 32 // who asks for such a kernel wants some shape
+		d.emulate, d.emulateSubgroup = plan.MatrixShape{M: 16, N: 8, K: 32}, 32 // who asks for such a kernel wants some shape: one whose sizes are not to be confused
 	}
 	d.SetTuning(o.Tuning)
 }

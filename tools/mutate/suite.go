@@ -296,6 +296,13 @@ func (s suite) alsoStages(file string) []stage {
 	}
 	quick := func(ops ...string) []string { return s.pick(conformance.Quick, oneOf(ops)) }
 	switch strings.TrimPrefix(file, planDir) {
+	case "conv.go", "winograd.go": // what they say of dispatches that are divided, on the driver where some are
+		var out []stage
+		for _, o := range optionsOf["partition.go"] {
+			first := firstOf(quick("conv2d"), divided)
+			out = append(out, stage{First: true, Name: stageName(swiftShader, "conv2d of quick, the largest", o), Driver: swiftShader, Options: o, Cases: first[:firstCases]})
+		}
+		return out
 	case "kernel.go":
 		split := options{Kernels: forcedBy("linear_split_f32")}
 		return []stage{

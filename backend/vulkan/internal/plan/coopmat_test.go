@@ -81,6 +81,14 @@ func TestMatrixKernelsKeepTheLimits(t *testing.T) {
 	if got["conv2d_coopmat32x32_f16"] == 0 || got["conv2d_coopmat64x64_f16"]+got["conv2d_coopmat128x128_f16"] != 0 {
 		t.Errorf("got %v, want only the kernel of two subgroups", got)
 	}
+	lim = matrixDevice(64, MatrixShape{16, 16, 16})
+	lim.MaxComputeWorkGroupSize = [3]uint32{128, 1024, 64} // of the first dimension two subgroups
+	p = build(t, lim, Options{Half: true}, network(t, "resnet50", 8))
+	checkPlan(t, lim, p)
+	got = kernelsOf(p)
+	if got["conv2d_coopmat32x32_f16"]+got["conv2d_coopmat32x32x64_f16"] == 0 || got["conv2d_coopmat64x64_f16"]+got["conv2d_coopmat64x128_f16"]+got["conv2d_coopmat64x64x64_f16"] != 0 {
+		t.Errorf("a workgroup of at most 128 in its first dimension: got %v, want only the kernel of two subgroups", got)
+	}
 }
 
 func TestShapesFillTheirTiles(t *testing.T) {

@@ -82,6 +82,17 @@ func TestPlansOfTheFamilyAreSound(t *testing.T) {
 	}
 }
 
+// TestWeightsOfSeveralPages has a device whose allocations are smaller than the weights of a network are together.
+func TestWeightsOfSeveralPages(t *testing.T) {
+	lim := devices()["lavapipe"]
+	lim.MaxMemoryAllocationSize = 20 << 20
+	p := build(t, lim, Options{Direct: true}, network(t, "resnet18", 1))
+	checkPlan(t, lim, p)
+	if len(p.PageBytes) < 3 {
+		t.Errorf("pages of %v bytes, want at least 3 for 45 MB", p.PageBytes)
+	}
+}
+
 func checkPlan(t *testing.T, lim Limits, p *Plan) {
 	t.Helper()
 	if p.ArenaBytes > lim.MaxMemoryAllocationSize {
@@ -89,6 +100,11 @@ func checkPlan(t *testing.T, lim Limits, p *Plan) {
 	}
 	if slack := 8 * lim.alignment(); float64(p.ArenaBytes) > 1.15*float64(p.LiveBytes)+float64(slack) {
 		t.Errorf("arena of %d bytes, want at most 1.15 times the largest live set of %d, but for alignment", p.ArenaBytes, p.LiveBytes)
+	}
+	for i, bytes := range p.PageBytes {
+		if bytes > lim.MaxMemoryAllocationSize {
+			t.Errorf("page %d of weights has %d bytes, above the limit %d", i, bytes, lim.MaxMemoryAllocationSize)
+		}
 	}
 	for i, s := range p.Steps {
 		v := s.Variant
