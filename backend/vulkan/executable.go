@@ -142,12 +142,12 @@ func (d *device) build(ctx context.Context, g *graph.Graph, p *plan.Plan) (*exec
 func (e *executable) prepare(ctx context.Context, g *graph.Graph) (err error) {
 	d, p := e.dev, e.plan
 	if p.ArenaBytes > 0 {
-		if e.arena, err = d.allocate(p.ArenaBytes, deviceMemory); err != nil {
+		if e.arena, err = d.allocate(p.ArenaBytes, viewedMemory); err != nil {
 			return fmt.Errorf("allocate %d bytes for intermediate tensors: %w", p.ArenaBytes, err)
 		}
 	}
 	for _, size := range p.PageBytes {
-		m, err := d.allocate(size, deviceMemory)
+		m, err := d.allocate(size, viewedMemory)
 		if err != nil {
 			return fmt.Errorf("allocate %d bytes for weights: %w", size, err)
 		}

@@ -28,6 +28,7 @@ type memoryKind int
 
 const (
 	deviceMemory  memoryKind = iota // kernels; mapped where memory is unified
+	viewedMemory                    // the same, and kernels may read it through texel views
 	stagingMemory                   // the host, and copies
 )
 
@@ -54,7 +55,10 @@ func (d *device) allocate(size uint64, kind memoryKind) (*memory, error) {
 	if size > limit {
 		return nil, fmt.Errorf("%w: want at most %d bytes in one allocation (maxMemoryAllocationSize), got %d", backend.ErrOutOfMemory, limit, size)
 	}
-	m := &memory{size: size, spare: min(viewStep, limit-size)}
+	m := &memory{size: size}
+	if kind == viewedMemory { // only there, since GPU-assisted validation takes the end of a buffer for the end of what a kernel may access
+		m.spare = min(viewStep, limit-size)
+	}
 	var err error
 	if m.buf, err = d.dev.CreateBuffer(size+m.spare, vk.BufferStorage|vk.BufferUniformTexel|vk.BufferTransferSrc|vk.BufferTransferDst); err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vktest"
+	"github.com/resnet-run/resnet-run/graph"
 )
 
 func TestViewBytes(t *testing.T) {
@@ -30,6 +31,21 @@ func TestViewBytes(t *testing.T) {
 	if got := full.viewBytes(0, 1<<20, 1<<30); got != 1<<20 {
 		t.Errorf("without spare bytes: got %d", got)
 	}
+}
+
+// TestBuffersOfCallersEndWithTheirNumbers: GPU-assisted validation (1.3.239) holds an access against the end of the buffer and not of what is bound, so
+// that spare bytes would hide what TestKernelsStayInBounds is to find.
+func TestBuffersOfCallersEndWithTheirNumbers(t *testing.T) {
+	eachDevice(t, Options{}, func(t *testing.T, d *device) {
+		b, err := d.NewBuffer(t.Context(), graph.F32(3, 5))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		if m := b.(*buffer).mem; m.size != 60 || m.spare != 0 {
+			t.Errorf("15 numbers: a buffer of %d bytes and %d more, want 60 and none", m.size, m.spare)
+		}
+	})
 }
 
 // startEnv makes a process of the test's own do one start.
