@@ -318,3 +318,29 @@ func TestAccessesAreCheckedAtTails(t *testing.T) {
 		t.Error("no case")
 	}
 }
+
+func TestSpecialNumbersComeSoon(t *testing.T) {
+	s := suite{conformance.Cases()}
+	cases := specialSoon(s.pick(conformance.Quick, oneOf([]string{"conv2d"})))
+	if got := s.pick(conformance.Quick, oneOf([]string{"conv2d"})); len(got) != len(cases) {
+		t.Fatalf("%d cases of %d", len(cases), len(got))
+	}
+	soon := 0
+	for i, c := range cases[:firstCases] {
+		if special.MatchString(c) {
+			soon++
+		} else if i >= glanceCases-1 && soon < 7 {
+			t.Errorf("case %d is %s, after %d special ones", i, c, soon)
+		}
+	}
+	if soon < 7 || special.MatchString(cases[0]) || !special.MatchString(cases[glanceCases-1]) {
+		t.Errorf("%d special cases among the first: %v", soon, cases[:firstCases])
+	}
+	seen := map[string]bool{}
+	for _, c := range cases {
+		if seen[c] {
+			t.Errorf("%s stands twice", c)
+		}
+		seen[c] = true
+	}
+}

@@ -106,28 +106,6 @@ const inBoundsCases = 8
 
 const manyRows = "softmax/n65541-c2/many-rows"
 
-// transformed matches convolutions that kernels of Winograd take: 3×3, a multiple of 4 filters, and all else is 1.
-var transformed = regexp.MustCompile(`^conv2d/.*-k(\d*[02468][048]|\d*[13579][26]|[48])-g1/r3-s3-stride1,1-pad[\d,]+-dil1,1/`)
-
-// transformedFirst brings them to the front: the others say nothing of these kernels.
-func transformedFirst(cases []string) []string { return firstOf(cases, transformed) }
-
-// divided matches convolutions whose weights are more than 65,536 texels.
-var divided = regexp.MustCompile(`^conv2d/.*-c(65|176|184|192|513)-h\d+-w\d+-k(176|184|192|513)-g1/r3-s3-stride1,1-`)
-
-// firstOf brings the cases that match to the front.
-func firstOf(cases []string, match *regexp.Regexp) []string {
-	var first, rest []string
-	for _, c := range cases {
-		if match.MatchString(c) {
-			first = append(first, c)
-		} else {
-			rest = append(rest, c)
-		}
-	}
-	return append(first, rest...)
-}
-
 func isWinograd(o options) bool {
 	return len(o.Kernels) > 0 && strings.HasPrefix(o.Kernels[0], "winograd")
 }
@@ -216,8 +194,11 @@ func (s suite) shaderStages(variants []string) []stage {
 		}
 	}
 	quick := s.pick(conformance.Quick, oneOf(ops))
-	if !slices.ContainsFunc(forced, func(o options) bool { return !isWinograd(o) }) {
+	switch direct := slices.ContainsFunc(forced, func(o options) bool { return !isWinograd(o) }); {
+	case !direct:
 		quick = transformedFirst(quick)
+	case choosing:
+		quick = specialSoon(quick)
 	}
 	few := len(quick)
 	if choosing { // the others compile in no time
