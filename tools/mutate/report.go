@@ -137,14 +137,15 @@ the suite would not have found. Made by
 
 on %s: %d mutants of the %d that can be made have a result. How it works: [tools/mutate](../../tools/mutate/doc.go). Reasons: [reasons.txt](../../tools/mutate/reasons.txt).
 
-%s| | mutants that count | killed by the suite | score | by unit tests only | survived |
-|---|--:|--:|--:|--:|--:|
+%s| | mutants that count | killed by the suite | score | by unit tests only | score with them | survived |
+|---|--:|--:|--:|--:|--:|--:|
 `, r.command, r.deviceList(), len(r.results), r.possible, r.gathered())
 	for _, row := range []struct {
 		name string
 		*tally
 	}{{"shaders", shaders}, {"planning and recording", code}} {
-		fmt.Fprintf(&b, "| %s | %d | %d | **%s** | %d | %d |\n", row.name, row.counted(), row.killed(), percent(row.killed(), row.counted()), row.by[unitTests], row.by[survived])
+		fmt.Fprintf(&b, "| %s | %d | %d | **%s** | %d | %s | %d |\n", row.name, row.counted(), row.killed(), percent(row.killed(), row.counted()),
+			row.by[unitTests], percent(row.killed()+row.by[unitTests], row.counted()), row.by[survived])
 	}
 	b.WriteString(r.allowed())
 	b.WriteString(`

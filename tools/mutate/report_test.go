@@ -30,7 +30,7 @@ func TestReport(t *testing.T) {
 	}
 	for _, want := range []string{
 		"make mutation", "on llvmpipe: 8 mutants of the 99 that can be made",
-		"| shaders | 3 | 2 | **66.7 %** | 0 | 1 |", "| planning and recording | 1 | 0 | **0.0 %** | 1 | 0 |",
+		"| shaders | 3 | 2 | **66.7 %** | 0 | 66.7 % | 1 |", "| planning and recording | 1 | 0 | **0.0 %** | 1 | 100.0 % | 0 |",
 		"| pool.comp | 7 | 1 | 1 | 1 | 1 | 3 | 1 | 0 | 0 | 0 | 1 | 0 | 1 | 66.7 % |", "| all | 8 | 1 | 1 | 1 | 1 | 4 | 1 | 0 | 0 | 0 | 1 | 1 | 1 | 50.0 % |",
 		"shaders/glsl/pool.comp, line 9, `pool.comp/swap/6`\n\n```diff\n- H\n+ W\n```", "because", "would make the score of the shaders 50.0 %", "--- FAIL: TestX in ./x",
 	} {
