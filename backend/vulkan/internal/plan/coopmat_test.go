@@ -27,6 +27,7 @@ func TestMatrixKernelsOnImaginaryDevices(t *testing.T) {
 	}{
 		{"subgroup 32, 16×16×16", matrixDevice(32, MatrixShape{16, 8, 8}, MatrixShape{16, 16, 16}), MatrixShape{16, 16, 16}},
 		{"subgroup 8, 8×8×16", matrixDevice(8, MatrixShape{8, 8, 16}), MatrixShape{8, 8, 16}},
+		{"subgroup 32, 16×8×32", matrixDevice(32, MatrixShape{16, 8, 32}), MatrixShape{16, 8, 32}},
 		{"subgroup 64, 16×16×16", matrixDevice(64, MatrixShape{16, 16, 16}), MatrixShape{16, 16, 16}},
 		{"a shape that fills no tile", matrixDevice(32, MatrixShape{24, 24, 16}), MatrixShape{}},
 		{"a depth that is no part of a step", matrixDevice(32, MatrixShape{16, 16, 48}), MatrixShape{}},
