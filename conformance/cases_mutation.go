@@ -76,6 +76,11 @@ func (t *table) mutation() {
 	// Kernels may take several taps of a row at once where channels are few.
 	t.convCase(Quick, "few channels, more taps in a row than a kernel takes at once, and dilations that differ", Ordinary,
 		convolution{n: 2, c: 3, h: 13, w: 17, k: 6, win: window{3, 5, [2]int{2, 1}, graph.Padding{Top: 1, Left: 3, Right: 2}, [2]int{2, 3}}, bias: true})
+	// 65,536 texels are what a texel buffer must hold: devices may divide convolutions whose weights are more, and each part adds its own shortcut.
+	for _, v := range []convolution{{n: 2, c: 192, h: 5, w: 7, k: 196}, {n: 1, c: 189, h: 6, w: 5, k: 203}} {
+		v.win, v.bias, v.add, v.relu = square(3, 1, 1), true, true, true
+		t.convCase(Quick, "a shortcut, and more weights than a small texel buffer holds", Ordinary, v)
+	}
 	t.mutationTails()
 }
 

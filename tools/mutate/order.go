@@ -12,7 +12,7 @@ var transformed = regexp.MustCompile(`^conv2d/.*-k(\d*[02468][048]|\d*[13579][26
 func transformedFirst(cases []string) []string { return firstOf(cases, transformed) }
 
 // divided matches convolutions whose weights are more than 65,536 texels.
-var divided = regexp.MustCompile(`^conv2d/.*-c(65|176|184|192|513)-h\d+-w\d+-k(176|184|192|513)-g1/r3-s3-stride1,1-|^conv2d/n1-c513-h\d+-w\d+-k513-g1/`)
+var divided = regexp.MustCompile(`^conv2d/.*-c(65|176|184|189|192|513)-h\d+-w\d+-k(176|184|192|196|203|513)-g1/r3-s3-stride1,1-|^conv2d/n1-c513-h\d+-w\d+-k513-g1/`)
 
 // special matches convolutions of numbers that are not finite, or near the end of float16.
 var special = regexp.MustCompile(`^conv2d/(.*/(nan-payloads|infinite-[a-z]+)|n2-c17-h9-w7-k19-g1/r3-s3-stride2,2-.*/(nan|infinity|halflimit))$`)
