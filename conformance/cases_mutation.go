@@ -73,6 +73,11 @@ func (t *table) mutation() {
 				in[0][i] = float32(math.Inf(1))
 			}
 		})
+	// Kernels on vectors of four channels take groups of whole vectors only: of inputs and of results.
+	for _, v := range []convolution{{n: 2, c: 10, h: 7, w: 6, k: 16, groups: 2}, {n: 2, c: 16, h: 7, w: 6, k: 10, groups: 2}} {
+		v.win, v.bias = square(3, 1, 1), true
+		t.convCase(Quick, "groups whose channels fill vectors on one side only", Ordinary, v)
+	}
 	// Kernels may take several taps of a row at once where channels are few.
 	t.convCase(Quick, "few channels, more taps in a row than a kernel takes at once, and dilations that differ", Ordinary,
 		convolution{n: 2, c: 3, h: 13, w: 17, k: 6, win: window{3, 5, [2]int{2, 1}, graph.Padding{Top: 1, Left: 3, Right: 2}, [2]int{2, 3}}, bias: true})

@@ -25,8 +25,8 @@ func TestHalfConformance(t *testing.T) { testConformance(t, Half) }
 // Of the quick profile.
 const (
 	everydayCases     = `^([^s]|sub|softmax/n[0-9]{1,4}-)`
-	halfCases         = `^(add|relu|max_pool|global_avg_pool|block|network|outputs|replay|concurrent|cancel)/|^conv2d/n[2-9]-`
-	everydayHalfCases = `^(add|max_pool|outputs|replay|concurrent|cancel)/|^(block|network)/.*/fused|^conv2d/n[2-9]-c(6|7|17|32|65|128)-.*/r[13]-s[13]-stride(1,1|2,2)-pad[01],`
+	halfCases         = `^(add|relu|max_pool|global_avg_pool|block|network|outputs|replay|concurrent|buffers|cancel)/|^conv2d/n[2-9]-`
+	everydayHalfCases = `^(add|max_pool|outputs|replay|concurrent|buffers|cancel)/|^(block|network)/.*/fused|^conv2d/n[2-9]-c(6|7|17|32|65|128)-.*/r[13]-s[13]-stride(1,1|2,2)-pad[01],`
 )
 
 func testConformance(t *testing.T, p Precision) {

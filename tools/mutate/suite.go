@@ -162,7 +162,7 @@ func (s suite) pick(p conformance.Profile, keep func(op string) bool) []string {
 }
 
 // graphCases are the parts of the suite with more than one operation or more than one run.
-var graphCases = []string{"block", "network", "replay", "concurrent", "recompile", "cancel", "outputs", "inputs", "contract"}
+var graphCases = []string{"block", "network", "replay", "concurrent", "recompile", "buffers", "cancel", "outputs", "inputs", "contract"}
 
 func oneOf(names []string) func(string) bool {
 	return func(op string) bool { return slices.Contains(names, op) }
