@@ -195,7 +195,9 @@ func (e *executable) writeSets(b *binding, space func(plan.Ref) *memory) (err er
 			var view vk.BufferView
 			if e.kernels[i].types[j] == vk.DescriptorUniformTexel {
 				viewed := ranges[j]
-				viewed.Size = space(r).viewBytes(r.Offset, r.Size, s.Variant.TexelBytes()*uint64(e.dev.limits.MaxTexelBufferElements))
+				if !s.Parts { // what follows a part is another's, which may be written meanwhile
+					viewed.Size = space(r).viewBytes(r.Offset, r.Size, s.Variant.TexelBytes()*uint64(e.dev.limits.MaxTexelBufferElements))
+				}
 				if view, err = d.CreateBufferView(viewed, texelFormat(s.Variant)); err != nil {
 					return err
 				}

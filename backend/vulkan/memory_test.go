@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 )
 
 // TestUnifiedMemoryIsNotCopied: where host and device share memory, a buffer is the host's mapping of it, and the staging
@@ -62,7 +62,7 @@ func TestCompileMakesNoCopyOfTheModel(t *testing.T) {
 			}
 			defer e.Close()
 			// Of nodes above the size of the staging buffer there is a copy, of one at a time.
-			limit := weights/10 + largeParams(g)
+			limit := weights/10 + largeWeights(e.(*executable).plan)
 			if got := after.TotalAlloc - before.TotalAlloc; got > limit {
 				t.Errorf("staging %v: Compile allocated %d bytes for %d bytes of weights, want at most %d", force, got, weights, limit)
 			}
@@ -70,10 +70,14 @@ func TestCompileMakesNoCopyOfTheModel(t *testing.T) {
 	}
 }
 
-// largeParams is the size of the parameters that do not fit into the staging buffer.
-func largeParams(g *graph.Graph) (bytes uint64) {
-	for _, p := range g.Params {
-		if size := uint64(p.Type.SizeBytes()); size > stagingBytes {
+// largeWeights is the size of the packed weights of nodes that do not fit into the staging buffer. Those of transforms are larger than the parameters.
+func largeWeights(p *plan.Plan) (bytes uint64) {
+	for i, w := range p.Weights {
+		end := p.PageBytes[w.Page]
+		if i+1 < len(p.Weights) && p.Weights[i+1].Page == w.Page {
+			end = p.Weights[i+1].Offset
+		}
+		if size := end - w.Offset; size > stagingBytes {
 			bytes += size
 		}
 	}

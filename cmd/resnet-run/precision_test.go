@@ -23,8 +23,8 @@ func TestSelectInPrecision(t *testing.T) {
 		{"vulkan@f32", "f16", "", "want one precision"},
 		{"vulkan@f16", "f16a", "", "want one precision"},
 		{"auto", "f16a", "vulkan@f16a", ""},
-		{"vulkan", "f8", "", "want f32 or f16"},
-		{"vulkan", "auto", "", "want f32 or f16"}, // who leaves it open has done so before
+		{"vulkan", "f8", "", "want f32, f16 or f16a"},
+		{"vulkan", "auto", "", "want f32, f16 or f16a"}, // who leaves it open has done so before
 	} {
 		got, err := selectInPrecision(c.selection, c.precision)
 		if c.err != "" {

@@ -58,6 +58,7 @@ type Step struct {
 	Groups   [3]uint32 // workgroup counts
 	Bindings []Ref     // storage buffers by binding; the last is written, the others are read
 	Reason   string    // why this variant, for people; empty where there is no other
+	Parts    bool      // it is one of several that each bind a part of the tensors
 }
 
 func (s *Step) reads() []Ref { return s.Bindings[:len(s.Bindings)-1] }

@@ -148,7 +148,7 @@ func (p *Plan) steps(lim Limits, prog *program, l *layout) []*Step {
 	var steps []*Step
 	met := map[*Packed]int{}
 	for _, c := range prog.calls {
-		s := &Step{Node: c.node, Variant: c.variant, Spec: c.spec, Push: c.push, Groups: c.groups, Reason: c.reason}
+		s := &Step{Node: c.node, Variant: c.variant, Spec: c.spec, Push: c.push, Groups: c.groups, Reason: c.reason, Parts: c.windows != nil}
 		for i, t := range c.tensors {
 			if t != nil {
 				s.Bindings = append(s.Bindings, c.window(i).of(l.place[t]))
