@@ -113,8 +113,10 @@ func candidate(in, out Format, k *kernel) Candidate {
 
 // check holds what a candidate needs against the limits of a device.
 func (c *Candidate) check(lim Limits, n *graph.Node) error {
-	sizes := func(o operand) uint64 {
+	sizes := func(k *kernel, o operand) uint64 {
 		switch {
+		case o == theWeight:
+			return k.weights.sizeBytes()
 		case o == result:
 			return c.Out.sizeBytes(n.Output.Type)
 		case o >= 0:
@@ -126,17 +128,10 @@ func (c *Candidate) check(lim Limits, n *graph.Node) error {
 	}
 	for _, k := range c.kernels {
 		for b, o := range k.args {
-			size := sizes(o)
-			if o == theWeight {
-				size = k.weights.sizeBytes()
-			}
-			if w := k.window(b); w.size > 0 {
-				size = w.size
-			}
-			if o == theWeight {
-				if limit := min(lim.MaxStorageBufferRange, lim.MaxMemoryAllocationSize); size > limit {
-					return backend.Unsupported("weights", fmt.Sprintf("at most %d bytes (maxStorageBufferRange, maxMemoryAllocationSize)", limit), fmt.Sprint(size))
-				}
+			whole := sizes(k, o)
+			size := k.window(b).of(Ref{Size: whole}).Size
+			if limit := min(lim.MaxStorageBufferRange, lim.MaxMemoryAllocationSize); o == theWeight && (size > limit || whole > lim.MaxMemoryAllocationSize) {
+				return backend.Unsupported("weights", fmt.Sprintf("at most %d bytes (maxStorageBufferRange, maxMemoryAllocationSize)", limit), fmt.Sprint(whole))
 			}
 			if size > lim.MaxStorageBufferRange {
 				return backend.Unsupported("binding", fmt.Sprintf("at most %d bytes (maxStorageBufferRange)", lim.MaxStorageBufferRange), fmt.Sprint(size))

@@ -74,6 +74,19 @@ func TestPartsCoverTheConvolution(t *testing.T) {
 	}
 }
 
+// TestPartsLieInOneAllocation has weights that parts could bind and no allocation can hold.
+func TestPartsLieInOneAllocation(t *testing.T) {
+	lim := devices()["swiftshader"]
+	lim.MaxTexelBufferElements, lim.MinStorageBufferOffsetAlignment, lim.MinTexelBufferOffsetAlignment = 2000, 16, 16
+	g := convGraph(t, 1, 64, 64, 1, 8, 3) // eight blocks of 1,154 texels
+	opt := Options{Variants: []string{"conv2d_packed8x4_f32"}}
+	build(t, lim, opt, g)
+	lim.MaxMemoryAllocationSize = 8*1154*16 - 1
+	if p, err := Build(lim, opt, g); err == nil || !strings.Contains(err.Error(), "weights: want at most") {
+		t.Errorf("got %v, %v, want a refusal of the weights", p, err)
+	}
+}
+
 // checkParts holds the parts of a convolution by conv2d_packed8x4_f32 against what the source of that kernel reads and writes.
 func checkParts(t *testing.T, g *graph.Graph, lim Limits, p *Plan, parts []*Step) {
 	t.Helper()
