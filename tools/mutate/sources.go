@@ -31,7 +31,7 @@ var goFiles = []goFile{
 	}},
 	{planDir + "plan.go", []string{"Build", "batchOf", "buildChunked", "emptyGraph", "steps", "addWeights", "passes", "slice", "appendCopy", "rest"}},
 	{planDir + "program.go", []string{"assemble", "tensor", "need", "add"}},
-	{planDir + "winograd.go", []string{"newToomCook", "weights", "winogradConv", "fits", "products", "slabs", "packBias"}},
+	{planDir + "winograd.go", []string{"newToomCook", "weights", "winogradConv", "fits", "packFilters", "packBias"}},
 	{planDir + "coopmat.go", []string{"onMatrices"}},
 	{planDir + "tile.go", []string{"tileConv", "few", "steps", "walkConv", "divide"}},
 	{planDir + "partition.go", []string{"of", "partition", "perDispatch", "aligned", "byGroups", "byBlocks", "part"}},

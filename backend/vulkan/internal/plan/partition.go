@@ -36,20 +36,18 @@ func (s slabs) partition(lim Limits, k *kernel) []*kernel {
 		return []*kernel{k}
 	}
 	texel, align := int(k.variant.TexelBytes()), int(lim.alignment())
-	if most := min(limit/(s.blocks*s.weights), s.perDispatch(limit)); most > 0 {
-		each := aligned(s.groups, most, align, s.input*texel, s.blocks*s.weights*texel, vectors(s.filters)*s.plane*texel)
-		if each > 0 {
-			return s.byGroups(k, each)
+	groups := func(most int) int {
+		return aligned(s.groups, most, align, s.input*texel, s.blocks*s.weights*texel, vectors(s.filters)*s.plane*texel)
+	}
+	if each := groups(min(limit/(s.blocks*s.weights), s.perDispatch(limit))); each > 0 {
+		return s.byGroups(k, each)
+	}
+	if groups(1) == 1 {
+		if each := aligned(s.blocks, limit/s.weights, align, s.weights*texel, s.block/4*s.plane*texel); each > 0 {
+			return s.byBlocks(k, each)
 		}
 	}
-	each := 0
-	if alone := aligned(s.groups, 1, align, s.input*texel, s.blocks*s.weights*texel, vectors(s.filters)*s.plane*texel); alone == 1 {
-		each = aligned(s.blocks, limit/s.weights, align, s.weights*texel, s.block/4*s.plane*texel)
-	}
-	if each == 0 {
-		return []*kernel{k}
-	}
-	return s.byBlocks(k, each)
+	return []*kernel{k}
 }
 
 // perDispatch is how many groups have inputs that a texel buffer holds; with several pictures their inputs lie apart, and all are bound.

@@ -89,16 +89,25 @@ func winogradConv(t *toomCook) lowering {
 			return Candidate{}, err
 		}
 		output.weights = packBias(n, g.op)
-		products := t.products(lim, n, g, v, tiles)
-		products.args = []operand{scratchIn, theWeight, scratchIn, scratchOut}
+		// The products are a 1×1 convolution of a group for each element of a tile.
+		as1x1 := convGeometry{
+			op:    graph.Conv2D{Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}, Groups: e},
+			batch: 1, c: 4 * e * c4, h: 1, w: tiles, filters: e * g.filters, cg: 4 * c4, kg: g.filters, r: 1, s: 1, p: 1, q: tiles,
+		}
+		wg := lim.packedLocalSize()
+		products, err := as1x1.onVectors(v, as1x1.spec(wg), wg*v.PixelTile, t.packFilters(n, g, v.FilterBlock))
+		if err != nil {
+			return Candidate{}, err
+		}
+		products.kernels[0].args = []operand{scratchIn, theWeight, scratchIn, scratchOut}
 		c := Candidate{
 			Name: fmt.Sprintf("winograd%d_%s", t.m, v.Name), In: Packed4, Out: Packed4, Class: Transformed,
-			kernels: slices.Concat([]*kernel{input}, t.slabs(g, v, tiles).partition(lim, products), []*kernel{output}), scratch: []uint64{uint64(e*c4*tiles) * texelBytes, uint64(e*k4*tiles) * texelBytes},
-			points: t.points,
+			kernels: slices.Concat([]*kernel{input}, as1x1.slabs(v).partition(lim, products.kernels[0]), []*kernel{output}),
+			scratch: []uint64{uint64(e*c4*tiles) * texelBytes, uint64(e*k4*tiles) * texelBytes},
+			points:  t.points,
 		}
-		as1x1 := convGeometry{batch: 1, p: 1, q: tiles, kg: g.filters, op: graph.Conv2D{Groups: e}, r: 1, s: 1}
 		moved := float64(c.In.sizeBytes(n.Inputs[0].Type)+c.Out.sizeBytes(n.Output.Type)) + 2*float64(c.scratch[0]+c.scratch[1])
-		c.cost = as1x1.seconds(lim, v, 4*c4, lim.packedLocalSize()*v.PixelTile) + moved/lim.bandwidth()
+		c.cost = as1x1.seconds(lim, v, 4*c4, wg*v.PixelTile) + moved/lim.bandwidth()
 		return c, nil
 	}
 }
@@ -125,43 +134,25 @@ func hasHugeWeight(n *graph.Node) bool {
 	return data != nil && slices.ContainsFunc(data.Float32s(), func(v float32) bool { return !(math.Abs(float64(v)) < hugeWeight) })
 }
 
-// products is the 1×1 convolution of (m+2)² groups between the transforms.
-func (t *toomCook) products(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant, tiles int) *kernel {
-	e, c4, k4, wg := len(t.g)*len(t.g), vectors(g.c), vectors(g.filters), lim.packedLocalSize()
-	blocks := ceilDiv(g.filters, v.FilterBlock)
-	size := v.FilterBlock * (1 + c4*4) // elements of a block of weights; its bias is zero
-	one := convGeometry{op: graph.Conv2D{Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}, Groups: e}, r: 1, s: 1}
-	return &kernel{
-		variant: v, spec: one.spec(wg),
-		push: []uint32{
-			u32(tiles), 1, u32(tiles), 1, u32(tiles), u32(e * c4), u32(e * k4), u32(c4), u32(g.filters), u32(blocks),
-		},
-		groups: [3]uint32{u32(ceilDiv(tiles, wg*v.PixelTile)), u32(blocks), u32(e)},
-		weights: &Packed{
-			Node: n.Name, Elems: e * blocks * size,
-			Fill: func(dst []float32) {
-				clear(dst)
-				w, u := n.Inputs[1].Data.Float32s(), make([]float64, e)
-				for k := range g.filters {
-					for c := range g.c {
-						t.weights(w[(k*g.c+c)*9:], u)
-						for i, value := range u {
-							at := (i*blocks+k/v.FilterBlock)*size + v.FilterBlock
-							dst[at+(c/4*v.FilterBlock+k%v.FilterBlock)*4+c%4] = float32(value)
-						}
+// packFilters orders the transformed weights as [(m+2)²][ceil(K/block)] blocks, each of block bias values, which are zero, and [C4][block][4].
+func (t *toomCook) packFilters(n *graph.Node, g *convGeometry, block int) *Packed {
+	e, c4, blocks := len(t.g)*len(t.g), vectors(g.c), ceilDiv(g.filters, block)
+	size := block * (1 + c4*4) // elements of a block of weights
+	return &Packed{
+		Node: n.Name, Elems: e * blocks * size,
+		Fill: func(dst []float32) {
+			clear(dst)
+			w, u := n.Inputs[1].Data.Float32s(), make([]float64, e)
+			for k := range g.filters {
+				for c := range g.c {
+					t.weights(w[(k*g.c+c)*9:], u)
+					for i, value := range u {
+						at := (i*blocks+k/block)*size + block
+						dst[at+(c/4*block+k%block)*4+c%4] = float32(value)
 					}
 				}
-			},
+			}
 		},
-	}
-}
-
-// slabs are how the tensors of the products divide: those of the transform by group, which is an element of a tile.
-func (t *toomCook) slabs(g *convGeometry, v *shaders.Variant, tiles int) slabs {
-	e, c4, k4 := len(t.g)*len(t.g), vectors(g.c), vectors(g.filters)
-	return slabs{
-		batch: 1, groups: e, blocks: ceilDiv(g.filters, v.FilterBlock), filters: g.filters, block: v.FilterBlock,
-		input: c4 * tiles, inputs: e * c4 * tiles, weights: v.FilterBlock/4 + c4*v.FilterBlock, plane: tiles, outputs: e * k4 * tiles,
 	}
 }
 
