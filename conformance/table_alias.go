@@ -67,6 +67,10 @@ func (t *table) aliases() {
 		t.add(Case{Name: "buffers/renewed/" + runGraphs[g].name, Reason: "buffers that are closed and made anew with other contents: the new contents count",
 			Class: Bits, build: runGraphs[g].build, bind: runGraphs[g].bind, check: checkRenewedBuffers})
 	}
+	for _, g := range runGraphs[:4] {
+		t.add(Case{Name: "buffers/mixed/" + g.name, Reason: "any inputs may be run with any outputs, in any order: the same bits",
+			Class: Bits, build: g.build, bind: g.bind, check: checkMixedBuffers})
+	}
 	t.add(Case{Name: "buffers/chain", Reason: "the output of a run is the input of the next, to and fro: the same bits as through other buffers",
 		Class: Bits, build: inPlace[4].build, check: checkChain})
 }
@@ -148,6 +152,40 @@ func checkManyBuffers(ctx context.Context, b *bench) (err error) {
 		return errors.New("buffers: other inputs gave the same outputs")
 	}
 	return nil
+}
+
+// checkMixedBuffers runs two sets of inputs and two of outputs in all pairs and again: what is kept of a run must not be taken for another.
+func checkMixedBuffers(ctx context.Context, b *bench) (err error) {
+	g, e, t, err := b.ready(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.close(), e.Close()) }()
+	other, err := newTray(ctx, b.dev, g.Signature(), otherInputs(b.c, g))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, other.close()) }()
+	sets := [2]*tray{t, other}
+	var want [2][][]float32
+	for _, pair := range [][2]int{{0, 0}, {1, 1}, {0, 1}, {1, 0}, {1, 1}, {0, 1}, {0, 0}, {1, 0}} {
+		mixed := *sets[pair[1]]
+		mixed.in = sets[pair[0]].in
+		got, err := again(ctx, e, &mixed)
+		if err != nil {
+			return err
+		}
+		if want[pair[0]] == nil {
+			want[pair[0]] = got
+		}
+		if err := sameBits(fmt.Sprintf("inputs %d with outputs %d", pair[0], pair[1]), t, got, want[pair[0]]); err != nil {
+			return err
+		}
+	}
+	if sameBits("", t, want[1], want[0]) == nil {
+		return errors.New("buffers: other inputs gave the same outputs")
+	}
+	return errors.Join(t.intact(ctx), other.intact(ctx))
 }
 
 // otherInputs are those of the case, halved, which changes every result but leaves what is finite so.

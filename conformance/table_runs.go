@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -67,10 +66,6 @@ func (t *table) runs() {
 			build: g.build, bind: g.bind, check: checkConcurrent})
 		t.add(Case{Name: "recompile/" + g.name, Reason: "a second executable of the same graph, made while the first lives, gives the same bits", Class: Bits,
 			build: g.build, bind: g.bind, check: checkRecompile})
-	}
-	for _, g := range runGraphs[:4] {
-		t.add(Case{Name: "buffers/" + g.name, Reason: "any inputs may be run with any outputs, in any order", Class: Bits,
-			build: g.build, bind: g.bind, check: checkBuffers})
 	}
 	t.add(Case{Name: "cancel/before", Reason: "a context that is done before: the run returns its error, and the next run is right", Class: Behaviour,
 		build: runGraphs[0].build, check: checkCancelBefore})
@@ -149,51 +144,6 @@ func checkReplay(ctx context.Context, b *bench, times int) (err error) {
 		}
 	}
 	return t.intact(ctx)
-}
-
-// checkBuffers runs an executable with two sets of inputs and two of outputs, in all pairs and again: what is kept of a run must not be taken for another.
-func checkBuffers(ctx context.Context, b *bench) (err error) {
-	g, e, t, err := b.ready(ctx)
-	if err != nil {
-		return err
-	}
-	trays := []*tray{t}
-	defer func() {
-		for _, t := range trays {
-			err = errors.Join(err, t.close())
-		}
-		err = errors.Join(err, e.Close())
-	}()
-	other := b.c.Inputs(g)
-	for _, data := range other {
-		slices.Reverse(data)
-	}
-	second, err := newTray(ctx, b.dev, g.Signature(), other)
-	if err != nil {
-		return err
-	}
-	trays = append(trays, second)
-	var alone [2][][]float32
-	for i, t := range trays {
-		if alone[i], err = again(ctx, e, t); err != nil {
-			return err
-		}
-	}
-	if sameBits("", t, alone[1], alone[0]) == nil {
-		return errors.New("other inputs give the same outputs")
-	}
-	for _, pair := range [][2]int{{0, 1}, {1, 0}, {1, 1}, {0, 1}, {0, 0}, {1, 0}} {
-		mixed := *trays[pair[1]]
-		mixed.in = trays[pair[0]].in
-		got, err := again(ctx, e, &mixed)
-		if err == nil {
-			err = sameBits(fmt.Sprintf("a run with inputs %d and outputs %d", pair[0], pair[1]), t, got, alone[pair[0]])
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return errors.Join(trays[0].intact(ctx), trays[1].intact(ctx))
 }
 
 // checkConcurrent runs two executables, each with two sets of buffers, at once.
