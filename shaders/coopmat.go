@@ -21,7 +21,7 @@ var matrixVariants = func() (list []Variant) {
 			}
 		}
 	}
-	for _, v := range list {
+	for _, v := range list { // of the steps of 32 channels; one shape less is emulated, which takes long
 		if v.StepChannels == 32 && !(v.FilterBlock == 64 && v.PixelTile == 128 && v.Emulated) {
 			v.Name, v.Defines = v.Name+"a", slices.Clone(v.Defines)
 			list = append(list, halfTerms(v))

@@ -20,11 +20,11 @@ var tileVariants = []Variant{
 	half(tile("conv2d_tile32x32_f16", [2]int{32, 32}, [2]int{4, 4})),
 	half(split(tile("conv2d_tile64x64_split_f16", [2]int{64, 64}, [2]int{8, 4}))),
 	half(split(tile("conv2d_tile32x32_split_f16", [2]int{32, 32}, [2]int{4, 4}))),
-	halfTerms(tile("conv2d_tile128x128_f16a", [2]int{128, 128}, [2]int{8, 8})),
-	halfTerms(tile("conv2d_tile64x64_f16a", [2]int{64, 64}, [2]int{8, 4})),
-	halfTerms(tile("conv2d_tile32x32_f16a", [2]int{32, 32}, [2]int{4, 4})),
-	halfTerms(split(tile("conv2d_tile64x64_split_f16a", [2]int{64, 64}, [2]int{8, 4}))),
-	halfTerms(split(tile("conv2d_tile32x32_split_f16a", [2]int{32, 32}, [2]int{4, 4}))),
+	halfTile(tile("conv2d_tile128x128_f16a", [2]int{128, 128}, [2]int{8, 8})),
+	halfTile(tile("conv2d_tile64x64_f16a", [2]int{64, 64}, [2]int{8, 4})),
+	halfTile(tile("conv2d_tile32x32_f16a", [2]int{32, 32}, [2]int{4, 4})),
+	halfTile(split(tile("conv2d_tile64x64_split_f16a", [2]int{64, 64}, [2]int{8, 4}))),
+	halfTile(split(tile("conv2d_tile32x32_split_f16a", [2]int{32, 32}, [2]int{4, 4}))),
 	reduce("conv2d_reduce_f32"), half(reduce("conv2d_reduce_f16")),
 }
 
@@ -46,12 +46,14 @@ func split(v Variant) Variant {
 	return v
 }
 
-// halfTerms makes a variant one whose products of a step are made and added in float16. Of conv2d_tile.comp its tiles are of float16 then.
+// halfTile makes a variant of conv2d_tile.comp one for float16 that multiplies in it: its tiles in shared memory are of float16 then.
+func halfTile(v Variant) Variant {
+	v.SharedBytes /= 2
+	return halfTerms(half(v))
+}
+
+// halfTerms makes a variant for float16 one whose products of a step are made and added in float16.
 func halfTerms(v Variant) Variant {
-	if !v.Half {
-		v = half(v)
-		v.SharedBytes /= 2
-	}
 	v.Defines, v.HalfTerms = append(v.Defines, "HALF_TERMS"), v.StepChannels
 	return v
 }

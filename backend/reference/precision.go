@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph"
@@ -42,7 +43,7 @@ func WidenBounds(ctx context.Context, n *graph.Node, inputs [][]float64, value, 
 			bound[i] *= truncation
 		}
 	}
-	w := widening{ctx: ctx, n: n, p: p, bound: bound}
+	w := newWidening(ctx, n, inputs, p, bound)
 	if err := w.operands(inputs); err != nil {
 		return fmt.Errorf("bound node %q (%s): %w", n.Name, n.Op.Name(), err)
 	}
@@ -65,51 +66,53 @@ type widening struct {
 	n     *graph.Node
 	p     backend.Precision
 	bound []float64
+
+	errs, sizes        [][]float64 // of the inputs: what rounding may change, and absolute values; both 0 where there is no number
+	rounded, vanishing bool        // there is an input that is rounded, and one that may become zero
+}
+
+func newWidening(ctx context.Context, n *graph.Node, inputs [][]float64, p backend.Precision, bound []float64) *widening {
+	w := &widening{ctx: ctx, n: n, p: p, bound: bound}
+	for i, data := range inputs {
+		param := n.Inputs[i].Kind == graph.ParamValue
+		narrow := p.Operands
+		if param {
+			narrow = p.Parameters
+		}
+		errs, sizes := make([]float64, len(data)), make([]float64, len(data))
+		for j, x := range data {
+			if x-x != 0 {
+				continue // NaN and infinity are kept
+			}
+			sizes[j] = math.Abs(x)
+			if narrow == graph.Float16 {
+				errs[j] = rounding16(x, param)
+				w.rounded = w.rounded || errs[j] != 0
+				w.vanishing = w.vanishing || x != 0 && sizes[j] < minNormal16
+			}
+		}
+		w.errs, w.sizes = append(w.errs, errs), append(w.sizes, sizes)
+	}
+	return w
 }
 
 // operands adds what rounding the inputs changes. Where a value is no number it is wanted as it is, unless a factor that float16 may
 // take for zero meets an infinity.
 func (w *widening) operands(inputs [][]float64) error {
-	errs, sizes := make([][]float64, len(inputs)), make([][]float64, len(inputs))
-	rounded, vanishing := false, false
-	for i, data := range inputs {
-		param := w.n.Inputs[i].Kind == graph.ParamValue
-		narrow := w.p.Operands
-		if param {
-			narrow = w.p.Parameters
-		}
-		errs[i], sizes[i] = make([]float64, len(data)), make([]float64, len(data))
-		for j, x := range data {
-			if x-x != 0 {
-				continue // NaN and infinity are kept
-			}
-			sizes[i][j] = math.Abs(x)
-			if narrow == graph.Float16 {
-				errs[i][j] = rounding16(x, param)
-				rounded = rounded || errs[i][j] != 0
-				vanishing = vanishing || x != 0 && sizes[i][j] < minNormal16
-			}
-		}
-	}
-	if !rounded {
+	if !w.rounded {
 		return nil
 	}
 	var more [][]float64
 	var err error
-	product := false
-	switch op := w.n.Op.(type) {
-	case graph.Conv2D:
-		op.Act = graph.NoActivation
-		product = true
-		more, err = w.products(op, errs, sizes)
-	case graph.Linear:
-		product = true
-		more, err = w.products(op, errs, sizes)
+	sums := sumsOf(w.n)
+	switch w.n.Op.(type) {
+	case graph.Conv2D, graph.Linear:
+		more, err = w.products(sums)
 	case graph.ReLU:
-		more = errs[:1]
+		more = w.errs[:1]
 	case graph.Add, graph.MaxPool, graph.AvgPool, graph.GlobalAvgPool, graph.Flatten, graph.ChannelPad, graph.Subsample:
 		var m []float64
-		m, err = Node(w.ctx, w.n, errs) // each is monotone, and moves by no more than its operands do
+		m, err = Node(w.ctx, w.n, w.errs) // each is monotone, and moves by no more than its operands do
 		more = [][]float64{m}
 	default:
 		err = backend.Unsupported("precision", "an op whose bound in float16 is known", w.n.Op.Name())
@@ -125,31 +128,23 @@ func (w *widening) operands(inputs [][]float64) error {
 			w.bound[i] += v * (1 + 0x1p-8) // the products are rounded with the operands that they have
 		}
 	}
-	if product && vanishing {
+	if sums != nil && w.vanishing {
 		return w.vanished(inputs)
 	}
 	return nil
 }
 
 // products is Σ|δa|·|b| and Σ(|a|+|δa|)·|δb|, with the errors of bias and shortcut among them.
-func (w *widening) products(op graph.Op, errs, sizes [][]float64) ([][]float64, error) {
-	n := *w.n
-	n.Op = op
-	first, second := make([][]float64, len(errs)), make([][]float64, len(errs))
-	for i := range errs {
-		first[i], second[i] = errs[i], errs[i]
-	}
-	first[1] = sizes[1]
-	second[0] = make([]float64, len(errs[0]))
-	for j, e := range errs[0] {
-		second[0][j] = sizes[0][j] + e
-	}
-	for i := 2; i < len(errs); i++ { // counted once
-		second[i] = make([]float64, len(errs[i]))
+func (w *widening) products(sums *graph.Node) ([][]float64, error) {
+	first, second := slices.Clone(w.errs), slices.Clone(w.errs)
+	first[1] = w.sizes[1]
+	second[0] = w.stored(0)
+	for i := 2; i < len(second); i++ { // counted once
+		second[i] = make([]float64, len(second[i]))
 	}
 	var out [][]float64
 	for _, in := range [][][]float64{first, second} {
-		v, err := Node(w.ctx, &n, in)
+		v, err := Node(w.ctx, sums, in)
 		if err != nil {
 			return nil, err
 		}
@@ -158,37 +153,45 @@ func (w *widening) products(op graph.Op, errs, sizes [][]float64) ([][]float64, 
 	return out, nil
 }
 
-// halfSums adds what products and sums of HalfTerms of them may be off when they are made in float16: γ16(HalfTerms)·Σ|a·b| of the operands as they are
-// stored, and what flushing a product, a factor or a sum to zero changes. Where Σ|a·b| is beyond float16 a sum may be, and the bound is infinite.
-func (w *widening) halfSums(inputs [][]float64) error {
-	n := *w.n
+// sumsOf is a node that adds products of its first two inputs, without its activation; nil for others.
+func sumsOf(n *graph.Node) *graph.Node {
+	sums := *n
 	switch op := n.Op.(type) {
 	case graph.Conv2D:
 		op.Act = graph.NoActivation
-		n.Op = op
+		sums.Op = op
 	case graph.Linear:
 	default:
-		return backend.Unsupported("precision", "an op with products, for terms in float16", n.Op.Name())
+		return nil
+	}
+	return &sums
+}
+
+// halfSums adds what products and sums of HalfTerms of them may be off when they are made in float16: γ16(HalfTerms)·Σ|a·b| of the operands as they are
+// stored, and what flushing a product, a factor or a sum to zero changes. Where Σ|a·b| is beyond float16 a sum may be, and the bound is infinite.
+func (w *widening) halfSums(inputs [][]float64) error {
+	sums := sumsOf(w.n)
+	if sums == nil {
+		return backend.Unsupported("precision", "an op with products, for terms in float16", w.n.Op.Name())
 	}
 	sizes, ones := make([][]float64, len(inputs)), make([][]float64, len(inputs))
 	for i, data := range inputs {
-		sizes[i], ones[i] = make([]float64, len(data)), make([]float64, len(data))
+		sizes[i], ones[i] = make([]float64, len(data)), make([]float64, len(data)) // of bias and shortcut, which are added in float32
 		if i > 1 {
-			continue // bias and shortcut are added in float32
+			continue
 		}
+		sizes[i] = w.stored(i)
 		for j, x := range data {
-			if x-x != 0 {
-				continue // an infinity stays one
+			if x-x == 0 { // an infinity stays one
+				ones[i][j] = 1
 			}
-			ones[i][j] = 1
-			sizes[i][j] = math.Abs(x) + rounding16(x, i == 1)
 		}
 	}
-	sum, err := Node(w.ctx, &n, sizes)
+	sum, err := Node(w.ctx, sums, sizes)
 	if err != nil {
 		return err
 	}
-	terms, err := Node(w.ctx, &n, ones)
+	terms, err := Node(w.ctx, sums, ones)
 	if err != nil {
 		return err
 	}
@@ -202,6 +205,15 @@ func (w *widening) halfSums(inputs [][]float64) error {
 		w.bound[i] += more
 	}
 	return nil
+}
+
+// stored is how large the numbers of an input may be once they are rounded.
+func (w *widening) stored(input int) []float64 {
+	out := slices.Clone(w.sizes[input])
+	for j, e := range w.errs[input] {
+		out[j] += e
+	}
+	return out
 }
 
 // vanished makes the bound infinite where an input is not finite: it may have met a zero.
