@@ -188,18 +188,16 @@ func (e *executable) load(ctx context.Context, g *graph.Graph) error {
 	return err
 }
 
-// upload packs the weights node by node, straight into mapped memory or through the staging buffer: there is no second copy of
-// the whole model.
+// upload packs the weights piece by piece, straight into mapped memory or through the staging buffer: there is no second copy of
+// the model, nor of a node.
 func (e *executable) upload(ctx context.Context, g *graph.Graph) error {
+	var wide []float32
 	for _, w := range e.plan.Weights {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		fill := e.dev.staging.fill
-		if w.Half {
-			fill = e.dev.staging.fillHalf
-		}
-		if err := fill(e.pages[w.Page], w.Offset, w.Elems, w.Fill); err != nil {
+		var err error
+		if wide, err = e.dev.staging.pack(e.pages[w.Page], w.Offset, w.Packed, wide); err != nil {
 			return fmt.Errorf("upload weights of node %q: %w", w.Node, err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"unsafe"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
 	"github.com/resnet-run/resnet-run/graph"
 )
@@ -191,42 +192,59 @@ func (s *staging) read(m *memory, offset uint64, dst []byte) error {
 	})
 }
 
-// fill lets f write n float32 elements to m from offset on: straight into mapped memory, or into the staging buffer if they
-// fit there. Only what is larger than that takes memory of its own, for as long as it is copied.
-func (s *staging) fill(m *memory, offset uint64, n int, f func([]float32)) error {
-	if n == 0 {
-		return nil
+// packElems is how many elements of weights are packed at a time: packing them takes far longer than starting a copy, and a megabyte
+// of the heap is little.
+const packElems = 1 << 18
+
+// pack writes weights to m from offset on, block by block. Float32 goes straight into memory of the host's; what is converted, and
+// a block that is too large for the staging buffer, is packed into wide first, which pack grows and returns for the next node.
+func (s *staging) pack(m *memory, offset uint64, w *plan.Packed, wide []float32) ([]float32, error) {
+	if w.Elems == 0 {
+		return wide, nil
 	}
-	if m.mapped != nil {
-		f(floats(m.mapped[offset:], n)) // offset is aligned to 4 by the plan
-		return nil
+	step := max(packElems/w.Block, 1) * w.Block
+	if m.mapped != nil && !w.Half {
+		step = w.Elems
 	}
-	if 4*n <= stagingBytes {
-		return s.pieces(4*n, func(_, size int) error {
-			f(floats(s.mem.mapped, n))
-			return s.copy(s.mem.buf, m.buf, vk.BufferCopy{DstOffset: offset, Size: uint64(size)})
-		})
+	for at := 0; at < w.Elems; at += step {
+		n, first := min(step, w.Elems-at), at/w.Block
+		var err error
+		switch {
+		case !w.Half && m.mapped != nil:
+			w.Fill(floats(m.mapped[offset:], n), first) // offset is aligned to 4 by the plan
+		case !w.Half && 4*n <= stagingBytes:
+			err = s.pieces(4*n, func(_, size int) error {
+				w.Fill(floats(s.mem.mapped, n), first)
+				return s.copy(s.mem.buf, m.buf, vk.BufferCopy{DstOffset: offset, Size: uint64(size)})
+			})
+		default:
+			if cap(wide) < n {
+				wide = make([]float32, max(n, min(2*n, packElems)))
+			}
+			w.Fill(wide[:n], first)
+			err = s.write(m, offset, elements(wide[:n], w.Half))
+		}
+		if err != nil {
+			return wide, err
+		}
+		offset += uint64(n) * w.ElemBytes()
 	}
-	tmp := make([]float32, n)
-	f(tmp)
-	return s.write(m, offset, unsafe.Slice((*byte)(unsafe.Pointer(&tmp[0])), 4*n))
+	return wide, nil
 }
 
 // floats is the first n elements of memory that is aligned to 4 bytes.
 func floats(b []byte, n int) []float32 { return unsafe.Slice((*float32)(unsafe.Pointer(&b[0])), n) }
 
-// fillHalf is fill for n float16 elements.
-func (s *staging) fillHalf(m *memory, offset uint64, n int, f func([]float32)) error {
-	if n == 0 {
-		return nil
+// elements is the bytes of v; as float16 they take the place of its first half.
+func elements(v []float32, half bool) []byte {
+	b := unsafe.Slice((*byte)(unsafe.Pointer(&v[0])), 4*len(v))
+	if !half {
+		return b
 	}
-	wide := make([]float32, n)
-	f(wide)
-	data := make([]byte, 0, 2*n)
-	for _, v := range wide {
-		data = binary.NativeEndian.AppendUint16(data, graph.Float16Bits(v))
+	for i, x := range v {
+		binary.NativeEndian.PutUint16(b[2*i:], graph.Float16Bits(x))
 	}
-	return s.write(m, offset, data)
+	return b[:2*len(v)]
 }
 
 // pieces calls f for pieces of at most stagingBytes, with the staging memory locked.

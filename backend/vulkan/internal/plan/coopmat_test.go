@@ -119,8 +119,7 @@ func TestPackMatricesPutsEveryWeightWhereTheShaderLooks(t *testing.T) {
 		map[string][]float32{"w": w, "b": bias})
 	n := g.Nodes[0]
 	p := packFilters(n, n.Op.(graph.Conv2D), packing{block: block, channels: 32, half: true})
-	dst := slices.Repeat([]float32{-1}, p.Elems)
-	p.Fill(dst)
+	dst := fill(t, p)
 	const kg, blocks, chunks = k / groups, 2, 2
 	const size = block * (2 + r*s*chunks*32)
 	if p.Elems != groups*blocks*size || !p.Half {

@@ -113,9 +113,7 @@ func TestHalfFiltersSplitTheBias(t *testing.T) {
 	op := n.Op.(graph.Conv2D)
 	const block = 8
 	whole, half := packFilters(n, op, packing{block: block, channels: 4}), packFilters(n, op, packing{block: block, channels: 4, half: true})
-	a, b := make([]float32, whole.Elems), slices.Repeat([]float32{-1}, half.Elems)
-	whole.Fill(a)
-	half.Fill(b)
+	a, b := fill(t, whole), fill(t, half)
 	blocks := 2
 	size := whole.Elems / blocks
 	if !half.Half || half.Elems != whole.Elems+blocks*block || half.sizeBytes() != uint64(2*half.Elems) {

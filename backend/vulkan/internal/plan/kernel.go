@@ -10,21 +10,40 @@ import (
 	"github.com/resnet-run/resnet-run/shaders"
 )
 
-// Packed is the weights of one node in the order that its kernel wants.
+// Packed is the weights of one node in the order that its kernel wants: blocks of the same size, so that they can be packed
+// a few at a time.
 type Packed struct {
 	Node  string
 	Elems int
+	Block int  // elements of a block; Elems is a multiple
 	Half  bool // the elements are to be stored as float16, else as float32
-	// Fill writes the packed weights to dst, of Elems elements. It reads the data of the node's parameters.
-	Fill func(dst []float32)
+	// Fill writes the blocks from number first on to dst, as many as it is long. It reads the data of the node's parameters.
+	Fill func(dst []float32, first int)
 }
 
-func (p *Packed) sizeBytes() uint64 {
-	if p.Half {
-		return 2 * uint64(p.Elems)
-	}
-	return 4 * uint64(p.Elems)
+// packedBlocks is where Fill puts blocks of size elements, from number first on.
+type packedBlocks struct {
+	dst         []float32
+	first, size int
 }
+
+// at is block number i, nil where it is not among them.
+func (b packedBlocks) at(i int) []float32 {
+	if i -= b.first; i < 0 || i >= len(b.dst)/b.size {
+		return nil
+	}
+	return b.dst[i*b.size : (i+1)*b.size]
+}
+
+// ElemBytes is the size of an element.
+func (p *Packed) ElemBytes() uint64 {
+	if p.Half {
+		return 2
+	}
+	return 4
+}
+
+func (p *Packed) sizeBytes() uint64 { return p.ElemBytes() * uint64(p.Elems) }
 
 // withBatch copies a node with the first dimension of its activations set to batch, where the op treats the
 // elements of that dimension alike.

@@ -11,10 +11,10 @@ import (
 func packConv(n *graph.Node, op graph.Conv2D, block int) *Packed {
 	k, cg, r, s := n.Inputs[1].Type.Shape.NCHW()
 	kg, taps := k/op.Groups, cg*r*s
-	blocks := ceilDiv(kg, block)
+	blocks, size := ceilDiv(kg, block), (1+taps)*block
 	return &Packed{
-		Node: n.Name, Elems: op.Groups * blocks * (1 + taps) * block,
-		Fill: func(dst []float32) {
+		Node: n.Name, Elems: op.Groups * blocks * size, Block: size,
+		Fill: func(dst []float32, first int) {
 			clear(dst)
 			w := n.Inputs[1].Data.Float32s()
 			var bias []float32
@@ -22,13 +22,16 @@ func packConv(n *graph.Node, op graph.Conv2D, block int) *Packed {
 				bias = n.Inputs[i].Data.Float32s()
 			}
 			for f := range k {
-				g, m := f/kg, f%kg
-				row := (g*blocks+m/block)*(1+taps)*block + m%block
+				at := packedBlocks{dst, first, size}.at(f/kg*blocks + f%kg/block)
+				if at == nil {
+					continue
+				}
+				m := f % kg % block
 				if bias != nil {
-					dst[row] = bias[f]
+					at[m] = bias[f]
 				}
 				for t := range taps {
-					dst[row+(1+t)*block] = w[f*taps+t]
+					at[(1+t)*block+m] = w[f*taps+t]
 				}
 			}
 		},
@@ -39,16 +42,20 @@ func packConv(n *graph.Node, op graph.Conv2D, block int) *Packed {
 func packLinear(n *graph.Node, op graph.Linear) *Packed {
 	k, c := n.Inputs[1].Type.Shape.Dim(0), n.Inputs[1].Type.Shape.Dim(1)
 	return &Packed{
-		Node: n.Name, Elems: (1 + c) * k,
-		Fill: func(dst []float32) {
-			clear(dst[:k])
-			if op.Bias {
-				copy(dst, n.Inputs[2].Data.Float32s())
+		Node: n.Name, Elems: (1 + c) * k, Block: k,
+		Fill: func(dst []float32, first int) {
+			at := first // the next row
+			if at == 0 {
+				clear(dst[:k])
+				if op.Bias {
+					copy(dst, n.Inputs[2].Data.Float32s())
+				}
+				dst, at = dst[k:], 1
 			}
 			w := n.Inputs[1].Data.Float32s()
 			for i := range k {
-				for j := range c {
-					dst[(1+j)*k+i] = w[i*c+j]
+				for j := range len(dst) / k {
+					dst[j*k+i] = w[i*c+at-1+j]
 				}
 			}
 		},
@@ -59,8 +66,8 @@ func packLinear(n *graph.Node, op graph.Linear) *Packed {
 func packBatchNorm(n *graph.Node, op graph.BatchNorm) *Packed {
 	c := n.Inputs[0].Type.Shape.Dim(1)
 	return &Packed{
-		Node: n.Name, Elems: 2 * c,
-		Fill: func(dst []float32) {
+		Node: n.Name, Elems: 2 * c, Block: 2 * c,
+		Fill: func(dst []float32, _ int) {
 			weight, bias := n.Inputs[1].Data.Float32s(), n.Inputs[2].Data.Float32s()
 			mean, variance := n.Inputs[3].Data.Float32s(), n.Inputs[4].Data.Float32s()
 			for i := range c {
@@ -94,8 +101,8 @@ func packFilters(n *graph.Node, op graph.Conv2D, to packing) *Packed {
 	}
 	blocks, size := ceilDiv(kg, to.block), head+to.block*rows*chunks*to.channels
 	return &Packed{
-		Node: n.Name, Elems: op.Groups * blocks * size, Half: to.half,
-		Fill: func(dst []float32) {
+		Node: n.Name, Elems: op.Groups * blocks * size, Block: size, Half: to.half,
+		Fill: func(dst []float32, first int) {
 			clear(dst)
 			w := n.Inputs[1].Data.Float32s()
 			var bias []float32
@@ -103,7 +110,10 @@ func packFilters(n *graph.Node, op graph.Conv2D, to packing) *Packed {
 				bias = n.Inputs[i].Data.Float32s()
 			}
 			for f := range k {
-				at := dst[(f/kg*blocks+f%kg/to.block)*size:]
+				at := packedBlocks{dst, first, size}.at(f/kg*blocks + f%kg/to.block)
+				if at == nil {
+					continue
+				}
 				m := f % kg % to.block
 				if bias != nil && to.half {
 					at[m], at[to.block+m] = splitHalf(bias[f])

@@ -34,6 +34,23 @@ func bind(t *testing.T, text string, data map[string][]float32) *graph.Graph {
 	return g
 }
 
+// fill packs weights as a whole, and checks that they are the same block by block and some blocks at a time.
+func fill(t *testing.T, p *Packed) []float32 {
+	t.Helper()
+	whole := slices.Repeat([]float32{-1}, p.Elems)
+	p.Fill(whole, 0)
+	for n := 1; n < p.Elems/p.Block; n++ {
+		pieces := slices.Repeat([]float32{-1}, p.Elems)
+		for first := 0; first*p.Block < p.Elems; first += n {
+			p.Fill(pieces[first*p.Block:min((first+n)*p.Block, p.Elems)], first)
+		}
+		if !slices.Equal(pieces, whole) {
+			t.Errorf("%s: packed %d blocks at a time, the weights are other ones", p.Node, n)
+		}
+	}
+	return whole
+}
+
 // TestPackConvPutsEveryWeightWhereTheShaderLooks reads the packed weights back by the formula in conv2d.glsl.
 func TestPackConvPutsEveryWeightWhereTheShaderLooks(t *testing.T) {
 	const k, cg, r, s, groups = 10, 3, 2, 5, 2
@@ -49,8 +66,7 @@ func TestPackConvPutsEveryWeightWhereTheShaderLooks(t *testing.T) {
 			g := bind(t, text, map[string][]float32{"w": w, "b": b})
 			n := g.Nodes[0]
 			packed := packConv(n, n.Op.(graph.Conv2D), block)
-			dst := slices.Repeat([]float32{-1}, packed.Elems)
-			packed.Fill(dst)
+			dst := fill(t, packed)
 			const kg, taps = k / groups, cg * r * s
 			blocks := (kg + block - 1) / block
 			if packed.Elems != groups*blocks*(1+taps)*block {
@@ -85,13 +101,37 @@ func TestPackConvPutsEveryWeightWhereTheShaderLooks(t *testing.T) {
 	}
 }
 
+func TestPackTransformedPutsEveryWeightWhereTheShaderLooks(t *testing.T) {
+	const k, c, block, c4 = 12, 6, 8, 2
+	w := iota32(k * c * 9)
+	g := bind(t, "graph g\ninput %x : float32[1,6,9,9]\nparam @w : float32[12,6,3,3]\n%y = conv2d(%x, @w) padding=1,1,1,1\noutput %y\n", map[string][]float32{"w": w})
+	n := g.Nodes[0]
+	geometry := &convGeometry{op: n.Op.(graph.Conv2D), c: c, filters: k}
+	for _, a := range []*toomCook{winograd2, winograd4} {
+		p := a.packFilters(n, geometry, block)
+		dst := fill(t, p)
+		e := (a.m + 2) * (a.m + 2)
+		const size = block * (1 + c4*4)
+		want := make([]float32, e*2*size) // what does not exist is zero
+		for i := range e {
+			for f := range k {
+				for ch := range c {
+					want[(i*2+f/block)*size+block+(ch/4*block+f%block)*4+ch%4] = float32(a.weight(w[(f*c+ch)*9:], i))
+				}
+			}
+		}
+		if !slices.Equal(dst, want) {
+			t.Errorf("F(%d×%d, 3×3): the weights lie elsewhere", a.m, a.m)
+		}
+	}
+}
+
 func TestPackLinearTransposes(t *testing.T) {
 	g := bind(t, "graph g\ninput %x : float32[1,3]\nparam @w : float32[2,3]\nparam @b : float32[2]\n%y = linear(%x, @w, @b) bias=true\noutput %y\n",
 		map[string][]float32{"w": {1, 2, 3, 4, 5, 6}, "b": {7, 8}})
 	n := g.Nodes[0]
 	p := packLinear(n, n.Op.(graph.Linear))
-	dst := make([]float32, p.Elems)
-	p.Fill(dst)
+	dst := fill(t, p)
 	if want := []float32{7, 8, 1, 4, 2, 5, 3, 6}; !slices.Equal(dst, want) {
 		t.Errorf("got %v, want %v", dst, want)
 	}
@@ -103,8 +143,7 @@ func TestPackBatchNormFoldsTheStatistics(t *testing.T) {
 		map[string][]float32{"w": {3, 4}, "b": {5, 6}, "m": {7, 8}, "v": {0.5, 3.5}})
 	n := g.Nodes[0]
 	p := packBatchNorm(n, n.Op.(graph.BatchNorm))
-	dst := make([]float32, p.Elems)
-	p.Fill(dst)
+	dst := fill(t, p)
 	want := []float32{3, 2, 5 - 7*3, 6 - 8*2}
 	for i := range want {
 		if math.Abs(float64(dst[i]-want[i])) > 1e-6 {

@@ -45,8 +45,7 @@ func TestWeightsLieWhereTheStepsOfTilesLook(t *testing.T) {
 			t.Errorf("%s: %d elements, want 2 blocks of %d", c.name, p.Elems, size)
 			continue
 		}
-		dst := slices.Repeat([]float32{-1}, p.Elems)
-		p.Fill(dst)
+		dst := fill(t, p)
 		want := make([]float32, p.Elems) // what does not exist is zero
 		for f := range k {
 			for i := range c.channels * r * s {

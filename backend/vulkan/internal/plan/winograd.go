@@ -39,20 +39,16 @@ func newToomCook(m int, points []float64) *toomCook {
 	return t
 }
 
-// weights transforms one kernel w [3][3] into u [(m+2)²].
-func (t *toomCook) weights(w []float32, u []float64) {
-	d := len(t.g)
-	for i, gi := range t.g {
-		for j, gj := range t.g {
-			sum := 0.0
-			for r := range 3 {
-				for s := range 3 {
-					sum += gi[r] * gj[s] * float64(w[3*r+s])
-				}
-			}
-			u[i*d+j] = sum
+// weight is element i of the (m+2)² that one kernel w [3][3] is transformed into.
+func (t *toomCook) weight(w []float32, i int) float64 {
+	column, row := t.g[i/len(t.g)], t.g[i%len(t.g)]
+	sum := 0.0
+	for r := range 3 {
+		for s := range 3 {
+			sum += column[r] * row[s] * float64(w[3*r+s])
 		}
 	}
+	return sum
 }
 
 // hugeWeight is where a transformed weight might become infinite.
@@ -139,16 +135,20 @@ func (t *toomCook) packFilters(n *graph.Node, g *convGeometry, block int) *Packe
 	e, c4, blocks := len(t.g)*len(t.g), vectors(g.c), ceilDiv(g.filters, block)
 	size := block * (1 + c4*4) // elements of a block of weights
 	return &Packed{
-		Node: n.Name, Elems: e * blocks * size,
-		Fill: func(dst []float32) {
+		Node: n.Name, Elems: e * blocks * size, Block: size,
+		Fill: func(dst []float32, first int) {
 			clear(dst)
-			w, u := n.Inputs[1].Data.Float32s(), make([]float64, e)
+			w := n.Inputs[1].Data.Float32s()
+			last := first + len(dst)/size - 1
 			for k := range g.filters {
-				for c := range g.c {
-					t.weights(w[(k*g.c+c)*9:], u)
-					for i, value := range u {
-						at := (i*blocks+k/block)*size + block
-						dst[at+(c/4*block+k%block)*4+c%4] = float32(value)
+				for i := first / blocks; i <= last/blocks; i++ {
+					at := packedBlocks{dst, first, size}.at(i*blocks + k/block)
+					if at == nil {
+						continue
+					}
+					at = at[block+k%block*4:]
+					for c := range g.c {
+						at[c/4*block*4+c%4] = float32(t.weight(w[(k*g.c+c)*9:], i))
 					}
 				}
 			}
@@ -160,8 +160,8 @@ func (t *toomCook) packFilters(n *graph.Node, g *convGeometry, block int) *Packe
 func packBias(n *graph.Node, op graph.Conv2D) *Packed {
 	k := n.Inputs[1].Type.Shape.Dim(0)
 	return &Packed{
-		Node: n.Name, Elems: 4 * vectors(k),
-		Fill: func(dst []float32) {
+		Node: n.Name, Elems: 4 * vectors(k), Block: 4 * vectors(k),
+		Fill: func(dst []float32, _ int) {
 			clear(dst)
 			if i, _ := op.Inputs(); i >= 0 {
 				copy(dst, n.Inputs[i].Data.Float32s())
