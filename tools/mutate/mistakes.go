@@ -132,8 +132,9 @@ var mistakes = []mistake{
 	{glslDir + "global_avg_pool_packed.comp", "the last channel is lost", "if (c + 3 < C)", "if (c + 4 < C)"},
 	{glslDir + "global_avg_pool_packed.comp", "the sum instead of the mean", "sum /= float(HW);", ""},
 	// Formats and transforms of the plan.
-	{planDir + "winograd.go", "transformed weights transposed", "u[i*d+j] = sum", "u[j*d+i] = sum"},
+	{planDir + "winograd.go", "transformed weights transposed", "t.g[i/len(t.g)], t.g[i%len(t.g)]", "t.g[i%len(t.g)], t.g[i/len(t.g)]"},
 	{planDir + "winograd.go", "height and width swapped in the push constants", "u32(g.h), u32(g.w)", "u32(g.w), u32(g.h)"},
+	{planDir + "winograd.go", "weights of a piece go into the first blocks", "at(i*blocks + k/block)", "at(first + i*blocks + k/block)"},
 	{planDir + "winograd.go", "no bias", "copy(dst, n.Inputs[i].Data.Float32s())", "_ = i"},
 	{planDir + "winograd.go", "input and product share their scratch memory", "scratch0, scratch0 - 1", "scratch0, scratch0"},
 	{planDir + "partition.go", "each part adds the shortcut of the first", "shortcut := out", "shortcut := window{0, out.size}"},
