@@ -108,7 +108,7 @@ func (e *executable) record(b *binding, in, out []backend.Buffer) (err error) {
 			return err
 		}
 		b.cmds = append(b.cmds, cmd)
-		if err := d.BeginCommandBuffer(cmd, false); err != nil {
+		if err := e.dev.begin(cmd, false); err != nil {
 			return err
 		}
 		e.encode(b, cmd, piece, nil)

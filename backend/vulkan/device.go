@@ -42,8 +42,8 @@ type device struct {
 	closed bool
 	lost   atomic.Bool
 
-	queueMu sync.Mutex // submissions to a queue must not overlap
-	queue   vk.Queue
+	compute *queue
+	copies  *queue // the same, unless the family has another: then copies run beside kernels
 
 	kernels  *kernels
 	staging  *staging
@@ -62,12 +62,17 @@ var _ backend.Device = (*device)(nil)
 
 func open(o Options, inst *vk.Instance, c candidate) (*device, error) {
 	family, _ := c.facts.ComputeQueue()
-	dev, err := inst.CreateDevice(c.handle, vk.DeviceOptions{QueueFamily: family, Features: wantedFeatures(&c.facts)})
+	queues := min(c.facts.QueueFamilies[family].Count, 2)
+	dev, err := inst.CreateDevice(c.handle, vk.DeviceOptions{QueueFamily: family, Queues: queues, Features: wantedFeatures(&c.facts)})
 	if err != nil {
 		return nil, err
 	}
 	d := &device{
-		info: c.info, facts: c.facts, limits: limits(&c.facts), inst: inst, dev: dev, physical: c.handle, queue: dev.Queue(0), children: map[child]struct{}{},
+		info: c.info, facts: c.facts, limits: limits(&c.facts), inst: inst, dev: dev, physical: c.handle, children: map[child]struct{}{},
+		compute: &queue{handle: dev.Queue(0)},
+	}
+	if d.copies = d.compute; queues > 1 {
+		d.copies = &queue{handle: dev.Queue(1)}
 	}
 	d.configure(o)
 	if o.Precision == HalfArithmetic && !d.limits.Float16 {
@@ -215,16 +220,27 @@ func (d *device) NewBuffer(ctx context.Context, t graph.TensorType) (backend.Buf
 	return b, nil
 }
 
-// submit hands a recorded command buffer to the queue.
-func (d *device) submit(cmd vk.CommandBuffer, f vk.Fence) error {
-	d.queueMu.Lock()
-	defer d.queueMu.Unlock()
-	return d.dev.QueueSubmit(d.queue, f, cmd)
+// queue is a queue of a device. What another queue wrote is to be waited for by its fence and then made visible by [device.begin].
+type queue struct {
+	handle vk.Queue
+	mu     sync.Mutex // submissions must not overlap
 }
 
-// submitAll hands several to the queue as one submission, in order.
-func (d *device) submitAll(cmds []vk.CommandBuffer, f vk.Fence) error {
-	d.queueMu.Lock()
-	defer d.queueMu.Unlock()
-	return d.dev.QueueSubmit(d.queue, f, cmds...)
+// submit hands recorded command buffers to a queue as one submission, in order.
+func (d *device) submit(q *queue, f vk.Fence, cmds ...vk.CommandBuffer) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return d.dev.QueueSubmit(q.handle, f, cmds...)
+}
+
+// begin starts recording a command buffer. What is submitted to one queue ends with a barrier for what follows there; with two queues,
+// the fence that was waited for in between made all writes available, but they are visible to a command only behind a barrier.
+func (d *device) begin(cmd vk.CommandBuffer, once bool) error {
+	if err := d.dev.BeginCommandBuffer(cmd, once); err != nil {
+		return err
+	}
+	if d.copies != d.compute {
+		d.dev.CmdBarrier(cmd, afterRun, afterRun, vk.AccessShaderWrite|vk.AccessTransferWrite, accessAfterRun)
+	}
+	return nil
 }

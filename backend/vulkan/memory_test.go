@@ -78,26 +78,3 @@ func TestCompileMakesNoCopyOfTheModel(t *testing.T) {
 		})
 	}
 }
-
-// TestStagedWeightsAreTheSame runs a network whose last layers are packed in several pieces, after packing them as a whole and through the
-// staging buffer.
-func TestStagedWeightsAreTheSame(t *testing.T) {
-	g := seededNetwork(t, "resnet18", 1, 32)
-	for _, p := range []Precision{Float32, Half} {
-		want := map[string][]float32{} // of devices
-		for _, force := range []bool{false, true} {
-			eachDevice(t, Options{Precision: p, ForceStaging: force, Unproved: true}, func(t *testing.T, d *device) {
-				e, in, out := ready(t, d, g)
-				if err := e.Run(context.Background(), in, out); err != nil {
-					t.Fatal(err)
-				}
-				name, got := d.Info().Name, readFloats(t, out[0])
-				if !force {
-					want[name] = got
-				} else if !slices.Equal(got, want[name]) {
-					t.Errorf("%v: staged weights give other results", p)
-				}
-			})
-		}
-	}
-}

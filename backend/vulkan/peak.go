@@ -296,7 +296,7 @@ func (r *racer) run(ctx context.Context, n uint32, record func()) (time.Duration
 	}
 	const stages = vk.StageCompute | vk.StageTransfer
 	dev := r.d.dev
-	if err := dev.BeginCommandBuffer(r.cmd, true); err != nil {
+	if err := r.d.begin(r.cmd, true); err != nil {
 		return 0, err
 	}
 	for i := range n {
@@ -310,7 +310,7 @@ func (r *racer) run(ctx context.Context, n uint32, record func()) (time.Duration
 		return 0, err
 	}
 	start := time.Now()
-	if err := r.d.submit(r.cmd, r.fence); err != nil {
+	if err := r.d.submit(r.d.compute, r.fence, r.cmd); err != nil {
 		return 0, err
 	}
 	if err := waitFence(dev, r.fence); err != nil {

@@ -111,7 +111,7 @@ func (r *run) startProfile(in, out []backend.Buffer) (p *profile, err error) {
 	if p.cmd, err = d.AllocateCommandBuffer(e.pool); err != nil {
 		return nil, err
 	}
-	if err = d.BeginCommandBuffer(p.cmd, true); err != nil {
+	if err = e.dev.begin(p.cmd, true); err != nil {
 		return nil, err
 	}
 	work, access := e.hazards()
@@ -129,7 +129,7 @@ func (r *run) startProfile(in, out []backend.Buffer) (p *profile, err error) {
 	if err = d.EndCommandBuffer(p.cmd); err != nil {
 		return nil, err
 	}
-	if err = e.dev.submit(p.cmd, r.fences[0]); err == nil {
+	if err = e.dev.submit(e.dev.compute, r.fences[0], p.cmd); err == nil {
 		r.submitted++
 	}
 	return p, err

@@ -171,7 +171,7 @@ func (r *run) submit(ctx context.Context, in, out []backend.Buffer) error {
 			return ctx.Err()
 		}
 		n := min(e.pace.group(e.dev.bound), len(b.cmds)-at)
-		if err := e.dev.submitAll(b.cmds[at:at+n], r.fences[r.submitted%ahead]); err != nil {
+		if err := e.dev.submit(e.dev.compute, r.fences[r.submitted%ahead], b.cmds[at:at+n]...); err != nil {
 			return e.dev.fail(err)
 		}
 		r.submitted++

@@ -74,14 +74,14 @@ func TestMissingBarrierBetweenSubmissions(t *testing.T) {
 		for i := range 2 {
 			cmd, err := d.dev.AllocateCommandBuffer(pool)
 			if err == nil {
-				err = d.dev.BeginCommandBuffer(cmd, true)
+				err = d.begin(cmd, true)
 			}
 			if err == nil {
 				d.dev.CmdFillBuffer(cmd, x.buf, 0, vk.WholeSize, uint32(i))
 				err = d.dev.EndCommandBuffer(cmd)
 			}
 			if err == nil {
-				err = d.submit(cmd, 0)
+				err = d.submit(d.compute, 0, cmd)
 			}
 			if err != nil {
 				t.Logf("submission %d: %v", i, err)
