@@ -1,5 +1,5 @@
-// Package pipeline moves pictures through a model: goroutines decode and preprocess them into batches, and while a
-// batch is on the device the next ones fill. Results come in the order of the pictures, and memory is bounded by the number
+// Package pipeline moves pictures through a model: goroutines decode and preprocess them into batches, and while the device
+// computes one, the next is written to it and others fill. Results come in the order of the pictures, and memory is bounded by the number
 // of batches in flight, whatever the number of pictures.
 package pipeline
 
@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -15,8 +16,8 @@ import (
 	"github.com/resnet-run/resnet-run/internal/model/pictures"
 )
 
-// batchesInFlight: one on the device, one full and waiting, one filling.
-const batchesInFlight = 3
+// batchesInFlight are those in the host's memory: one full, waiting or being written to the device, and one filling.
+const batchesInFlight = 2
 
 // Result is what became of one picture.
 type Result struct {
@@ -28,9 +29,9 @@ type Result struct {
 // Times says where the time of [Run] went.
 type Times struct {
 	Wall    time.Duration // from the first picture to the last result
-	Backend time.Duration // writing inputs, running, reading outputs; part of Wall
-	Waiting time.Duration // the device idle because no batch was full; part of Wall
-	Compile time.Duration // compiling executables for smaller batches; part of Wall
+	Backend time.Duration // running, reading outputs; part of Wall
+	Waiting time.Duration // the device idle because no batch was full and written to it; part of Wall
+	Compile time.Duration // the device idle while executables for smaller batches were compiled; part of Wall
 	// Decode and Preprocess run beside the device; they are summed over all workers.
 	Decode, Preprocess time.Duration
 	Workers            int
@@ -50,12 +51,20 @@ type job struct {
 	i int
 }
 
+// outcome is a batch that was written to the device, or why not. One without readable pictures is not loaded.
+type outcome struct {
+	b      *batch
+	loaded *loaded
+	err    error
+}
+
 type flow struct {
 	r                  *Runner
 	opts               imaging.DecodeOptions
 	jobs               chan job
 	ready              chan *batch // in order, perhaps not filled yet
 	free               chan []float32
+	written            chan outcome // batches on the device, in order
 	decode, preprocess atomic.Int64
 }
 
@@ -63,14 +72,15 @@ type flow struct {
 // cannot be read is a result with an error; Run itself fails when the device does, when emit does, or when ctx ends. All
 // goroutines have ended when it returns, but for one blocked in a read of standard input or a named pipe.
 func Run(ctx context.Context, r *Runner, list []pictures.Picture, opts imaging.DecodeOptions, emit func(Result) error) (Times, error) {
-	start, compiled := time.Now(), r.compiled
+	start := time.Now()
 	workers := max(1, min(runtime.GOMAXPROCS(0), len(list)))
 	ctx, cancel := context.WithCancel(ctx)
-	f := &flow{r: r, opts: opts, jobs: make(chan job), ready: make(chan *batch, batchesInFlight), free: make(chan []float32, batchesInFlight)}
+	f := &flow{r: r, opts: opts, jobs: make(chan job), ready: make(chan *batch, batchesInFlight), free: make(chan []float32, batchesInFlight), written: make(chan outcome)}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() { f.feed(ctx, list) })
+	wg.Go(func() { f.write(ctx) })
 	for range workers {
 		wg.Go(func() {
 			for j := range f.jobs {
@@ -81,8 +91,6 @@ func Run(ctx context.Context, r *Runner, list []pictures.Picture, opts imaging.D
 	var t Times
 	err := f.drain(ctx, &t, emit)
 	t.Wall, t.Workers = time.Since(start), workers
-	t.Compile = r.compiled - compiled
-	t.Backend -= t.Compile
 	t.Decode, t.Preprocess = time.Duration(f.decode.Load()), time.Duration(f.preprocess.Load())
 	return t, err
 }
@@ -148,40 +156,27 @@ func (f *flow) fill(ctx context.Context, j job) {
 	}()
 }
 
-// drain runs the batches in order.
-func (f *flow) drain(ctx context.Context, t *Times, emit func(Result) error) error {
-	for {
-		start := time.Now()
-		b, ok := <-f.ready
-		if !ok {
-			return ctx.Err()
-		}
+// write brings the batches to the device, in order.
+func (f *flow) write(ctx context.Context) {
+	defer close(f.written)
+	for b := range f.ready {
 		b.filling.Wait()
-		t.Waiting += time.Since(start)
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		start = time.Now()
-		logits, err := f.infer(ctx, b)
-		t.Backend += time.Since(start)
-		if err != nil {
-			return err
-		}
-		for i, p := range b.pictures {
-			r := Result{Picture: p, Err: b.errs[i]}
-			if r.Err == nil {
-				r.Logits, logits = logits[0], logits[1:]
-			}
-			if err := emit(r); err != nil {
-				return err
-			}
+		o := outcome{b: b, err: ctx.Err()}
+		if n := f.compact(b); n > 0 && o.err == nil {
+			o.loaded, o.err = f.r.load(ctx, b.data, n)
 		}
 		f.free <- b.data // has room: the buffer came from there or was one of the first
+		select {
+		case f.written <- o:
+		case <-ctx.Done():
+			o.loaded.release()
+			return
+		}
 	}
 }
 
-// infer runs the pictures of a batch that could be read, moved together to its front.
-func (f *flow) infer(ctx context.Context, b *batch) ([][]float32, error) {
+// compact moves the pictures of a batch that could be read to its front, and returns how many they are.
+func (f *flow) compact(b *batch) int {
 	n, elems := 0, f.r.elems()
 	for i, err := range b.errs {
 		if err != nil {
@@ -192,17 +187,42 @@ func (f *flow) infer(ctx context.Context, b *batch) ([][]float32, error) {
 		}
 		n++
 	}
-	if n == 0 {
-		return nil, nil
+	return n
+}
+
+// drain runs the batches in order.
+func (f *flow) drain(ctx context.Context, t *Times, emit func(Result) error) error {
+	for {
+		start := time.Now()
+		o, ok := <-f.written
+		if err := ctx.Err(); err != nil || !ok {
+			o.loaded.release()
+			return err
+		}
+		if o.err != nil {
+			return o.err
+		}
+		ready := time.Now()
+		compiling := o.loaded.compiledSince(start)
+		t.Compile += compiling
+		t.Waiting += ready.Sub(start) - compiling
+		var logits [][]float32
+		if o.loaded != nil {
+			flat, err := f.r.run(ctx, o.loaded)
+			t.Backend += time.Since(ready)
+			if err != nil {
+				return err
+			}
+			logits = slices.Collect(slices.Chunk(flat, len(flat)/o.loaded.n))
+		}
+		for i, p := range o.b.pictures {
+			r := Result{Picture: p, Err: o.b.errs[i]}
+			if r.Err == nil {
+				r.Logits, logits = logits[0], logits[1:]
+			}
+			if err := emit(r); err != nil {
+				return err
+			}
+		}
 	}
-	flat, err := f.r.Infer(ctx, b.data, n)
-	if err != nil {
-		return nil, err
-	}
-	classes := len(flat) / n
-	rows := make([][]float32, n)
-	for i := range rows {
-		rows[i] = flat[i*classes : (i+1)*classes : (i+1)*classes]
-	}
-	return rows, nil
 }

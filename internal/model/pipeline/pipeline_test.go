@@ -31,6 +31,7 @@ type spy struct {
 	mu        sync.Mutex
 	compiled  []int
 	open      atomic.Int64 // executables and buffers that are not closed
+	written   atomic.Int64 // inputs
 	run       func(context.Context) error
 }
 
@@ -73,6 +74,11 @@ func (s *spy) NewBuffer(ctx context.Context, t graph.TensorType) (backend.Buffer
 type spyBuffer struct {
 	backend.Buffer
 	s *spy
+}
+
+func (b spyBuffer) Write(ctx context.Context, src []byte) error {
+	b.s.written.Add(1)
+	return b.Buffer.Write(ctx, src)
 }
 
 func (b spyBuffer) Close() error { b.s.open.Add(-1); return b.Buffer.Close() }
@@ -239,6 +245,50 @@ func TestAutoBatchIsNoLargerThanTheWork(t *testing.T) {
 	}
 }
 
+// TestInputsAreWrittenDuringRuns lets each run but the last wait until the next batch was written.
+func TestInputsAreWrittenDuringRuns(t *testing.T) {
+	const batches = 5
+	dev := newSpy(t, 99)
+	runs := int64(0)
+	dev.run = func(ctx context.Context) error {
+		runs++
+		for deadline := time.Now().Add(10 * time.Second); dev.written.Load() < min(runs+1, batches); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				return fmt.Errorf("during run %d: %d inputs were written, want one more than runs", runs, dev.written.Load())
+			}
+		}
+		return nil
+	}
+	r, err := NewRunner(t.Context(), dev, colour(t), 2, 2*batches)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Run(t.Context(), r, list(t, strings.Repeat("rg", batches)), imaging.DecodeOptions{}, func(Result) error { return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if runs != batches {
+		t.Errorf("got %d runs, want %d", runs, batches)
+	}
+}
+
+// TestOneBufferIsEnough has memory for the buffers of one run.
+func TestOneBufferIsEnough(t *testing.T) {
+	dev := newSpy(t, 99)
+	m := colour(t)
+	r, err := NewRunner(t.Context(), dev, m, 2, 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev.noBuffers = true
+	var results []Result
+	if _, err := Run(t.Context(), r, list(t, "rgbbgrrb"), imaging.DecodeOptions{}, func(r Result) error { results = append(results, r); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got := letters(m, results); got != "rgbbgrrb" {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestErrorsOfDeviceAndReceiverEndTheRun(t *testing.T) {
 	m := colour(t)
 	lost := fmt.Errorf("run: %w", backend.ErrDeviceLost)
@@ -292,6 +342,16 @@ func TestCancelReturnsPromptlyAndLeavesNoGoroutine(t *testing.T) {
 			if d := time.Since(start); d > 5*time.Second {
 				t.Errorf("it took %v", d)
 			}
+			dev.run = nil
+			var results []Result
+			for range 2 { // with all its buffers
+				if _, err := Run(t.Context(), r, list(t, "rgbrgb"), imaging.DecodeOptions{}, func(r Result) error { results = append(results, r); return nil }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := letters(m, results); got != "rgbrgbrgbrgb" {
+				t.Errorf("after that: got %s", got)
+			}
 			if err := r.Close(); err != nil || dev.open.Load() != 0 {
 				t.Errorf("close: %v, %d open", err, dev.open.Load())
 			}
@@ -338,8 +398,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	if _, err := Run(t.Context(), r, in, imaging.DecodeOptions{}, func(Result) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if most > 4*batchesInFlight || most <= 4 {
-		t.Errorf("%d pictures were opened during the first run, want more than its own 4 and at most %d", most, 4*batchesInFlight)
+	if limit := int64(4 * (batchesInFlight + runsInFlight)); most > limit || most <= 4 {
+		t.Errorf("%d pictures were opened during the first run, want more than its own 4 and at most %d", most, limit)
 	}
 	if opened.Load() != int64(len(in)) {
 		t.Errorf("%d pictures were opened, want %d", opened.Load(), len(in))

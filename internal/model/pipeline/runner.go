@@ -12,20 +12,26 @@ import (
 	"github.com/resnet-run/resnet-run/internal/model"
 )
 
-// Runner is a model on a device, compiled for batches of up to a number of pictures. It is used by one goroutine.
+// Runner is a model on a device, compiled for batches of up to a number of pictures. One goroutine writes inputs, another runs.
 type Runner struct {
 	dev      backend.Device
 	model    *model.Model
 	batch    int
 	programs map[int]*program // by batch size
-	compiled time.Duration
 }
 
 // program is an executable with its buffers.
 type program struct {
-	exec    backend.Executable
-	in, out backend.Buffer
+	exec backend.Executable
+	made []*buffers
+	idle chan *buffers
 }
+
+// buffers are those of one run.
+type buffers struct{ in, out backend.Buffer }
+
+// runsInFlight is how many batches have buffers on the device: one that is computed, and one that is written meanwhile.
+const runsInFlight = 2
 
 // NewRunner compiles the model for batches of the given size. With a batch of 0 it chooses one itself (see [AutoBatch])
 // for up to pictures of them, and a smaller one when the device has not the memory.
@@ -88,12 +94,10 @@ func (r *Runner) program(ctx context.Context, size int) (*program, error) {
 	if p := r.programs[size]; p != nil {
 		return p, nil
 	}
-	start := time.Now()
 	p, err := r.compile(ctx, size)
 	if err != nil {
 		return nil, fmt.Errorf("compile %s for batch %d on %s: %w", r.model.Name, size, r.dev.Info().Name, err)
 	}
-	r.compiled += time.Since(start)
 	r.programs[size] = p
 	return p, nil
 }
@@ -106,45 +110,111 @@ func (r *Runner) compile(ctx context.Context, size int) (*program, error) {
 	if g, err = pass.Run(g, pass.Default()); err != nil {
 		return nil, err
 	}
-	p := &program{}
+	p := &program{idle: make(chan *buffers, runsInFlight)}
 	if p.exec, err = r.dev.Compile(ctx, g); err != nil {
 		return nil, err
 	}
-	sig := p.exec.Signature()
-	if p.in, err = r.dev.NewBuffer(ctx, sig.Inputs[0].Type); err == nil {
-		p.out, err = r.dev.NewBuffer(ctx, sig.Outputs[0].Type)
-	}
-	if err != nil {
+	if err := r.newBuffers(ctx, p); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	return p, nil
 }
 
-// Infer returns the logits [n,classes] of n pictures [n,3,side,side]. The room of data up to a full batch is scratch
-// space: data must have it, and its contents are undefined afterwards.
-func (r *Runner) Infer(ctx context.Context, data []float32, n int) ([]float32, error) {
+// newBuffers adds buffers to those of a program.
+func (r *Runner) newBuffers(ctx context.Context, p *program) error {
+	sig := p.exec.Signature()
+	in, err := r.dev.NewBuffer(ctx, sig.Inputs[0].Type)
+	if err != nil {
+		return err
+	}
+	out, err := r.dev.NewBuffer(ctx, sig.Outputs[0].Type)
+	if err != nil {
+		return errors.Join(err, in.Close())
+	}
+	b := &buffers{in, out}
+	p.made = append(p.made, b)
+	p.idle <- b
+	return nil
+}
+
+// take returns buffers that no run uses. Where there is no memory for more, it waits for those that there are.
+func (r *Runner) take(ctx context.Context, p *program) (*buffers, error) {
+	if len(p.idle) == 0 && len(p.made) < runsInFlight {
+		if err := r.newBuffers(ctx, p); err != nil && !errors.Is(err, backend.ErrOutOfMemory) {
+			return nil, err
+		}
+	}
+	select {
+	case b := <-p.idle:
+		return b, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// loaded is a batch on the device.
+type loaded struct {
+	*buffers
+	p *program
+	n int // pictures
+	// compiling is how long the executable took to compile, if it was not there, and ended when it was.
+	compiling time.Duration
+	ended     time.Time
+}
+
+// load writes n pictures [n,3,side,side] to the device. The room of data up to a full batch is scratch space: data must have it, and
+// its contents are undefined afterwards.
+func (r *Runner) load(ctx context.Context, data []float32, n int) (*loaded, error) {
+	start := time.Now()
 	p, err := r.program(ctx, r.size(n))
 	if err != nil {
 		return nil, err
 	}
-	sig := p.exec.Signature()
-	used := data[:sig.Inputs[0].Type.Shape.Elems()]
+	l := &loaded{p: p, n: n, ended: time.Now()}
+	l.compiling = l.ended.Sub(start)
+	shape := p.exec.Signature().Inputs[0].Type.Shape
+	used := data[:shape.Elems()]
 	clear(used[n*r.elems():])
-	in, err := graph.FromFloat32s(sig.Inputs[0].Type.Shape, used)
+	in, err := graph.FromFloat32s(shape, used)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.in.Write(ctx, in.Data); err != nil {
-		return nil, fmt.Errorf("write input: %w", err)
-	}
-	if err := p.exec.Run(ctx, []backend.Buffer{p.in}, []backend.Buffer{p.out}); err != nil {
+	if l.buffers, err = r.take(ctx, p); err != nil {
 		return nil, err
 	}
-	out := graph.NewTensor(sig.Outputs[0].Type)
-	if err := p.out.Read(ctx, out.Data); err != nil {
+	if err := l.in.Write(ctx, in.Data); err != nil {
+		l.release()
+		return nil, fmt.Errorf("write input: %w", err)
+	}
+	return l, nil
+}
+
+// compiledSince is how much of the time from start on its executable was being compiled.
+func (l *loaded) compiledSince(start time.Time) time.Duration {
+	if l == nil {
+		return 0
+	}
+	return max(min(l.compiling, l.ended.Sub(start)), 0)
+}
+
+// release gives the buffers back, if it has any.
+func (l *loaded) release() {
+	if l != nil {
+		l.p.idle <- l.buffers // has room for all
+	}
+}
+
+// run returns the logits [n,classes] of the pictures, and releases the batch.
+func (r *Runner) run(ctx context.Context, l *loaded) ([]float32, error) {
+	defer l.release()
+	if err := l.p.exec.Run(ctx, []backend.Buffer{l.in}, []backend.Buffer{l.out}); err != nil {
+		return nil, err
+	}
+	out := graph.NewTensor(l.out.Type())
+	if err := l.out.Read(ctx, out.Data); err != nil {
 		return nil, fmt.Errorf("read output: %w", err)
 	}
-	return out.Float32s()[:n*len(r.model.Labels)], nil
+	return out.Float32s()[:l.n*len(r.model.Labels)], nil
 }
 
 // Close releases what was compiled.
@@ -158,11 +228,9 @@ func (r *Runner) Close() error {
 }
 
 func (p *program) close() error {
-	var errs []error
-	for _, c := range []interface{ Close() error }{p.exec, p.in, p.out} {
-		if c != nil {
-			errs = append(errs, c.Close())
-		}
+	errs := []error{p.exec.Close()}
+	for _, b := range p.made {
+		errs = append(errs, b.in.Close(), b.out.Close())
 	}
 	return errors.Join(errs...)
 }
