@@ -324,7 +324,8 @@ func (s suite) goStages(file string) []stage {
 	out := []stage{{First: true, Name: name, Driver: lavapipe, Cases: quick[:few]}}
 	o := options{Kernels: []string{"conv2d_shared64_f32"}, MaxChunk: 2, ForceStaging: true}
 	packed := options{Kernels: []string{"winograd4_conv2d_packed8x4_f32", "conv2d_packed8x4_f32", fallback}, MaxChunk: 2}
-	convs := options{Kernels: packed.Kernels} // few of the batches are convolutions that go through transforms
+	// Few of the batches are convolutions that go through transforms. Staged, their weights are packed in pieces.
+	convs := options{Kernels: packed.Kernels, ForceStaging: true}
 	out = append(out, stage{First: true, Name: stageName(lavapipe, "conv2d of quick", convs), Driver: lavapipe, Options: convs,
 		Cases: transformedFirst(s.pick(conformance.Quick, oneOf([]string{"conv2d"})))})
 	out = append(out, s.alsoStages(file)...)
