@@ -189,7 +189,7 @@ func (e *executable) load(ctx context.Context, g *graph.Graph) error {
 }
 
 // upload packs the weights piece by piece, straight into mapped memory or through the staging buffer: there is no second copy of
-// the model, nor of a node.
+// the model, and of a node only what reading a lazy tensor makes.
 func (e *executable) upload(ctx context.Context, g *graph.Graph) error {
 	var wide []float32
 	for _, w := range e.plan.Weights {

@@ -105,8 +105,9 @@ func (s *staging) pack(m *memory, offset uint64, w *plan.Packed, wide []float32)
 	if w.Elems == 0 {
 		return wide, nil
 	}
+	fill := w.Open()
 	if m.mapped != nil && !w.Half {
-		w.Fill(floats(m.mapped[offset:], w.Elems), 0) // offset is aligned to 4 by the plan
+		fill(floats(m.mapped[offset:], w.Elems), 0) // offset is aligned to 4 by the plan
 		return wide, nil
 	}
 	step := max(packElems/w.Block, 1) * w.Block
@@ -120,9 +121,9 @@ func (s *staging) pack(m *memory, offset uint64, w *plan.Packed, wide []float32)
 			n, first := min(step, w.Elems-at), at/w.Block
 			var err error
 			if !w.Half && 4*step <= slotBytes {
-				err = s.put(m, offset, 4*n, func(b []byte) { w.Fill(floats(b, n), first) })
+				err = s.put(m, offset, 4*n, func(b []byte) { fill(floats(b, n), first) })
 			} else {
-				w.Fill(wide[:n], first)
+				fill(wide[:n], first)
 				err = s.send(m, offset, elements(wide[:n], w.Half))
 			}
 			if err != nil {

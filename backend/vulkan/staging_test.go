@@ -5,6 +5,7 @@ import (
 	"context"
 	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend"
@@ -47,11 +48,12 @@ func TestPackLargeBlocks(t *testing.T) {
 		eachDevice(t, Options{ForceStaging: force}, func(t *testing.T, d *device) {
 			for _, half := range []bool{false, true} {
 				for _, block := range []int{packElems/3 + 1, packElems + 1, slotBytes/4 + 1} {
-					w := &plan.Packed{Node: "n", Elems: 3 * block, Block: block, Half: half, Fill: func(dst []float32, first int) {
+					fill := func(dst []float32, first int) {
 						for i := range dst {
 							dst[i] = float32((first*block + i) % 2039) // exact in float16
 						}
-					}}
+					}
+					w := &plan.Packed{Node: "n", Elems: 3 * block, Block: block, Half: half, Open: func() plan.Filler { return fill }}
 					const offset = 256
 					m, err := d.allocate(offset+uint64(4*w.Elems), deviceMemory)
 					if err != nil {
@@ -66,7 +68,7 @@ func TestPackLargeBlocks(t *testing.T) {
 						t.Fatal(err)
 					}
 					want := make([]float32, w.Elems)
-					w.Fill(want, 0)
+					fill(want, 0)
 					if !bytes.Equal(got, elements(want, half)) {
 						t.Errorf("staged %v, half %v, blocks of %d: the weights are other ones", force, half, block)
 					}
@@ -121,4 +123,55 @@ func TestCopiesOnAnotherQueue(t *testing.T) {
 			t.Errorf("another queue gives other results: got %v, want %v", results[1], results[0])
 		}
 	})
+}
+
+// counted is a source of numbers that counts how often it is read.
+type counted struct{ reads *atomic.Int64 }
+
+func (c counted) ReadFloat32s(dst []float32) error {
+	c.reads.Add(1)
+	for i := range dst {
+		dst[i] = float32(i%7) / 8
+	}
+	return nil
+}
+
+func (counted) Bound() float64 { return 1 }
+func (counted) Key() any       { return nil }
+
+// TestLazyWeightsAreReadOnce for all the pieces in which they are packed.
+func TestLazyWeightsAreReadOnce(t *testing.T) {
+	const c = 512
+	b := graph.NewBuilder("g")
+	w := graph.NewLazy(graph.F32(c, c, 3, 3).Shape, counted{new(atomic.Int64)})
+	op := graph.Conv2D{Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}, Groups: 1}
+	b.Output(b.Node("y", op, b.Input("x", graph.F32(1, c, 7, 7)), b.Param("w", w.Type, w)))
+	g, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	reads := map[string]int64{}
+	for _, force := range []bool{false, true} {
+		eachDevice(t, Options{ForceStaging: force, Unproved: true}, func(t *testing.T, d *device) {
+			n := new(atomic.Int64)
+			g, err := g.Bind(map[string]*graph.Tensor{"w": graph.NewLazy(w.Type.Shape, counted{n})})
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := d.Compile(context.Background(), g)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+			name := d.Info().Name
+			if !force {
+				reads[name] = n.Load()
+			} else if n.Load() != reads[name] {
+				t.Errorf("weights in pieces were read %d times, want %d as without", n.Load(), reads[name])
+			}
+			if n.Load() == 0 {
+				t.Error("the weights were not read")
+			}
+		})
+	}
 }

@@ -17,11 +17,14 @@ type Packed struct {
 	Elems int
 	Block int  // elements of a block; Elems is a multiple
 	Half  bool // the elements are to be stored as float16, else as float32
-	// Fill writes the blocks from number first on to dst, as many as it is long. It reads the data of the node's parameters.
-	Fill func(dst []float32, first int)
+	// Open reads the node's parameters, once for all blocks: to read them may be to convert what a file holds.
+	Open func() Filler
 }
 
-// packedBlocks is where Fill puts blocks of size elements, from number first on.
+// Filler writes the blocks from number first on to dst, as many as it is long.
+type Filler func(dst []float32, first int)
+
+// packedBlocks is where a Filler puts blocks of size elements, from number first on.
 type packedBlocks struct {
 	dst         []float32
 	first, size int

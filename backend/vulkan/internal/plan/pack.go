@@ -14,28 +14,34 @@ func packConv(n *graph.Node, op graph.Conv2D, block int) *Packed {
 	blocks, size := ceilDiv(kg, block), (1+taps)*block
 	return &Packed{
 		Node: n.Name, Elems: op.Groups * blocks * size, Block: size,
-		Fill: func(dst []float32, first int) {
-			clear(dst)
-			w := n.Inputs[1].Data.Float32s()
-			var bias []float32
-			if i, _ := op.Inputs(); i >= 0 {
-				bias = n.Inputs[i].Data.Float32s()
-			}
-			for f := range k {
-				at := packedBlocks{dst, first, size}.at(f/kg*blocks + f%kg/block)
-				if at == nil {
-					continue
-				}
-				m := f % kg % block
-				if bias != nil {
-					at[m] = bias[f]
-				}
-				for t := range taps {
-					at[(1+t)*block+m] = w[f*taps+t]
+		Open: func() Filler {
+			w, bias := filters(n, op)
+			return func(dst []float32, first int) {
+				clear(dst)
+				for f := range k {
+					at := packedBlocks{dst, first, size}.at(f/kg*blocks + f%kg/block)
+					if at == nil {
+						continue
+					}
+					m := f % kg % block
+					if bias != nil {
+						at[m] = bias[f]
+					}
+					for t := range taps {
+						at[(1+t)*block+m] = w[f*taps+t]
+					}
 				}
 			}
 		},
 	}
+}
+
+// filters reads the weights and the bias of a convolution, nil where it has none.
+func filters(n *graph.Node, op graph.Conv2D) (w, bias []float32) {
+	if i, _ := op.Inputs(); i >= 0 {
+		bias = n.Inputs[i].Data.Float32s()
+	}
+	return n.Inputs[1].Data.Float32s(), bias
 }
 
 // packLinear orders weights [K,C] and bias [K] as [1+C][K]: the bias, then the weights transposed.
@@ -43,19 +49,21 @@ func packLinear(n *graph.Node, op graph.Linear) *Packed {
 	k, c := n.Inputs[1].Type.Shape.Dim(0), n.Inputs[1].Type.Shape.Dim(1)
 	return &Packed{
 		Node: n.Name, Elems: (1 + c) * k, Block: k,
-		Fill: func(dst []float32, first int) {
-			at := first // the next row
-			if at == 0 {
-				clear(dst[:k])
-				if op.Bias {
-					copy(dst, n.Inputs[2].Data.Float32s())
-				}
-				dst, at = dst[k:], 1
-			}
+		Open: func() Filler {
 			w := n.Inputs[1].Data.Float32s()
-			for i := range k {
-				for j := range len(dst) / k {
-					dst[j*k+i] = w[i*c+at-1+j]
+			return func(dst []float32, first int) {
+				at := first // the next row
+				if at == 0 {
+					clear(dst[:k])
+					if op.Bias {
+						copy(dst, n.Inputs[2].Data.Float32s())
+					}
+					dst, at = dst[k:], 1
+				}
+				for i := range k {
+					for j := range len(dst) / k {
+						dst[j*k+i] = w[i*c+at-1+j]
+					}
 				}
 			}
 		},
@@ -67,13 +75,15 @@ func packBatchNorm(n *graph.Node, op graph.BatchNorm) *Packed {
 	c := n.Inputs[0].Type.Shape.Dim(1)
 	return &Packed{
 		Node: n.Name, Elems: 2 * c, Block: 2 * c,
-		Fill: func(dst []float32, _ int) {
+		Open: func() Filler {
 			weight, bias := n.Inputs[1].Data.Float32s(), n.Inputs[2].Data.Float32s()
 			mean, variance := n.Inputs[3].Data.Float32s(), n.Inputs[4].Data.Float32s()
-			for i := range c {
-				scale := float64(weight[i]) / math.Sqrt(float64(variance[i])+op.Epsilon)
-				dst[i] = float32(scale)
-				dst[c+i] = float32(float64(bias[i]) - float64(mean[i])*scale)
+			return func(dst []float32, _ int) {
+				for i := range c {
+					scale := float64(weight[i]) / math.Sqrt(float64(variance[i])+op.Epsilon)
+					dst[i] = float32(scale)
+					dst[c+i] = float32(float64(bias[i]) - float64(mean[i])*scale)
+				}
 			}
 		},
 	}
@@ -102,29 +112,27 @@ func packFilters(n *graph.Node, op graph.Conv2D, to packing) *Packed {
 	blocks, size := ceilDiv(kg, to.block), head+to.block*rows*chunks*to.channels
 	return &Packed{
 		Node: n.Name, Elems: op.Groups * blocks * size, Block: size, Half: to.half,
-		Fill: func(dst []float32, first int) {
-			clear(dst)
-			w := n.Inputs[1].Data.Float32s()
-			var bias []float32
-			if i, _ := op.Inputs(); i >= 0 {
-				bias = n.Inputs[i].Data.Float32s()
-			}
-			for f := range k {
-				at := packedBlocks{dst, first, size}.at(f/kg*blocks + f%kg/to.block)
-				if at == nil {
-					continue
-				}
-				m := f % kg % to.block
-				if bias != nil && to.half {
-					at[m], at[to.block+m] = splitHalf(bias[f])
-				} else if bias != nil {
-					at[m] = bias[f]
-				}
-				at = at[head:]
-				from := w[f*cg*r*s:]
-				for c := range cg {
-					for t := range r * s {
-						at[to.place(t, c, m, s, chunks)] = from[c*r*s+t]
+		Open: func() Filler {
+			w, bias := filters(n, op)
+			return func(dst []float32, first int) {
+				clear(dst)
+				for f := range k {
+					at := packedBlocks{dst, first, size}.at(f/kg*blocks + f%kg/to.block)
+					if at == nil {
+						continue
+					}
+					m := f % kg % to.block
+					if bias != nil && to.half {
+						at[m], at[to.block+m] = splitHalf(bias[f])
+					} else if bias != nil {
+						at[m] = bias[f]
+					}
+					at = at[head:]
+					from := w[f*cg*r*s:]
+					for c := range cg {
+						for t := range r * s {
+							at[to.place(t, c, m, s, chunks)] = from[c*r*s+t]
+						}
 					}
 				}
 			}

@@ -38,11 +38,12 @@ func bind(t *testing.T, text string, data map[string][]float32) *graph.Graph {
 func fill(t *testing.T, p *Packed) []float32 {
 	t.Helper()
 	whole := slices.Repeat([]float32{-1}, p.Elems)
-	p.Fill(whole, 0)
+	w := p.Open()
+	w(whole, 0)
 	for n := 1; n < p.Elems/p.Block; n++ {
 		pieces := slices.Repeat([]float32{-1}, p.Elems)
 		for first := 0; first*p.Block < p.Elems; first += n {
-			p.Fill(pieces[first*p.Block:min((first+n)*p.Block, p.Elems)], first)
+			w(pieces[first*p.Block:min((first+n)*p.Block, p.Elems)], first)
 		}
 		if !slices.Equal(pieces, whole) {
 			t.Errorf("%s: packed %d blocks at a time, the weights are other ones", p.Node, n)

@@ -136,19 +136,21 @@ func (t *toomCook) packFilters(n *graph.Node, g *convGeometry, block int) *Packe
 	size := block * (1 + c4*4) // elements of a block of weights
 	return &Packed{
 		Node: n.Name, Elems: e * blocks * size, Block: size,
-		Fill: func(dst []float32, first int) {
-			clear(dst)
+		Open: func() Filler {
 			w := n.Inputs[1].Data.Float32s()
-			last := first + len(dst)/size - 1
-			for k := range g.filters {
-				for i := first / blocks; i <= last/blocks; i++ {
-					at := packedBlocks{dst, first, size}.at(i*blocks + k/block)
-					if at == nil {
-						continue
-					}
-					at = at[block+k%block*4:]
-					for c := range g.c {
-						at[c/4*block*4+c%4] = float32(t.weight(w[(k*g.c+c)*9:], i))
+			return func(dst []float32, first int) {
+				clear(dst)
+				last := first + len(dst)/size - 1
+				for k := range g.filters {
+					for i := first / blocks; i <= last/blocks; i++ {
+						at := packedBlocks{dst, first, size}.at(i*blocks + k/block)
+						if at == nil {
+							continue
+						}
+						at = at[block+k%block*4:]
+						for c := range g.c {
+							at[c/4*block*4+c%4] = float32(t.weight(w[(k*g.c+c)*9:], i))
+						}
 					}
 				}
 			}
@@ -161,10 +163,12 @@ func packBias(n *graph.Node, op graph.Conv2D) *Packed {
 	k := n.Inputs[1].Type.Shape.Dim(0)
 	return &Packed{
 		Node: n.Name, Elems: 4 * vectors(k), Block: 4 * vectors(k),
-		Fill: func(dst []float32, _ int) {
-			clear(dst)
-			if i, _ := op.Inputs(); i >= 0 {
-				copy(dst, n.Inputs[i].Data.Float32s())
+		Open: func() Filler {
+			return func(dst []float32, _ int) {
+				clear(dst)
+				if i, _ := op.Inputs(); i >= 0 {
+					copy(dst, n.Inputs[i].Data.Float32s())
+				}
 			}
 		},
 	}
