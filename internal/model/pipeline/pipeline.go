@@ -1,5 +1,5 @@
 // Package pipeline moves pictures through a model: goroutines decode and preprocess them into batches, and while the device
-// computes one, the next is written to it and others fill. Results come in the order of the pictures, and memory is bounded by the number
+// computes one, the next is written to it, and others fill. Results come in the order of the pictures, and memory is bounded by the number
 // of batches in flight, whatever the number of pictures.
 package pipeline
 
@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,8 +28,8 @@ type Result struct {
 // Times says where the time of [Run] went.
 type Times struct {
 	Wall    time.Duration // from the first picture to the last result
-	Backend time.Duration // running, reading outputs; part of Wall
-	Waiting time.Duration // the device idle because no batch was full and written to it; part of Wall
+	Backend time.Duration // writing inputs, running, reading outputs; part of Wall
+	Waiting time.Duration // the device idle because no batch was full; part of Wall
 	Compile time.Duration // the device idle while executables for smaller batches were compiled; part of Wall
 	// Decode and Preprocess run beside the device; they are summed over all workers.
 	Decode, Preprocess time.Duration
@@ -51,11 +50,14 @@ type job struct {
 	i int
 }
 
-// outcome is a batch that was written to the device, or why not. One without readable pictures is not loaded.
-type outcome struct {
+// pending is a batch that was started, or why not.
+type pending struct {
 	b      *batch
-	loaded *loaded
+	flight *flight // nil where no picture of it could be read
 	err    error
+	// What came of it, when done is closed.
+	done   chan struct{}
+	logits []float32
 }
 
 type flow struct {
@@ -64,7 +66,7 @@ type flow struct {
 	jobs               chan job
 	ready              chan *batch // in order, perhaps not filled yet
 	free               chan []float32
-	written            chan outcome // batches on the device, in order
+	started            chan *pending // in order
 	decode, preprocess atomic.Int64
 }
 
@@ -75,12 +77,12 @@ func Run(ctx context.Context, r *Runner, list []pictures.Picture, opts imaging.D
 	start := time.Now()
 	workers := max(1, min(runtime.GOMAXPROCS(0), len(list)))
 	ctx, cancel := context.WithCancel(ctx)
-	f := &flow{r: r, opts: opts, jobs: make(chan job), ready: make(chan *batch, batchesInFlight), free: make(chan []float32, batchesInFlight), written: make(chan outcome)}
+	f := &flow{r: r, opts: opts, jobs: make(chan job), ready: make(chan *batch, batchesInFlight), free: make(chan []float32, batchesInFlight), started: make(chan *pending, r.flights)}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() { f.feed(ctx, list) })
-	wg.Go(func() { f.write(ctx) })
+	wg.Go(func() { f.start(ctx, &wg) })
 	for range workers {
 		wg.Go(func() {
 			for j := range f.jobs {
@@ -156,20 +158,28 @@ func (f *flow) fill(ctx context.Context, j job) {
 	}()
 }
 
-// write brings the batches to the device, in order.
-func (f *flow) write(ctx context.Context) {
-	defer close(f.written)
+// start brings the batches to the device, in order.
+func (f *flow) start(ctx context.Context, wg *sync.WaitGroup) {
+	defer close(f.started)
 	for b := range f.ready {
 		b.filling.Wait()
-		o := outcome{b: b, err: ctx.Err()}
-		if n := f.compact(b); n > 0 && o.err == nil {
-			o.loaded, o.err = f.r.load(ctx, b.data, n)
+		p := &pending{b: b, err: ctx.Err(), done: make(chan struct{})}
+		free := func() { f.free <- b.data } // has room: the buffer came from there or was one of the first
+		if n := f.compact(b); n > 0 && p.err == nil {
+			p.flight, p.err = f.r.start(ctx, n)
 		}
-		f.free <- b.data // has room: the buffer came from there or was one of the first
+		if p.flight == nil || p.err != nil {
+			free()
+			close(p.done)
+		} else {
+			wg.Go(func() {
+				defer close(p.done)
+				p.logits, p.err = f.r.infer(ctx, p.flight, b.data, free)
+			})
+		}
 		select {
-		case f.written <- o:
+		case f.started <- p:
 		case <-ctx.Done():
-			o.loaded.release()
 			return
 		}
 	}
@@ -190,35 +200,32 @@ func (f *flow) compact(b *batch) int {
 	return n
 }
 
-// drain runs the batches in order.
+// drain takes what came of the batches, in order.
 func (f *flow) drain(ctx context.Context, t *Times, emit func(Result) error) error {
 	for {
 		start := time.Now()
-		o, ok := <-f.written
+		p, ok := <-f.started
 		if err := ctx.Err(); err != nil || !ok {
-			o.loaded.release()
 			return err
 		}
-		if o.err != nil {
-			return o.err
+		began := time.Now()
+		<-p.done
+		if p.flight != nil {
+			compiling := p.flight.compiledSince(start)
+			t.Compile += compiling
+			t.Waiting -= compiling
 		}
-		ready := time.Now()
-		compiling := o.loaded.compiledSince(start)
-		t.Compile += compiling
-		t.Waiting += ready.Sub(start) - compiling
-		var logits [][]float32
-		if o.loaded != nil {
-			flat, err := f.r.run(ctx, o.loaded)
-			t.Backend += time.Since(ready)
-			if err != nil {
-				return err
-			}
-			logits = slices.Collect(slices.Chunk(flat, len(flat)/o.loaded.n))
+		t.Waiting += began.Sub(start)
+		t.Backend += time.Since(began)
+		if p.err != nil {
+			return p.err
 		}
-		for i, p := range o.b.pictures {
-			r := Result{Picture: p, Err: o.b.errs[i]}
+		logits := p.logits
+		for i, picture := range p.b.pictures {
+			r := Result{Picture: picture, Err: p.b.errs[i]}
 			if r.Err == nil {
-				r.Logits, logits = logits[0], logits[1:]
+				classes := len(p.logits) / p.flight.n
+				r.Logits, logits = logits[:classes:classes], logits[classes:]
 			}
 			if err := emit(r); err != nil {
 				return err

@@ -27,6 +27,7 @@ import (
 type spy struct {
 	backend.Device
 	most      int
+	gpu       bool // it says so
 	noBuffers bool
 	mu        sync.Mutex
 	compiled  []int
@@ -42,6 +43,14 @@ func newSpy(t *testing.T, most int) *spy {
 		t.Fatal(err)
 	}
 	return &spy{Device: d, most: most}
+}
+
+func (s *spy) Info() backend.DeviceInfo {
+	info := s.Device.Info()
+	if s.gpu {
+		info.Type = backend.DiscreteGPU
+	}
+	return info
 }
 
 func (s *spy) Compile(ctx context.Context, g *graph.Graph) (backend.Executable, error) {
@@ -158,6 +167,7 @@ func TestResultsComeInOrderWhateverFails(t *testing.T) {
 		for _, batch := range []int{1, 2, 4, 7} {
 			t.Run(fmt.Sprintf("%.13s/batch%d", want, batch), func(t *testing.T) {
 				dev := newSpy(t, 99)
+				dev.gpu = batch%2 == 0 // several runs at once
 				r, err := NewRunner(t.Context(), dev, m, batch, len(want))
 				if err != nil {
 					t.Fatal(err)
@@ -249,12 +259,13 @@ func TestAutoBatchIsNoLargerThanTheWork(t *testing.T) {
 func TestInputsAreWrittenDuringRuns(t *testing.T) {
 	const batches = 5
 	dev := newSpy(t, 99)
-	runs := int64(0)
+	dev.gpu = true
+	var runs atomic.Int64
 	dev.run = func(ctx context.Context) error {
-		runs++
-		for deadline := time.Now().Add(10 * time.Second); dev.written.Load() < min(runs+1, batches); time.Sleep(time.Millisecond) {
+		run := runs.Add(1)
+		for deadline := time.Now().Add(10 * time.Second); dev.written.Load() < min(run+1, batches); time.Sleep(time.Millisecond) {
 			if time.Now().After(deadline) {
-				return fmt.Errorf("during run %d: %d inputs were written, want one more than runs", runs, dev.written.Load())
+				return fmt.Errorf("during run %d: %d inputs were written, want one more than runs", run, dev.written.Load())
 			}
 		}
 		return nil
@@ -266,14 +277,15 @@ func TestInputsAreWrittenDuringRuns(t *testing.T) {
 	if _, err := Run(t.Context(), r, list(t, strings.Repeat("rg", batches)), imaging.DecodeOptions{}, func(Result) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if runs != batches {
-		t.Errorf("got %d runs, want %d", runs, batches)
+	if runs.Load() != batches {
+		t.Errorf("got %d runs, want %d", runs.Load(), batches)
 	}
 }
 
 // TestOneBufferIsEnough has memory for the buffers of one run.
 func TestOneBufferIsEnough(t *testing.T) {
 	dev := newSpy(t, 99)
+	dev.gpu = true
 	m := colour(t)
 	r, err := NewRunner(t.Context(), dev, m, 2, 9)
 	if err != nil {
@@ -398,7 +410,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	if _, err := Run(t.Context(), r, in, imaging.DecodeOptions{}, func(Result) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if limit := int64(4 * (batchesInFlight + runsInFlight)); most > limit || most <= 4 {
+	if limit := int64(4 * (batchesInFlight + r.flights)); most > limit || most <= 4 {
 		t.Errorf("%d pictures were opened during the first run, want more than its own 4 and at most %d", most, limit)
 	}
 	if opened.Load() != int64(len(in)) {

@@ -12,11 +12,13 @@ import (
 	"github.com/resnet-run/resnet-run/internal/model"
 )
 
-// Runner is a model on a device, compiled for batches of up to a number of pictures. One goroutine writes inputs, another runs.
+// Runner is a model on a device, compiled for batches of up to a number of pictures. One goroutine starts batches; those that were started
+// may run side by side.
 type Runner struct {
 	dev      backend.Device
 	model    *model.Model
 	batch    int
+	flights  int              // batches on the device at once
 	programs map[int]*program // by batch size
 }
 
@@ -30,8 +32,14 @@ type program struct {
 // buffers are those of one run.
 type buffers struct{ in, out backend.Buffer }
 
-// runsInFlight is how many batches have buffers on the device: one that is computed, and one that is written meanwhile.
-const runsInFlight = 2
+// flightsOf is how many batches are on a device at once: one that is computed, and one that is written or read meanwhile. Where the host's own
+// cores compute there is nothing to gain.
+func flightsOf(d backend.DeviceInfo) int {
+	if d.Type == backend.CPU {
+		return 1
+	}
+	return 2
+}
 
 // NewRunner compiles the model for batches of the given size. With a batch of 0 it chooses one itself (see [AutoBatch])
 // for up to pictures of them, and a smaller one when the device has not the memory.
@@ -44,7 +52,7 @@ func NewRunner(ctx context.Context, dev backend.Device, m *model.Model, batch, p
 	}
 	batch = max(1, min(batch, pictures))
 	for {
-		r := &Runner{dev: dev, model: m, batch: batch, programs: map[int]*program{}}
+		r := &Runner{dev: dev, model: m, batch: batch, flights: flightsOf(dev.Info()), programs: map[int]*program{}}
 		_, err := r.program(ctx, batch)
 		if err == nil {
 			return r, nil
@@ -110,7 +118,7 @@ func (r *Runner) compile(ctx context.Context, size int) (*program, error) {
 	if g, err = pass.Run(g, pass.Default()); err != nil {
 		return nil, err
 	}
-	p := &program{idle: make(chan *buffers, runsInFlight)}
+	p := &program{idle: make(chan *buffers, r.flights)}
 	if p.exec, err = r.dev.Compile(ctx, g); err != nil {
 		return nil, err
 	}
@@ -139,7 +147,7 @@ func (r *Runner) newBuffers(ctx context.Context, p *program) error {
 
 // take returns buffers that no run uses. Where there is no memory for more, it waits for those that there are.
 func (r *Runner) take(ctx context.Context, p *program) (*buffers, error) {
-	if len(p.idle) == 0 && len(p.made) < runsInFlight {
+	if len(p.idle) == 0 && len(p.made) < r.flights {
 		if err := r.newBuffers(ctx, p); err != nil && !errors.Is(err, backend.ErrOutOfMemory) {
 			return nil, err
 		}
@@ -152,8 +160,8 @@ func (r *Runner) take(ctx context.Context, p *program) (*buffers, error) {
 	}
 }
 
-// loaded is a batch on the device.
-type loaded struct {
+// flight is a batch on its way through the device.
+type flight struct {
 	*buffers
 	p *program
 	n int // pictures
@@ -162,59 +170,52 @@ type loaded struct {
 	ended     time.Time
 }
 
-// load writes n pictures [n,3,side,side] to the device. The room of data up to a full batch is scratch space: data must have it, and
-// its contents are undefined afterwards.
-func (r *Runner) load(ctx context.Context, data []float32, n int) (*loaded, error) {
+// start waits until n pictures may go to the device.
+func (r *Runner) start(ctx context.Context, n int) (*flight, error) {
 	start := time.Now()
 	p, err := r.program(ctx, r.size(n))
 	if err != nil {
 		return nil, err
 	}
-	l := &loaded{p: p, n: n, ended: time.Now()}
-	l.compiling = l.ended.Sub(start)
-	shape := p.exec.Signature().Inputs[0].Type.Shape
-	used := data[:shape.Elems()]
-	clear(used[n*r.elems():])
-	in, err := graph.FromFloat32s(shape, used)
+	f := &flight{p: p, n: n, ended: time.Now()}
+	f.compiling = f.ended.Sub(start)
+	f.buffers, err = r.take(ctx, p)
+	return f, err
+}
+
+// compiledSince is how much of the time from start on the executable was being compiled.
+func (f *flight) compiledSince(start time.Time) time.Duration {
+	return max(min(f.compiling, f.ended.Sub(start)), 0)
+}
+
+// infer returns the logits [n,classes] of n pictures [n,3,side,side], and gives the buffers back. The room of data up to a full batch is
+// scratch space: data must have it, and its contents are undefined afterwards. written is called when data is not needed any more.
+func (r *Runner) infer(ctx context.Context, f *flight, data []float32, written func()) ([]float32, error) {
+	defer func() { f.p.idle <- f.buffers }() // has room for all
+	err := r.write(ctx, f, data)
+	written()
 	if err != nil {
-		return nil, err
-	}
-	if l.buffers, err = r.take(ctx, p); err != nil {
-		return nil, err
-	}
-	if err := l.in.Write(ctx, in.Data); err != nil {
-		l.release()
 		return nil, fmt.Errorf("write input: %w", err)
 	}
-	return l, nil
-}
-
-// compiledSince is how much of the time from start on its executable was being compiled.
-func (l *loaded) compiledSince(start time.Time) time.Duration {
-	if l == nil {
-		return 0
-	}
-	return max(min(l.compiling, l.ended.Sub(start)), 0)
-}
-
-// release gives the buffers back, if it has any.
-func (l *loaded) release() {
-	if l != nil {
-		l.p.idle <- l.buffers // has room for all
-	}
-}
-
-// run returns the logits [n,classes] of the pictures, and releases the batch.
-func (r *Runner) run(ctx context.Context, l *loaded) ([]float32, error) {
-	defer l.release()
-	if err := l.p.exec.Run(ctx, []backend.Buffer{l.in}, []backend.Buffer{l.out}); err != nil {
+	if err := f.p.exec.Run(ctx, []backend.Buffer{f.in}, []backend.Buffer{f.out}); err != nil {
 		return nil, err
 	}
-	out := graph.NewTensor(l.out.Type())
-	if err := l.out.Read(ctx, out.Data); err != nil {
+	out := graph.NewTensor(f.out.Type())
+	if err := f.out.Read(ctx, out.Data); err != nil {
 		return nil, fmt.Errorf("read output: %w", err)
 	}
-	return out.Float32s()[:l.n*len(r.model.Labels)], nil
+	return out.Float32s()[:f.n*len(r.model.Labels)], nil
+}
+
+func (r *Runner) write(ctx context.Context, f *flight, data []float32) error {
+	shape := f.in.Type().Shape
+	used := data[:shape.Elems()]
+	clear(used[f.n*r.elems():])
+	in, err := graph.FromFloat32s(shape, used)
+	if err != nil {
+		return err
+	}
+	return f.in.Write(ctx, in.Data)
 }
 
 // Close releases what was compiled.
