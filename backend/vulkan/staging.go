@@ -156,7 +156,9 @@ func (s *staging) transfer(f func() error) error {
 	defer s.mu.Unlock()
 	err := f()
 	for range s.slots { // the older copy first
-		err = errors.Join(err, s.finish(s.turn()))
+		if ended := s.finish(s.turn()); err == nil {
+			err = ended
+		}
 	}
 	return err
 }
