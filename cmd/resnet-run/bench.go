@@ -48,7 +48,8 @@ The answer of every run is verified against a float64 reference computed first (
 answer has no time: its row says WRONG and how wrong it is, and the exit code is 6.
 
 A sample is one run, from the call to the moment its results can be read, with the inputs on the device before; --transfers counts
-moving inputs and outputs too. Speeds come from the median. Cold and warm starts are timed in processes of their own with
+moving inputs and outputs too. With --in-flight several runs are under way at once, and a sample is the time that one of them adds:
+what counts for throughput, where a single run tells the latency. Speeds come from the median. Cold and warm starts are timed in processes of their own with
 a cache folder of their own, for the first batch. --baseline compares with the JSON of an earlier run, and a case
 that is slower by more than --tolerance and the noise of both runs gives exit code 7.
 
@@ -70,6 +71,7 @@ that is slower by more than --tolerance and the noise of both runs gives exit co
 	s.DurationVarP(&f.opts.Duration, "duration", "d", 3*time.Second, "`TIME` that samples are taken for; at least "+fmt.Sprint(bench.MinRuns)+" samples")
 	s.IntVarP(&f.opts.Runs, "runs", "n", 0, "take exactly `N` samples instead")
 	s.BoolVar(&f.opts.Transfers, "transfers", false, "count writing the inputs and reading the outputs")
+	s.IntVar(&f.opts.InFlight, "in-flight", 1, "`N` runs at once, each with buffers of its own: a sample is what one of them adds")
 	s.BoolVar(&f.noPeak, "no-peak", false, "do not measure the device's peak")
 	s.IntVar(&f.starts, "starts", 1, "time `N` cold and warm starts of the first batch and take the median; 0: none")
 	s.StringVar(&f.baseline, "baseline", "", "compare with the JSON `FILE` of an earlier run")
@@ -91,6 +93,9 @@ that is slower by more than --tolerance and the noise of both runs gives exit co
 	})
 	return cmd
 }
+
+// maxInFlight is far more runs than any device needs to have something to do.
+const maxInFlight = 64
 
 // check finds what is wrong with the flags before anything slow is done.
 func (f *benchFlags) check(models []string) (report.Format, *bench.Baseline, error) {
@@ -114,6 +119,9 @@ func (f *benchFlags) check(models []string) (report.Format, *bench.Baseline, err
 	if f.opts.Runs < 0 || f.opts.Runs > bench.MaxRuns {
 		return format, nil, fmt.Errorf("--runs: want 0 to %d, got %d", bench.MaxRuns, f.opts.Runs)
 	}
+	if f.opts.InFlight < 1 || f.opts.InFlight > maxInFlight {
+		return format, nil, fmt.Errorf("--in-flight: want 1 to %d, got %d", maxInFlight, f.opts.InFlight)
+	}
 	if f.opts.Duration < 0 || f.opts.Warmup < 0 || f.starts < 0 || !(f.tolerance >= 0) {
 		return format, nil, errors.New("--duration, --warmup, --starts and --tolerance: want at least 0")
 	}
@@ -123,8 +131,8 @@ func (f *benchFlags) check(models []string) (report.Format, *bench.Baseline, err
 	if _, err := f.device.tuning(); err != nil {
 		return format, nil, err
 	}
-	if f.turns && (len(models) > 1 || len(f.batches) > 1 || len(f.on) > 1) {
-		return format, nil, errors.New("--turns: want one model, one batch and one device")
+	if f.turns && (len(models) > 1 || len(f.batches) > 1 || len(f.on) > 1 || f.opts.InFlight > 1) {
+		return format, nil, errors.New("--turns: want one model, one batch, one device and one run at once")
 	}
 	if f.baseline == "" {
 		return format, nil, nil

@@ -9,6 +9,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -64,11 +65,11 @@ func (l *liar) Compile(ctx context.Context, g *graph.Graph) (backend.Executable,
 type lyingExecutable struct {
 	backend.Executable
 	l    *liar
-	runs int
+	runs atomic.Int64
 }
 
 func (e *lyingExecutable) Run(ctx context.Context, in, out []backend.Buffer) error {
-	e.runs++
+	run := int(e.runs.Add(1))
 	if err := e.Executable.Run(ctx, in, out); err != nil || e.l.spoil == nil {
 		return err
 	}
@@ -77,7 +78,7 @@ func (e *lyingExecutable) Run(ctx context.Context, in, out []backend.Buffer) err
 		return err
 	}
 	values := x.Float32s()
-	e.l.spoil(e.runs, values)
+	e.l.spoil(run, values)
 	y, err := graph.FromFloat32s(out[0].Type().Shape, values)
 	if err != nil {
 		return err

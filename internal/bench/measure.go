@@ -6,8 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
@@ -22,6 +22,9 @@ type Options struct {
 	Runs     int           // samples; 0 is as many as fit into Duration, but at least MinRuns
 	// Transfers counts writing the inputs and reading the outputs as part of a run.
 	Transfers bool
+	// InFlight is how many runs are under way at once, each with buffers of its own; 0 is one. Of several a sample is the
+	// time for as many to end, divided by their number: what a run adds, with what is done between two runs of a caller.
+	InFlight int
 }
 
 const (
@@ -41,13 +44,21 @@ type Prepared struct {
 	FirstRun     float64
 	Verification Verification // of the runs so far
 
+	dev     backend.Device
 	exec    backend.Executable
-	in, out backend.Buffer
+	callers []*caller
 	answers *Answers
 	tol     Tolerance
 	input   []byte
 	poison  []byte
-	right   []byte // the output of the last run that was verified
+
+	verifying sync.Mutex
+	right     []byte // the output of the last run that was verified
+}
+
+// caller is one that runs the network, again and again.
+type caller struct {
+	in, out backend.Buffer
 	got     []byte
 }
 
@@ -66,7 +77,7 @@ func Prepare(ctx context.Context, dev backend.Device, n Network, a *Answers, bat
 	if g, err = pass.Run(g, pass.Default()); err != nil {
 		return nil, fmt.Errorf("benchmark %s: %w", n.Name, err)
 	}
-	p := &Prepared{Batch: batch, Cost: g.Cost(), Graph: g, Passes: time.Since(start).Seconds(), answers: a, tol: tol}
+	p := &Prepared{Batch: batch, Cost: g.Cost(), Graph: g, Passes: time.Since(start).Seconds(), dev: dev, answers: a, tol: tol}
 	start = time.Now()
 	if p.exec, err = dev.Compile(ctx, g); err != nil {
 		return nil, fmt.Errorf("benchmark %s: %w", n.Name, err)
@@ -78,7 +89,10 @@ func Prepare(ctx context.Context, dev backend.Device, n Network, a *Answers, bat
 	if len(p.Precisions()) > 0 {
 		p.tol = tol.ofHalf()
 	}
-	err = p.buffers(ctx, dev)
+	err = p.data()
+	if err == nil {
+		err = p.addCaller(ctx)
+	}
 	if err == nil {
 		p.FirstRun, err = p.Once(ctx, false)
 	}
@@ -91,14 +105,9 @@ func Prepare(ctx context.Context, dev backend.Device, n Network, a *Answers, bat
 	return p, nil
 }
 
-func (p *Prepared) buffers(ctx context.Context, dev backend.Device) (err error) {
+// data makes what callers write to their buffers.
+func (p *Prepared) data() error {
 	sig := p.exec.Signature()
-	if p.in, err = dev.NewBuffer(ctx, sig.Inputs[0].Type); err != nil {
-		return err
-	}
-	if p.out, err = dev.NewBuffer(ctx, sig.Outputs[0].Type); err != nil {
-		return err
-	}
 	x, err := graph.FromFloat32s(sig.Inputs[0].Type.Shape, p.answers.Input(p.Batch))
 	if err != nil {
 		return err
@@ -107,8 +116,19 @@ func (p *Prepared) buffers(ctx context.Context, dev backend.Device) (err error) 
 	for i := 0; i+4 <= len(p.poison); i += 4 {
 		binary.LittleEndian.PutUint32(p.poison[i:], math.Float32bits(float32(math.NaN())))
 	}
-	p.got = make([]byte, len(p.poison))
-	return p.in.Write(ctx, p.input)
+	return nil
+}
+
+func (p *Prepared) addCaller(ctx context.Context) (err error) {
+	sig, c := p.exec.Signature(), &caller{got: make([]byte, len(p.poison))}
+	if c.in, err = p.dev.NewBuffer(ctx, sig.Inputs[0].Type); err != nil {
+		return err
+	}
+	if c.out, err = p.dev.NewBuffer(ctx, sig.Outputs[0].Type); err != nil {
+		return errors.Join(err, c.in.Close())
+	}
+	p.callers = append(p.callers, c)
+	return c.in.Write(ctx, p.input)
 }
 
 // Once runs the network one time and returns the seconds of the run. The output is verified, unless it is bit for bit one
@@ -116,13 +136,17 @@ func (p *Prepared) buffers(ctx context.Context, dev backend.Device) (err error) 
 //
 // Errors: those of backend.Executable.Run, and ErrWrong.
 func (p *Prepared) Once(ctx context.Context, transfers bool) (float64, error) {
-	if err := p.out.Write(ctx, p.poison); err != nil {
+	return p.once(ctx, p.callers[0], transfers)
+}
+
+func (p *Prepared) once(ctx context.Context, c *caller, transfers bool) (float64, error) {
+	if err := c.out.Write(ctx, p.poison); err != nil {
 		return 0, err
 	}
-	in, out := []backend.Buffer{p.in}, []backend.Buffer{p.out}
+	in, out := []backend.Buffer{c.in}, []backend.Buffer{c.out}
 	start := time.Now()
 	if transfers {
-		if err := p.in.Write(ctx, p.input); err != nil {
+		if err := c.in.Write(ctx, p.input); err != nil {
 			return 0, err
 		}
 	}
@@ -130,37 +154,39 @@ func (p *Prepared) Once(ctx context.Context, transfers bool) (float64, error) {
 		return 0, err
 	}
 	if transfers {
-		if err := p.out.Read(ctx, p.got); err != nil {
+		if err := c.out.Read(ctx, c.got); err != nil {
 			return 0, err
 		}
 	}
 	seconds := time.Since(start).Seconds()
 	if !transfers {
-		if err := p.out.Read(ctx, p.got); err != nil {
+		if err := c.out.Read(ctx, c.got); err != nil {
 			return 0, err
 		}
 	}
-	return seconds, p.verify()
+	return seconds, p.verify(c.got)
 }
 
-func (p *Prepared) verify() error {
-	if p.answers.want == nil || p.right != nil && bytes.Equal(p.got, p.right) {
+func (p *Prepared) verify(got []byte) error {
+	p.verifying.Lock()
+	defer p.verifying.Unlock()
+	if p.answers.want == nil || p.right != nil && bytes.Equal(got, p.right) {
 		return nil
 	}
-	t := graph.Tensor{Type: p.exec.Signature().Outputs[0].Type, Data: p.got}
+	t := graph.Tensor{Type: p.exec.Signature().Outputs[0].Type, Data: got}
 	v := p.answers.Check(t.Float32s(), p.Batch, p.tol)
 	if p.right == nil || !v.Right || v.L2 > p.Verification.L2 {
 		p.Verification = v // the worst that was seen
 	}
 	if v.Right {
-		p.right = bytes.Clone(p.got)
+		p.right = bytes.Clone(got)
 	}
 	return v.Err()
 }
 
 // Output is the output of the last run, row by row.
 func (p *Prepared) Output() []float32 {
-	t := graph.Tensor{Type: p.exec.Signature().Outputs[0].Type, Data: bytes.Clone(p.got)}
+	t := graph.Tensor{Type: p.exec.Signature().Outputs[0].Type, Data: bytes.Clone(p.callers[0].got)}
 	return t.Float32s()
 }
 
@@ -169,6 +195,9 @@ func (p *Prepared) Output() []float32 {
 //
 // Errors: as Once; ErrWrong comes without samples.
 func (p *Prepared) Measure(ctx context.Context, o Options) ([]float64, error) {
+	if o.InFlight > 1 {
+		return p.measureInFlight(ctx, o)
+	}
 	for start := time.Now(); ; {
 		if _, err := p.Once(ctx, o.Transfers); err != nil {
 			return nil, err
@@ -187,11 +216,15 @@ func (p *Prepared) Measure(ctx context.Context, o Options) ([]float64, error) {
 			return samples, err
 		}
 		samples = append(samples, s)
-		n := len(samples)
-		if n >= MaxRuns || o.Runs > 0 && n >= o.Runs || o.Runs == 0 && n >= MinRuns && time.Since(start) >= o.Duration {
+		if o.enough(len(samples), time.Since(start)) {
 			return samples, nil
 		}
 	}
+}
+
+// enough tells whether n samples do, after the time that they took.
+func (o *Options) enough(n int, took time.Duration) bool {
+	return n >= MaxRuns || o.Runs > 0 && n >= o.Runs || o.Runs == 0 && n >= MinRuns && took >= o.Duration
 }
 
 // Take returns exactly n samples, without warming up.
@@ -216,15 +249,16 @@ func (p *Prepared) Profile(ctx context.Context) ([]backend.NodeTime, error) {
 	if !ok {
 		return nil, backend.Unsupported("profile", "a backend that tells the time of each node", "none")
 	}
-	if err := p.out.Write(ctx, p.poison); err != nil {
+	c := p.callers[0]
+	if err := c.out.Write(ctx, p.poison); err != nil {
 		return nil, err
 	}
-	times, err := profiler.Profile(ctx, []backend.Buffer{p.in}, []backend.Buffer{p.out})
+	times, err := profiler.Profile(ctx, []backend.Buffer{c.in}, []backend.Buffer{c.out})
 	if err == nil {
-		err = p.out.Read(ctx, p.got)
+		err = c.out.Read(ctx, c.got)
 	}
 	if err == nil {
-		err = p.verify()
+		err = p.verify(c.got)
 	}
 	return times, err
 }
@@ -239,11 +273,9 @@ func (p *Prepared) Precisions() map[string]backend.Precision {
 
 // Close releases what Prepare made.
 func (p *Prepared) Close() error {
-	var errs []error
-	for _, c := range []io.Closer{p.exec, p.in, p.out} {
-		if c != nil {
-			errs = append(errs, c.Close())
-		}
+	errs := []error{p.exec.Close()}
+	for _, c := range p.callers {
+		errs = append(errs, c.in.Close(), c.out.Close())
 	}
 	return errors.Join(errs...)
 }

@@ -26,7 +26,8 @@ type Case struct {
 	DeviceID  string `json:"device_id"`
 	Batch     int    `json:"batch"`
 	Precision string `json:"precision"`
-	Transfers bool   `json:"transfers"` // counted in the time
+	Transfers bool   `json:"transfers"`           // counted in the time
+	InFlight  int    `json:"in_flight,omitempty"` // runs at once, 0 where it is one
 }
 
 // String is "resnet50 N1 f32 on vulkan".
@@ -34,6 +35,9 @@ func (c Case) String() string {
 	s := fmt.Sprintf("%s N%d %s on %s", c.Network, c.Batch, c.Precision, c.Backend)
 	if c.Transfers {
 		s += " with transfers"
+	}
+	if c.InFlight > 1 {
+		s += fmt.Sprintf(", %d runs at once", c.InFlight)
 	}
 	return s
 }
@@ -59,7 +63,7 @@ type Result struct {
 // Timing is the speed of a case.
 type Timing struct {
 	Runs            int       `json:"runs"`
-	Seconds         Summary   `json:"seconds"` // of a run
+	Seconds         Summary   `json:"seconds"` // of a run; see Options.InFlight
 	ImagesPerSecond float64   `json:"images_per_second"`
 	FLOPs           int64     `json:"flops"`            // of a run; see graph.Cost
 	FLOPsPerSecond  float64   `json:"flops_per_second"` // of the median run

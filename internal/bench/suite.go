@@ -101,8 +101,11 @@ func (s *Suite) target(ctx context.Context, t Target, answers []*Answers, r *Rep
 // one measures a case.
 func (s *Suite) one(ctx context.Context, dev backend.Device, d Device, n Network, a *Answers, batch int) Result {
 	res := Result{
-		Case:   Case{Network: n.Name, Backend: d.Backend, DeviceID: d.ID, Batch: batch, Precision: PrecisionOf(d.DeviceInfo), Transfers: s.Options.Transfers},
+		Case:   Case{Network: n.Name, Backend: d.Backend, DeviceID: d.ID, Batch: batch, Precision: PrecisionOf(d.DeviceInfo), Transfers: s.Options.Transfers, InFlight: s.Options.InFlight},
 		Device: d.Name,
+	}
+	if res.InFlight == 1 {
+		res.InFlight = 0
 	}
 	before := allocated(dev)
 	p, err := Prepare(ctx, dev, n, a, batch, s.Tolerance)

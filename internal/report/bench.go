@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -112,9 +113,12 @@ func environmentLines(r *bench.Report) []string {
 
 func benchRows(r *bench.Report) [][]string {
 	head := []string{"NETWORK", ">BATCH", "DEVICE", "PRECISION", ">RUNS", ">MEDIAN ms", ">P90 ms", ">P99 ms", ">IMAGES/S", ">GFLOP/S", ">OF PEAK", ">MAX ERROR", ">DEVICE MEMORY"}
-	compared := false
+	compared, several := false, false
 	for _, x := range r.Results {
-		compared = compared || x.Change != nil
+		compared, several = compared || x.Change != nil, several || x.InFlight > 1
+	}
+	if several {
+		head = slices.Insert(head, 2, ">AT ONCE")
 	}
 	if compared {
 		head = append(head, ">VS BASELINE", "VERDICT")
@@ -122,6 +126,9 @@ func benchRows(r *bench.Report) [][]string {
 	rows := [][]string{head}
 	for _, x := range r.Results {
 		row := []string{x.Network, strconv.Itoa(x.Batch), x.Backend + ": " + x.Device, x.Precision}
+		if several {
+			row = slices.Insert(row, 2, strconv.Itoa(max(x.InFlight, 1)))
+		}
 		row = append(row, timingCells(&x)...)
 		row = append(row, maxError(x.Verification), memoryCell(x.DeviceBytes))
 		if compared {
@@ -202,12 +209,12 @@ func figure(x float64) string {
 }
 
 func benchCSV(r *bench.Report) [][]string {
-	rows := [][]string{{"network", "batch", "precision", "transfers", "backend", "device", "device_id", "status", "runs", "median_seconds", "p90_seconds", "p99_seconds",
+	rows := [][]string{{"network", "batch", "precision", "transfers", "in_flight", "backend", "device", "device_id", "status", "runs", "median_seconds", "p90_seconds", "p99_seconds",
 		"mean_seconds", "min_seconds", "max_seconds", "mad_seconds", "images_per_second", "flops", "flops_per_second", "peak_share", "max_error", "l2_error", "device_bytes",
 		"host_bytes", "cold_start_seconds", "warm_start_seconds", "ratio", "noise", "p", "verdict", "error"}}
 	f := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 	for _, x := range r.Results {
-		row := []string{x.Network, strconv.Itoa(x.Batch), x.Precision, strconv.FormatBool(x.Transfers), x.Backend, x.Device, x.DeviceID, string(x.Status)}
+		row := []string{x.Network, strconv.Itoa(x.Batch), x.Precision, strconv.FormatBool(x.Transfers), strconv.Itoa(max(x.InFlight, 1)), x.Backend, x.Device, x.DeviceID, string(x.Status)}
 		if t := x.Timing; t != nil {
 			s := t.Seconds
 			row = append(row, strconv.Itoa(t.Runs), f(s.Median), f(s.P90), f(s.P99), f(s.Mean), f(s.Min), f(s.Max), f(s.MAD), f(t.ImagesPerSecond),

@@ -57,13 +57,28 @@ func TestBenchMarkdownEscapes(t *testing.T) {
 	}
 }
 
+// TestBenchTellsRunsAtOnce where there are some.
+func TestBenchTellsRunsAtOnce(t *testing.T) {
+	for _, n := range []int{0, 4} {
+		r := benchReport()
+		r.Results[1].InFlight = n
+		var b strings.Builder
+		if err := WriteBench(&b, Markdown, r); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(b.String(), "| AT ONCE |") && strings.Contains(b.String(), "| net | 1 | 4 | cpu"); got != (n > 1) {
+			t.Errorf("%d in flight: they are told %v in\n%s", n, got, b.String())
+		}
+	}
+}
+
 func TestBenchCSVHasOneWidth(t *testing.T) {
 	var b strings.Builder
 	if err := WriteBench(&b, CSV, benchReport()); err != nil {
 		t.Fatal(err)
 	}
 	rows, err := csv.NewReader(strings.NewReader(b.String())).ReadAll() // refuses rows of another width
-	if err != nil || len(rows) != 3 || rows[1][9] != "0.0123456" || rows[2][9] != "" || rows[1][29] != "slower" {
+	if err != nil || len(rows) != 3 || rows[1][10] != "0.0123456" || rows[2][10] != "" || rows[1][30] != "slower" {
 		t.Errorf("got %v, %q", err, rows)
 	}
 }
