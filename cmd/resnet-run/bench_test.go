@@ -109,7 +109,7 @@ func TestBenchWritesEveryFormat(t *testing.T) {
 
 	o = benchRun(t, b, "", "--on", "cpu", "-f", "csv")
 	rows, err := csv.NewReader(strings.NewReader(o.stdout)).ReadAll()
-	if err != nil || len(rows) != 2 || rows[1][0] != "colour.safetensors" || rows[1][7] != "ok" || rows[1][8] != "7" {
+	if err != nil || len(rows) != 2 || rows[1][0] != "colour.safetensors" || rows[1][8] != "ok" || rows[1][9] != "7" {
 		t.Errorf("got %v, %q", err, rows)
 	}
 	for format, want := range map[string]string{"table": "NETWORK             BATCH  DEVICE", "markdown": "| NETWORK | BATCH | DEVICE |"} {
@@ -139,7 +139,7 @@ func TestBenchHasNoNumberForAWrongAnswer(t *testing.T) {
 			}
 		case "csv":
 			rows, err := csv.NewReader(strings.NewReader(o.stdout)).ReadAll()
-			if err != nil || strings.Join(rows[1][8:20], "") != "" {
+			if err != nil || strings.Join(rows[1][9:21], "") != "" {
 				t.Errorf("there are times: %v, %q", err, rows)
 			}
 		default:
