@@ -165,22 +165,28 @@ func (f *flow) start(ctx context.Context, wg *sync.WaitGroup) {
 		b.filling.Wait()
 		p := &pending{b: b, err: ctx.Err(), done: make(chan struct{})}
 		free := func() { f.free <- b.data } // has room: the buffer came from there or was one of the first
-		if n := f.compact(b); n > 0 && p.err == nil {
-			p.flight, p.err = f.r.start(ctx, n)
-		}
-		if p.flight == nil || p.err != nil {
+		n := f.compact(b)
+		if n == 0 || p.err != nil {
 			free()
 			close(p.done)
-		} else {
-			wg.Go(func() {
-				defer close(p.done)
-				p.logits, p.err = f.r.infer(ctx, p.flight, b.data, free)
-			})
+		} else if p.flight, p.err = f.r.start(ctx, n); p.err != nil {
+			close(p.done)
 		}
 		select {
 		case f.started <- p:
-		case <-ctx.Done():
-			return
+		case <-ctx.Done(): // infer will say so
+		}
+		if p.flight == nil || p.err != nil {
+			continue
+		}
+		infer := func() {
+			defer close(p.done)
+			p.logits, p.err = f.r.infer(ctx, p.flight, b.data, free)
+		}
+		if f.r.flights == 1 {
+			infer() // to hand each batch to another goroutine costs a device on these cores some of its time
+		} else {
+			wg.Go(infer)
 		}
 	}
 }
