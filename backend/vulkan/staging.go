@@ -111,7 +111,8 @@ func (s *staging) pack(m *memory, offset uint64, w *plan.Packed, wide []float32)
 		return wide, nil
 	}
 	step := max(packElems/w.Block, 1) * w.Block
-	if w.Half || 4*step > slotBytes {
+	direct := !w.Half && 4*step <= slotBytes
+	if !direct {
 		if n := min(step, w.Elems); cap(wide) < n {
 			wide = make([]float32, max(n, min(2*n, packElems)))
 		}
@@ -120,7 +121,7 @@ func (s *staging) pack(m *memory, offset uint64, w *plan.Packed, wide []float32)
 		for at := 0; at < w.Elems; at += step {
 			n, first := min(step, w.Elems-at), at/w.Block
 			var err error
-			if !w.Half && 4*step <= slotBytes {
+			if direct {
 				err = s.put(m, offset, 4*n, func(b []byte) { fill(floats(b, n), first) })
 			} else {
 				fill(wide[:n], first)
@@ -140,7 +141,7 @@ func floats(b []byte, n int) []float32 { return unsafe.Slice((*float32)(unsafe.P
 
 // elements is the bytes of v; as float16 they take the place of its first half.
 func elements(v []float32, half bool) []byte {
-	b := unsafe.Slice((*byte)(unsafe.Pointer(&v[0])), 4*len(v))
+	b := bytesOf(v)
 	if !half {
 		return b
 	}

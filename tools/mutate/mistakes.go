@@ -135,7 +135,7 @@ var mistakes = []mistake{
 	{planDir + "winograd.go", "transformed weights transposed", "t.g[i/len(t.g)], t.g[i%len(t.g)]", "t.g[i%len(t.g)], t.g[i/len(t.g)]"},
 	{planDir + "winograd.go", "height and width swapped in the push constants", "u32(g.h), u32(g.w)", "u32(g.w), u32(g.h)"},
 	{planDir + "winograd.go", "weights of a piece go into the first blocks", "at(i*blocks + k/block)", "at(first + i*blocks + k/block)"},
-	{planDir + "winograd.go", "no bias", "copy(dst, n.Inputs[i].Data.Float32s())", "_ = i"},
+	{planDir + "winograd.go", "no bias", "copy(dst, bias)", "_ = bias"},
 	{planDir + "winograd.go", "input and product share their scratch memory", "scratch0, scratch0 - 1", "scratch0, scratch0"},
 	{planDir + "partition.go", "each part adds the shortcut of the first", "shortcut := out", "shortcut := window{0, out.size}"},
 	{planDir + "partition.go", "the last part has as many filters as the others", "min(n*s.block, s.filters-b*s.block)", "n*s.block"},

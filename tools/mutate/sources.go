@@ -21,7 +21,7 @@ const planDir = "backend/vulkan/internal/plan/"
 var goFiles = []goFile{
 	{"backend/internal/arena/arena.go", []string{"Assign", "LargestLiveSet", "Align"}},
 	{planDir + "memory.go", []string{"roots", "place", "lifetimes"}},
-	{planDir + "pack.go", []string{"packConv", "packLinear", "packBatchNorm", "packFilters", "place"}},
+	{planDir + "pack.go", []string{"packConv", "biasOf", "packLinear", "packBatchNorm", "packFilters", "place"}},
 	{planDir + "command.go", []string{"overlaps", "reads", "write", "track", "conflict"}},
 	{planDir + "conv.go", []string{"geometryOf", "pixels", "spec", "denseConv", "packedConv", "onVectors", "slabs", "regtileSize"}},
 	{planDir + "format.go", []string{"holds", "elems", "sizeBytes", "vectors"}},

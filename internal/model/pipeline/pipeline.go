@@ -53,7 +53,7 @@ type job struct {
 // pending is a batch that was started, or why not.
 type pending struct {
 	b      *batch
-	flight *flight // nil where no picture of it could be read
+	flight *flight // nil after an error, and where no picture of it could be read
 	err    error
 	// What came of it, when done is closed.
 	done   chan struct{}
@@ -165,18 +165,18 @@ func (f *flow) start(ctx context.Context, wg *sync.WaitGroup) {
 		b.filling.Wait()
 		p := &pending{b: b, err: ctx.Err(), done: make(chan struct{})}
 		free := func() { f.free <- b.data } // has room: the buffer came from there or was one of the first
-		n := f.compact(b)
-		if n == 0 || p.err != nil {
+		if n := f.compact(b); n > 0 && p.err == nil {
+			p.flight, p.err = f.r.start(ctx, n)
+		}
+		if p.flight == nil {
 			free()
-			close(p.done)
-		} else if p.flight, p.err = f.r.start(ctx, n); p.err != nil {
 			close(p.done)
 		}
 		select {
 		case f.started <- p:
 		case <-ctx.Done(): // infer will say so
 		}
-		if p.flight == nil || p.err != nil {
+		if p.flight == nil {
 			continue
 		}
 		infer := func() {
@@ -208,6 +208,7 @@ func (f *flow) compact(b *batch) int {
 
 // drain takes what came of the batches, in order.
 func (f *flow) drain(ctx context.Context, t *Times, emit func(Result) error) error {
+	classes := len(f.r.model.Labels)
 	for {
 		start := time.Now()
 		p, ok := <-f.started
@@ -230,7 +231,6 @@ func (f *flow) drain(ctx context.Context, t *Times, emit func(Result) error) err
 		for i, picture := range p.b.pictures {
 			r := Result{Picture: picture, Err: p.b.errs[i]}
 			if r.Err == nil {
-				classes := len(p.logits) / p.flight.n
 				r.Logits, logits = logits[:classes:classes], logits[classes:]
 			}
 			if err := emit(r); err != nil {

@@ -179,8 +179,10 @@ func (r *Runner) start(ctx context.Context, n int) (*flight, error) {
 	}
 	f := &flight{p: p, n: n, ended: time.Now()}
 	f.compiling = f.ended.Sub(start)
-	f.buffers, err = r.take(ctx, p)
-	return f, err
+	if f.buffers, err = r.take(ctx, p); err != nil {
+		return nil, err
+	}
+	return f, nil
 }
 
 // compiledSince is how much of the time from start on the executable was being compiled.

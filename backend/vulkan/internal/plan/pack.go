@@ -15,7 +15,7 @@ func packConv(n *graph.Node, op graph.Conv2D, block int) *Packed {
 	return &Packed{
 		Node: n.Name, Elems: op.Groups * blocks * size, Block: size,
 		Open: func() Filler {
-			w, bias := filters(n, op)
+			w, bias := n.Inputs[1].Data.Float32s(), biasOf(n, op)
 			return func(dst []float32, first int) {
 				clear(dst)
 				for f := range k {
@@ -36,12 +36,12 @@ func packConv(n *graph.Node, op graph.Conv2D, block int) *Packed {
 	}
 }
 
-// filters reads the weights and the bias of a convolution, nil where it has none.
-func filters(n *graph.Node, op graph.Conv2D) (w, bias []float32) {
+// biasOf reads the bias of a convolution, nil where it has none.
+func biasOf(n *graph.Node, op graph.Conv2D) []float32 {
 	if i, _ := op.Inputs(); i >= 0 {
-		bias = n.Inputs[i].Data.Float32s()
+		return n.Inputs[i].Data.Float32s()
 	}
-	return n.Inputs[1].Data.Float32s(), bias
+	return nil
 }
 
 // packLinear orders weights [K,C] and bias [K] as [1+C][K]: the bias, then the weights transposed.
@@ -113,7 +113,7 @@ func packFilters(n *graph.Node, op graph.Conv2D, to packing) *Packed {
 	return &Packed{
 		Node: n.Name, Elems: op.Groups * blocks * size, Block: size, Half: to.half,
 		Open: func() Filler {
-			w, bias := filters(n, op)
+			w, bias := n.Inputs[1].Data.Float32s(), biasOf(n, op)
 			return func(dst []float32, first int) {
 				clear(dst)
 				for f := range k {

@@ -164,11 +164,10 @@ func packBias(n *graph.Node, op graph.Conv2D) *Packed {
 	return &Packed{
 		Node: n.Name, Elems: 4 * vectors(k), Block: 4 * vectors(k),
 		Open: func() Filler {
+			bias := biasOf(n, op)
 			return func(dst []float32, _ int) {
 				clear(dst)
-				if i, _ := op.Inputs(); i >= 0 {
-					copy(dst, n.Inputs[i].Data.Float32s())
-				}
+				copy(dst, bias)
 			}
 		},
 	}
