@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -20,23 +21,25 @@ func (p *Prepared) measureInFlight(ctx context.Context, o Options) ([]float64, e
 			return nil, err
 		}
 	}
-	runs, stop := make(chan ended), make(chan struct{})
+	runs := make(chan ended)
+	var stopped atomic.Bool
 	var wg sync.WaitGroup
 	for _, c := range p.callers {
 		wg.Go(func() {
-			for err := error(nil); err == nil; {
+			for err := error(nil); err == nil && !stopped.Load(); {
 				_, err = p.once(ctx, c, o.Transfers)
-				select {
-				case runs <- ended{time.Now(), err}:
-				case <-stop:
-					return
-				}
+				runs <- ended{time.Now(), err}
 			}
 		})
 	}
 	samples, err := sampleEnds(runs, o)
-	close(stop) // each caller ends with the run that it is at
-	wg.Wait()
+	stopped.Store(true)
+	go func() { wg.Wait(); close(runs) }()
+	for r := range runs { // those that were under way: a wrong answer counts, whenever it comes
+		if errors.Is(r.err, ErrWrong) {
+			err = r.err
+		}
+	}
 	if errors.Is(err, ErrWrong) {
 		return nil, err
 	}

@@ -100,3 +100,24 @@ func TestAWrongAnswerInFlight(t *testing.T) {
 		t.Errorf("got %v, %+v", err, r.Results[0])
 	}
 }
+
+// TestAWrongAnswerAfterTheLastSample is that of a run which was under way when there were enough: run 1 is the first, 2 and 3 are the warm-up,
+// and six make three samples.
+func TestAWrongAnswerAfterTheLastSample(t *testing.T) {
+	tenth := make(chan struct{})
+	s := suite(t, func(run int, out []float32) {
+		switch run {
+		case 9:
+			<-tenth
+		case 10:
+			close(tenth)
+			time.Sleep(50 * time.Millisecond) // the ninth ends first
+			out[0] += 1
+		}
+	})
+	s.Batches, s.Options = []int{1}, Options{Runs: 3, InFlight: 2}
+	r, err := s.Run(t.Context())
+	if err != nil || r.Results[0].Status != Wrong || r.Results[0].Timing != nil {
+		t.Errorf("got %v, %+v", err, r.Results[0])
+	}
+}
