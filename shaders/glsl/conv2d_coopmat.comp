@@ -142,14 +142,45 @@ void release(uint one, uint to, uint member) {
 #define SYNC_SUBGROUP() controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease)
 #endif
 
-// finish writes the sums of four filters of a pixel, from inBlock on, which lie at o in y.
-void finish(vec4 v, uvec2 added, uint o, uint inBlock) {
-    uint k = gl_WorkGroupID.y * BM + inBlock;
+// places finds where the results that an invocation writes lie in y and z, of the pixels of column j of its subgroup's matrices.
+void places(out uint to[OUTS], uint j, uint block, uint fromM, uint fromN, uint member) {
+    uint pixel = TILE * BN + fromN + j * NN + member % NN, out0 = outOf(pixel);
+    [[unroll]] for (uint e = 0; e < OUTS; e++) {
+        uint v = member + e * SG, k = block * BM + fromM + v / NN * 4;
+        if (SG % NN != 0) {
+            pixel = TILE * BN + fromN + j * NN + v % NN;
+            out0 = outOf(pixel);
+        }
+        bool there = pixel < pixels && k < Kg && (OUTS * SG == NN * RM / 4 || v < NN * RM / 4);
+        to[e] = there ? out0 + k / 4 * (P * Q) : NOWHERE;
+    }
+}
+
+#ifndef SPLIT
+uvec2 added[TN * OUTS];
+
+// fetchShortcuts fetches what is added to an invocation's results, all at once, and while the last step is multiplied: nothing else is on
+// its way then, and registers are free.
+void fetchShortcuts(uint block, uint fromM, uint fromN, uint member) {
+    [[unroll]] for (uint j = 0; j < TN; j++) {
+        uint from[OUTS];
+        places(from, j, block, fromM, fromN, member);
+        [[unroll]] for (uint e = 0; e < OUTS; e++) {
+            added[j * OUTS + e] = uvec2(0);
+            if (from[e] != NOWHERE) added[j * OUTS + e] = z[from[e]];
+        }
+    }
+}
+#endif
+
+// finish writes the sums of four filters of a pixel, from inBlock on, which lie at o in y. They are number one of the invocation's.
+void finish(vec4 v, uint one, uint o, uint block, uint inBlock) {
+    uint k = block * BM + inBlock;
 #ifdef SPLIT
     if (PART == 0) v += bias[inBlock / 4];
 #else
     v += bias[inBlock / 4];
-    if (addShortcut) v += widen(added);
+    if (addShortcut) v += widen(added[one]);
     if (applyReLU) v = relu(v);
 #endif
     if (k + 4 > Kg) v = mix(vec4(0.0), v, lessThan(uvec4(k, k + 1, k + 2, k + 3), uvec4(Kg)));
@@ -161,7 +192,7 @@ void finish(vec4 v, uvec2 added, uint o, uint inBlock) {
 }
 
 void main() {
-    uint lane = gl_LocalInvocationID.x, block = gl_WorkGroupID.y;
+    uint lane = gl_LocalInvocationID.x, block = BLOCK;
 #ifdef EMULATE
     uint subgroup = lane / SG, member = lane % SG;
     for (uint i = 0; i < TM * TN * OWN; i++) acc[i] = 0.0;
@@ -191,69 +222,26 @@ void main() {
     stage(0, lane);
     barrier();
     uint now = 0; // which half is multiplied
-    for (uint step = first; step < last; step++) {
-        bool more = step + 1 < last;
-        if (more) {
-            advance();
-            atW += UNITS_W;
-            fetch(atW, lane);
-        }
-        uint fromW = now + fromM * ROW, fromX = now + (BM + fromN) * ROW;
-#ifdef HALF_TERMS
-#ifdef EMULATE
-        for (uint i = 0; i < TM * TN * OWN; i++) part[i] = float16_t(0.0);
-#else
-        coopmat<float16_t, gl_ScopeSubgroup, MM, NN, gl_MatrixUseAccumulator> part[TM * TN];
-        [[unroll]] for (uint i = 0; i < TM * TN; i++) part[i] = coopmat<float16_t, gl_ScopeSubgroup, MM, NN, gl_MatrixUseAccumulator>(0.0);
-#endif
-#endif
-        [[unroll]] for (uint k = 0; k < BK / KK; k++) {
-#ifdef EMULATE
-            for (uint i = 0; i < TM; i++) {
-                for (uint j = 0; j < TN; j++) multiply(i * TN + j, fromW + i * MM * ROW + k * KK / 8, fromX + j * NN * ROW + k * KK / 8, member);
-            }
-#else
-            coopmat<float16_t, gl_ScopeSubgroup, MM, KK, gl_MatrixUseA> ws[TM];
-            [[unroll]] for (uint i = 0; i < TM; i++) coopMatLoad(ws[i], tile, fromW + i * MM * ROW + k * KK / 8, ROW, gl_CooperativeMatrixLayoutRowMajor);
-            [[unroll]] for (uint j = 0; j < TN; j++) {
-                coopmat<float16_t, gl_ScopeSubgroup, KK, NN, gl_MatrixUseB> xs;
-                coopMatLoad(xs, tile, fromX + j * NN * ROW + k * KK / 8, ROW, gl_CooperativeMatrixLayoutColumnMajor);
-                [[unroll]] for (uint i = 0; i < TM; i++) TERMS[i * TN + j] = coopMatMulAdd(ws[i], xs, TERMS[i * TN + j]);
-            }
-#endif
-        }
-#ifdef HALF_TERMS
-#ifdef EMULATE
-        for (uint i = 0; i < TM * TN * OWN; i++) acc[i] += float(part[i]);
-#else
-        [[unroll]] for (uint i = 0; i < TM * TN; i++) acc[i] += coopmat<float, gl_ScopeSubgroup, MM, NN, gl_MatrixUseAccumulator>(part[i]);
-#endif
-#endif
+    for (uint step = first; step + 1 < last; step++) {
+        advance();
+        atW += UNITS_W;
+        fetch(atW, lane);
+#include "conv2d_coopmat_step.glsl"
         now = STAGE - now;
-        if (more) stage(now, lane);
+        stage(now, lane);
         barrier();
     }
+#ifndef SPLIT
+    if (addShortcut) fetchShortcuts(block, fromM, fromN, member);
+#endif
+#include "conv2d_coopmat_step.glsl"
+    barrier();
 
-    // Out through shared memory, NN pixels of a subgroup at a time, so that an invocation gets four filters of a pixel. What is added to them is
-    // fetched at once and beforehand.
+    // Out through shared memory, NN pixels of a subgroup at a time, so that an invocation gets four filters of a pixel.
     uint own = subgroup * REGION;
     [[unroll]] for (uint j = 0; j < TN; j++) {
         uint to[OUTS];
-        uvec2 added[OUTS];
-        uint pixel = gl_WorkGroupID.x * BN + fromN + j * NN + member % NN, out0 = outOf(pixel);
-        [[unroll]] for (uint e = 0; e < OUTS; e++) {
-            uint v = member + e * SG, k = block * BM + fromM + v / NN * 4;
-            if (SG % NN != 0) {
-                pixel = gl_WorkGroupID.x * BN + fromN + j * NN + v % NN;
-                out0 = outOf(pixel);
-            }
-            bool there = pixel < pixels && k < Kg && (OUTS * SG == NN * RM / 4 || v < NN * RM / 4);
-            to[e] = there ? out0 + k / 4 * (P * Q) : NOWHERE;
-            added[e] = uvec2(0);
-#ifndef SPLIT
-            if (addShortcut && there) added[e] = z[to[e]];
-#endif
-        }
+        places(to, j, block, fromM, fromN, member);
 #ifdef EMULATE
         for (uint i = 0; i < TM; i++) release(i * TN + j, own + i * MM / 4, member);
 #else
@@ -262,7 +250,7 @@ void main() {
         SYNC_SUBGROUP();
         [[unroll]] for (uint e = 0; e < OUTS; e++) {
             uint v = member + e * SG, n = v % NN, m = v / NN;
-            if (to[e] != NOWHERE) finish(uintBitsToFloat(tile[own + n * COLUMN + m]), added[e], to[e], fromM + 4 * m);
+            if (to[e] != NOWHERE) finish(uintBitsToFloat(tile[own + n * COLUMN + m]), j * OUTS + e, to[e], block, fromM + 4 * m);
         }
         SYNC_SUBGROUP(); // all have read what the next matrices will overwrite
     }

@@ -104,7 +104,7 @@ void finish(vec4 v, vec4 bias, vec4 added, uint o, uint k) {
 }
 
 void main() {
-    uint lane = gl_LocalInvocationID.x, block = gl_WorkGroupID.y, row = lane / COLS, col = lane % COLS;
+    uint lane = gl_LocalInvocationID.x, block = BLOCK, row = lane / COLS, col = lane % COLS;
 #ifdef SPLIT
     uint first = PART * perSplit;
 #else
@@ -167,7 +167,7 @@ void main() {
     uint to[TM / 4][TN];
     STORED added[TM / 4][TN];
     [[unroll]] for (uint j = 0; j < TN; j++) {
-        uint pixel = gl_WorkGroupID.x * BN + 4 * (col + j / 4 * COLS) + j % 4, out0 = outOf(pixel);
+        uint pixel = TILE * BN + 4 * (col + j / 4 * COLS) + j % 4, out0 = outOf(pixel);
         [[unroll]] for (uint i = 0; i < TM / 4; i++) {
             uint k = block * BM + 4 * (row + i * ROWS);
             bool there = pixel < pixels && k < Kg;

@@ -46,6 +46,12 @@ layout(push_constant) uniform Geometry {
 #define PART 0
 #endif
 
+// Devices begin workgroups in about the order of their numbers. Those of all blocks of filters of a tile of pixels follow each other, so
+// that a tile's inputs come from memory once and for the other blocks from a cache.
+#define ORDINAL (gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x)
+#define BLOCK (ORDINAL % blocks)
+#define TILE (ORDINAL / blocks)
+
 // An invocation fetches LOADS times SPAN vectors of a step. Load j is of pixel (lane + j·L) % BN, from vector SPAN·((lane + j·L) / BN) on.
 const uint UNITS_X = BN * (BK / 4 / SPAN); // loads of a step
 const uint LOADS = (UNITS_X + L - 1) / L;
@@ -73,7 +79,7 @@ void aim() {
 void begin(uint lane, uint step) {
     chunks = few ? (S + BK / 4 - 1) / (BK / 4) : (Cg4 + BK / 4 - 1) / (BK / 4);
     [[unroll]] for (uint j = 0; j < LOADS; j++) {
-        uint i = lane + j * L, pixel = gl_WorkGroupID.x * BN + i % BN;
+        uint i = lane + j * L, pixel = TILE * BN + i % BN;
         pixel = pixel < pixels ? pixel : 0;
         uint n = pixel / (P * Q), rem = pixel - n * (P * Q), p = rem / Q;
         loads[j].row = int(p) * strideH - padTop;

@@ -105,7 +105,7 @@ func scope(ts []word) []bool {
 			i = skipDeclaration(ts, i)
 		case t == "{":
 			if depth == 0 {
-				function = i > 0 && ts[i-1].text == ")"
+				function = i == 0 || ts[i-1].text == ")" // a file that begins with a block belongs into a function
 			}
 			depth++
 		case t == "}":

@@ -104,6 +104,14 @@ func f(a, b int) (int, error) {
 func other(a int) int { return a + 1 }
 `
 
+// TestBlocksOfFunctionsAreMutated has a file that is included in a function.
+func TestBlocksOfFunctionsAreMutated(t *testing.T) {
+	got := changes(glslMutants("shaders/glsl/part.glsl", "// a block\n{\n    sum += x;\n}\n"), "sign")
+	if !slices.Equal(got, []string{"sum -= x;"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestGoOperators(t *testing.T) {
 	ms, err := goMutants("p.go", sampleGo, []string{"f"})
 	if err != nil {

@@ -50,10 +50,10 @@ var rates = map[string][3]float64{
 	"conv2d_packed8x8_quad_f16":       {4500, 2, 2.4},
 	"conv2d_packed8x4_ssbo_f16":       {4500, 2.5, 1.0},
 	// On matrix units; drivers on the CPU have none.
-	"conv2d_coopmat128x128_f16":        {65000, 1, 1},
+	"conv2d_coopmat128x128_f16":        {87000, 1, 1},
 	"conv2d_coopmat64x128_f16":         {80000, 1, 1},
 	"conv2d_coopmat64x64_f16":          {75000, 1, 1},
-	"conv2d_coopmat64x64x64_f16":       {90000, 1, 1},
+	"conv2d_coopmat64x64x64_f16":       {81000, 1, 1},
 	"conv2d_coopmat32x32_f16":          {35000, 1, 1},
 	"conv2d_coopmat32x32x64_f16":       {40000, 1, 1},
 	"conv2d_coopmat64x64_split_f16":    {75000, 1, 1},
