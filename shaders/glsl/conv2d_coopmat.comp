@@ -142,45 +142,21 @@ void release(uint one, uint to, uint member) {
 #define SYNC_SUBGROUP() controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease)
 #endif
 
-// places finds where the results that an invocation writes lie in y and z, of the pixels of column j of its subgroup's matrices.
-void places(out uint to[OUTS], uint j, uint block, uint fromM, uint fromN, uint member) {
-    uint pixel = TILE * BN + fromN + j * NN + member % NN, out0 = outOf(pixel);
-    [[unroll]] for (uint e = 0; e < OUTS; e++) {
-        uint v = member + e * SG, k = block * BM + fromM + v / NN * 4;
-        if (SG % NN != 0) {
-            pixel = TILE * BN + fromN + j * NN + v % NN;
-            out0 = outOf(pixel);
-        }
-        bool there = pixel < pixels && k < Kg && (OUTS * SG == NN * RM / 4 || v < NN * RM / 4);
-        to[e] = there ? out0 + k / 4 * (P * Q) : NOWHERE;
-    }
+// placeOf is where vector v of the results of a subgroup lies in y and z, of those of column j of its matrices.
+uint placeOf(uint v, uint j, uint member, uint block, uint fromM, uint fromN) {
+    // Where the invocations of a subgroup divide the pixels, an invocation has one pixel of a column: its division below is made once.
+    uint k = block * BM + fromM + v / NN * 4, pixel = TILE * BN + fromN + j * NN + (SG % NN == 0 ? member : v) % NN;
+    return pixel < pixels && k < Kg && (OUTS * SG == NN * RM / 4 || v < NN * RM / 4) ? outOf(pixel) + k / 4 * (P * Q) : NOWHERE;
 }
 
-#ifndef SPLIT
-uvec2 added[TN * OUTS];
-
-// fetchShortcuts fetches what is added to an invocation's results, all at once, and while the last step is multiplied: nothing else is on
-// its way then, and registers are free.
-void fetchShortcuts(uint block, uint fromM, uint fromN, uint member) {
-    [[unroll]] for (uint j = 0; j < TN; j++) {
-        uint from[OUTS];
-        places(from, j, block, fromM, fromN, member);
-        [[unroll]] for (uint e = 0; e < OUTS; e++) {
-            added[j * OUTS + e] = uvec2(0);
-            if (from[e] != NOWHERE) added[j * OUTS + e] = z[from[e]];
-        }
-    }
-}
-#endif
-
-// finish writes the sums of four filters of a pixel, from inBlock on, which lie at o in y. They are number one of the invocation's.
-void finish(vec4 v, uint one, uint o, uint block, uint inBlock) {
+// finish writes the sums of four filters of a pixel, from inBlock on, which lie at o in y.
+void finish(vec4 v, uvec2 added, uint o, uint block, uint inBlock) {
     uint k = block * BM + inBlock;
 #ifdef SPLIT
     if (PART == 0) v += bias[inBlock / 4];
 #else
     v += bias[inBlock / 4];
-    if (addShortcut) v += widen(added[one]);
+    if (addShortcut) v += widen(added);
     if (applyReLU) v = relu(v);
 #endif
     if (k + 4 > Kg) v = mix(vec4(0.0), v, lessThan(uvec4(k, k + 1, k + 2, k + 3), uvec4(Kg)));
@@ -231,17 +207,23 @@ void main() {
         stage(now, lane);
         barrier();
     }
+    // What is added to the results is fetched while the last step is multiplied, all at once: nothing else is on its way then, and registers are free.
+    uvec2 added[TN * OUTS];
+    [[unroll]] for (uint j = 0; j < TN; j++) {
+        [[unroll]] for (uint e = 0; e < OUTS; e++) {
+            added[j * OUTS + e] = uvec2(0);
 #ifndef SPLIT
-    if (addShortcut) fetchShortcuts(block, fromM, fromN, member);
+            uint from = placeOf(member + e * SG, j, member, block, fromM, fromN);
+            if (addShortcut && from != NOWHERE) added[j * OUTS + e] = z[from];
 #endif
+        }
+    }
 #include "conv2d_coopmat_step.glsl"
     barrier();
 
     // Out through shared memory, NN pixels of a subgroup at a time, so that an invocation gets four filters of a pixel.
     uint own = subgroup * REGION;
     [[unroll]] for (uint j = 0; j < TN; j++) {
-        uint to[OUTS];
-        places(to, j, block, fromM, fromN, member);
 #ifdef EMULATE
         for (uint i = 0; i < TM; i++) release(i * TN + j, own + i * MM / 4, member);
 #else
@@ -249,8 +231,8 @@ void main() {
 #endif
         SYNC_SUBGROUP();
         [[unroll]] for (uint e = 0; e < OUTS; e++) {
-            uint v = member + e * SG, n = v % NN, m = v / NN;
-            if (to[e] != NOWHERE) finish(uintBitsToFloat(tile[own + n * COLUMN + m]), j * OUTS + e, to[e], block, fromM + 4 * m);
+            uint v = member + e * SG, n = v % NN, m = v / NN, to = placeOf(v, j, member, block, fromM, fromN);
+            if (to != NOWHERE) finish(uintBitsToFloat(tile[own + n * COLUMN + m]), added[j * OUTS + e], to, block, fromM + 4 * m);
         }
         SYNC_SUBGROUP(); // all have read what the next matrices will overwrite
     }
