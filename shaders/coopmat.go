@@ -12,26 +12,41 @@ var matrixSpec = append(slices.Clone(walkSpec), "SG", "MM", "NN", "KK")
 var matrixVariants = func() (list []Variant) {
 	list = append(list, Variant{
 		Name: "peak_coopmat_f16", Source: "peak_coopmat.comp", Target: target, Bindings: 1, PushBytes: 12, Spec: []string{"WG", "MM", "NN", "KK"}, Matrix: true, Newer: true,
-	}, matrix([3]int{128, 128, 32}, [2]int{2, 2}, false, false), matrix([3]int{64, 128, 32}, [2]int{1, 4}, false, false), matrix([3]int{64, 128, 32}, [2]int{1, 4}, false, true))
+	})
+	large := []Variant{
+		matrix([3]int{128, 128, 32}, [2]int{2, 2}, matrixForm{}), matrix([3]int{64, 128, 32}, [2]int{1, 4}, matrixForm{}),
+		matrix([3]int{64, 128, 32}, [2]int{1, 4}, matrixForm{emulated: true}),
+	}
+	var small, ahead []Variant
 	for _, tile := range [][3]int{{64, 64, 32}, {32, 32, 32}, {64, 64, 64}, {32, 32, 64}} {
 		grid := [2]int{2, tile[1] / 32}
 		for _, emulated := range []bool{false, true} {
-			if v := matrix(tile, grid, false, emulated); v.SharedBytes <= 32<<10 || !emulated {
-				list = append(list, v, matrix(tile, grid, true, emulated))
+			if v := matrix(tile, grid, matrixForm{emulated: emulated}); v.SharedBytes <= 32<<10 || !emulated {
+				small = append(small, v, matrix(tile, grid, matrixForm{emulated: emulated, split: true}))
 			}
 		}
+		if tile[2] == 64 {
+			ahead = append(ahead, matrix(tile, grid, matrixForm{ahead: true}), matrix(tile, grid, matrixForm{ahead: true, split: true}))
+		}
 	}
-	for _, v := range list { // of the steps of 32 channels; one shape less is emulated, which takes long
+	list = append(list, large...)
+	list = append(list, small...)
+	for _, v := range slices.Concat(large, small) { // of the steps of 32 channels; one shape less is emulated, which takes long
 		if v.StepChannels == 32 && !(v.FilterBlock == 64 && v.PixelTile == 128 && v.Emulated) {
 			v.Name, v.Defines = v.Name+"a", slices.Clone(v.Defines)
 			list = append(list, halfTerms(v))
 		}
 	}
-	return list
+	return append(append(list, ahead...),
+		matrix([3]int{128, 128, 32}, [2]int{2, 2}, matrixForm{ahead: true}), matrix([3]int{64, 128, 32}, [2]int{1, 4}, matrixForm{ahead: true}),
+		matrix([3]int{64, 128, 32}, [2]int{1, 4}, matrixForm{ahead: true, emulated: true}), matrix([3]int{32, 32, 64}, [2]int{2, 1}, matrixForm{ahead: true, split: true, emulated: true}))
 }()
 
+// matrixForm is what a row of conv2d_coopmat.comp has beside its tile.
+type matrixForm struct{ ahead, split, emulated bool }
+
 // matrix is a row of conv2d_coopmat.comp with a tile of filters × pixels × channels of a step.
-func matrix(tile [3]int, grid [2]int, parts, emulated bool) Variant {
+func matrix(tile [3]int, grid [2]int, form matrixForm) Variant {
 	name := fmt.Sprintf("conv2d_coopmat%dx%d", tile[0], tile[1])
 	if tile[2] != 32 {
 		name += fmt.Sprint("x", tile[2])
@@ -41,13 +56,17 @@ func matrix(tile [3]int, grid [2]int, parts, emulated bool) Variant {
 		Defines: []string{fmt.Sprint("BM=", tile[0]), fmt.Sprint("BN=", tile[1]), fmt.Sprintf("BK=%du", tile[2]), fmt.Sprint("WM=", grid[0]), fmt.Sprint("WN=", grid[1])},
 		// Two steps, each row with 16 bytes more than its channels take, and the bias.
 		SharedBytes: 2*(2*tile[2]+16)*(tile[0]+tile[1]) + 4*tile[0],
-		Half:        true, Matrix: !emulated, Emulated: emulated, Newer: !emulated,
+		Half:        true, Matrix: !form.emulated, Emulated: form.emulated, Newer: !form.emulated,
 	}
-	if parts {
+	if form.ahead {
+		v.Defines = append(v.Defines, "AHEAD")
+		name += "_ahead"
+	}
+	if form.split {
 		v = split(v)
 		name += "_split"
 	}
-	if emulated {
+	if form.emulated {
 		v.Defines = append(v.Defines, "EMULATE")
 		name += "_emulated"
 	}

@@ -18,7 +18,8 @@
 //
 // A workgroup of WM×WN subgroups makes BM filters × BN pixels, in steps of BK channels: the filters' weights [BM][BK] and the pixels'
 // inputs [BN][BK] are staged in shared memory. It holds two steps: while one is multiplied, the next is on its way into registers and then into the other
-// half, so that one barrier a step is enough. A subgroup makes BM/WM × BN/WN results, as matrices of MM×NN which the device multiplies in
+// half, so that one barrier a step is enough. AHEAD: two steps are on their way, each in registers of its own, so that what a step needs has the time
+// of two to arrive. A subgroup makes BM/WM × BN/WN results, as matrices of MM×NN which the device multiplies in
 // steps of KK: W (MM×KK, row by row) times X (KK×NN, column by column, so that a column is a pixel's channels).
 //
 // MM, NN, KK and the size of a subgroup come from the device's list of shapes. Inequalities: MM divides BM/WM, NN divides BN/WN, KK divides BK,
@@ -65,28 +66,36 @@ const uint NOWHERE = 0xffffffffu;
 shared uvec4 tile[2 * STAGE]; // results of subgroups when the steps are done
 shared vec4 bias[BM / 4];
 
-uvec4 nextW[LOADS_W], nextX[LOADS];
+#ifdef AHEAD
+const uint SETS = 2; // of registers
+#else
+const uint SETS = 1;
+#endif
+uvec4 nextW[SETS * LOADS_W], nextX[SETS * LOADS];
 
-void fetch(uint atW, uint lane) {
+// fetch fetches the step that the walk is at into a set of registers.
+void fetch(uint set, uint atW, uint lane) {
     [[unroll]] for (uint j = 0; j < LOADS_W; j++) {
         uint i = lane + j * L;
-        if (UNITS_W % L == 0 || i < UNITS_W) nextW[j] = w[atW + i];
+        if (UNITS_W % L == 0 || i < UNITS_W) nextW[set * LOADS_W + j] = w[atW + i];
     }
     [[unroll]] for (uint j = 0; j < LOADS; j++) {
-        nextX[j] = uvec4(0);
-        if (exists(j, 0)) nextX[j].xy = x[at(j, 0)];
-        if (exists(j, 1)) nextX[j].zw = x[at(j, 1)];
+        uvec4 both = uvec4(0);
+        if (exists(j, 0)) both.xy = x[at(j, 0)];
+        if (exists(j, 1)) both.zw = x[at(j, 1)];
+        nextX[set * LOADS + j] = both;
     }
 }
 
-void stage(uint to, uint lane) {
+// stage puts a set into shared memory.
+void stage(uint set, uint to, uint lane) {
     [[unroll]] for (uint j = 0; j < LOADS_W; j++) {
         uint i = lane + j * L;
-        if (UNITS_W % L == 0 || i < UNITS_W) tile[to + i / UNITS * ROW + i % UNITS] = nextW[j];
+        if (UNITS_W % L == 0 || i < UNITS_W) tile[to + i / UNITS * ROW + i % UNITS] = nextW[set * LOADS_W + j];
     }
     [[unroll]] for (uint j = 0; j < LOADS; j++) {
         uint i = lane + j * L;
-        if (UNITS_X % L == 0 || i < UNITS_X) tile[to + BM * ROW + i % BN * ROW + i / BN] = nextX[j];
+        if (UNITS_X % L == 0 || i < UNITS_X) tile[to + BM * ROW + i % BN * ROW + i / BN] = nextX[set * LOADS + j];
     }
 }
 
@@ -194,17 +203,39 @@ void main() {
         uvec4 hi = w[atBias + i / 2], lo = w[atBias + BM / 8 + i / 2];
         bias[i] = i % 2 == 0 ? widen(hi.xy) + widen(lo.xy) : widen(hi.zw) + widen(lo.zw);
     }
-    fetch(atW, lane);
-    stage(0, lane);
+    fetch(0, atW, lane);
+    stage(0, 0, lane);
+#ifdef AHEAD
+    if (first + 1 < last) {
+        advance();
+        atW += UNITS_W;
+        fetch(0, atW, lane);
+    }
+#endif
     barrier();
     uint now = 0; // which half is multiplied
     for (uint step = first; step + 1 < last; step++) {
+#ifdef AHEAD
+        bool odd = (step - first) % 2 == 1; // then the next step is in set 1. Sets are constants, or they would lie in memory.
+        if (step + 2 < last) {
+            advance();
+            atW += UNITS_W;
+            if (odd) fetch(0, atW, lane);
+            else fetch(1, atW, lane);
+        }
+#else
         advance();
         atW += UNITS_W;
-        fetch(atW, lane);
+        fetch(0, atW, lane);
+#endif
 #include "conv2d_coopmat_step.glsl"
         now = STAGE - now;
-        stage(now, lane);
+#ifdef AHEAD
+        if (odd) stage(1, now, lane);
+        else stage(0, now, lane);
+#else
+        stage(0, now, lane);
+#endif
         barrier();
     }
     // What is added to the results is fetched while the last step is multiplied, all at once: nothing else is on its way then, and registers are free.

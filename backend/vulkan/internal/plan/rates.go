@@ -60,6 +60,13 @@ var rates = map[string][3]float64{
 	"conv2d_coopmat64x64x64_split_f16": {90000, 1, 1},
 	"conv2d_coopmat32x32_split_f16":    {35000, 1, 1},
 	"conv2d_coopmat32x32x64_split_f16": {40000, 1, 1},
+	// With two steps on their way, not measured: the rule takes them for a little slower, and tuning finds where they are faster.
+	"conv2d_coopmat128x128_ahead_f16":        {86000, 1, 1},
+	"conv2d_coopmat64x128_ahead_f16":         {79000, 1, 1},
+	"conv2d_coopmat64x64x64_ahead_f16":       {80000, 1, 1},
+	"conv2d_coopmat32x32x64_ahead_f16":       {39000, 1, 1},
+	"conv2d_coopmat64x64x64_ahead_split_f16": {89000, 1, 1},
+	"conv2d_coopmat32x32x64_ahead_split_f16": {39000, 1, 1},
 	// Through shared memory, which is ordinary memory for drivers on the CPU.
 	"conv2d_tile128x128_f32":     {14000, 1, 0.5},
 	"conv2d_tile64x64_f32":       {17500, 1, 0.5},
