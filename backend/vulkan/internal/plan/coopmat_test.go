@@ -54,6 +54,9 @@ func TestMatrixKernelsOnImaginaryDevices(t *testing.T) {
 				if strings.Contains(v.Name, "_ahead") {
 					t.Errorf("node %q: the rule takes %s, which nobody has measured", s.Node, v.Name)
 				}
+				if sums := v.FilterBlock * v.PixelTile / int(s.Spec[0]); sums > mostSums {
+					t.Errorf("node %q: %s has %d sums an invocation", s.Node, v.Name, sums)
+				}
 				shape := MatrixShape{int(s.Spec[SubgroupConstant+1]), int(s.Spec[SubgroupConstant+2]), int(s.Spec[SubgroupConstant+3])}
 				if !slices.Contains(c.lim.Matrices, shape) || shape != c.want {
 					t.Errorf("node %q: shape %v, want %v", s.Node, shape, c.want)

@@ -101,6 +101,12 @@ const (
 	otherSteps    = 2.25   // what begins and ends a tile takes as long as so many steps
 )
 
+// Tiles on matrix units are made for subgroups of 32 and more. Where subgroups are small, as on GPUs with 8 or 16 invocations, each holds more sums.
+const (
+	mostSums = 128 // of an invocation: no GPU has more than 256 registers for one, and operands and addresses want theirs
+	inMemory = 8   // times slower when sums lie in memory: float32 tiles on an NVIDIA H200 were 10 times slower so
+)
+
 // stepSeconds is how long a workgroup takes for a step of conv2d_walk.glsl when it has a multiprocessor to itself.
 func stepSeconds(v *shaders.Variant) float64 {
 	each := 4e-12

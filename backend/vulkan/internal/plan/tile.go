@@ -63,7 +63,11 @@ func (g *convGeometry) walkSeconds(lim Limits, v *shaders.Variant, splits int) f
 		return g.seconds(lim, v, steps*v.StepChannels, v.PixelTile)
 	}
 	taps := float64(v.StepChannels) * (float64(steps) + otherSteps*float64(splits))
-	return max(g.seconds(lim, v, int(taps), v.PixelTile), (float64(ceilDiv(steps, splits))+otherSteps)*stepSeconds(v))
+	seconds := max(g.seconds(lim, v, int(taps), v.PixelTile), (float64(ceilDiv(steps, splits))+otherSteps)*stepSeconds(v))
+	if v.Matrix && v.FilterBlock*v.PixelTile > mostSums*int(lim.SubgroupSize)*v.Grid[0]*v.Grid[1] {
+		seconds *= inMemory
+	}
+	return seconds
 }
 
 // fillingGroups is how many workgroups keep a large GPU busy.
