@@ -6,7 +6,7 @@ import (
 )
 
 // walkSpec are the constants of conv2d_walk.glsl.
-var walkSpec = append(slices.Clone(convSpec), "few", "whole")
+var walkSpec = append(slices.Clone(convSpec), "few", "whole", "direct")
 
 // tileVariants are convolutions through shared memory on packed channels.
 var tileVariants = []Variant{

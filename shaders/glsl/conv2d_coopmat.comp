@@ -33,10 +33,10 @@
 //
 // Dispatch: x: ceil(pixels/BN), y: blocks, z: groups, with SPLIT groups·splits. Limits: fewer than 2^31 elements a tensor.
 layout(local_size_x_id = 0) in;
-layout(constant_id = 13) const uint SG = 32; // invocations of a subgroup
-layout(constant_id = 14) const uint MM = 16;
-layout(constant_id = 15) const uint NN = 16;
-layout(constant_id = 16) const uint KK = 16;
+layout(constant_id = 14) const uint SG = 32; // invocations of a subgroup
+layout(constant_id = 15) const uint MM = 16;
+layout(constant_id = 16) const uint NN = 16;
+layout(constant_id = 17) const uint KK = 16;
 
 #define SPAN 2u
 const uint L = gl_WorkGroupSize.x;

@@ -9,7 +9,7 @@
 //
 // A step is one tap (r, s) and BK channels. Where a group has no more than four channels, as in the first layer, that would be a step of mostly
 // nothing: with `few` a step is one row r and BK/4 taps s of it, each with its four channels. `whole` promises that the channels of a group fill
-// their steps.
+// their steps, `direct` that there is one tap, without stride and padding: x is then a matrix of channels by pixels, and the walk goes down its rows.
 //
 // With SPLIT the steps of a tile are divided among `splits` workgroups: y is then [splits][N,K4,P,Q,4] of float32, sums without shortcut and
 // activation, which conv2d_reduce.comp adds up. The first has the bias.
@@ -25,6 +25,7 @@ layout(constant_id = 9) const bool addShortcut = false;
 layout(constant_id = 10) const bool applyReLU = false;
 layout(constant_id = 11) const bool few = false;
 layout(constant_id = 12) const bool whole = false;
+layout(constant_id = 13) const bool direct = false;
 
 layout(push_constant) uniform Geometry {
     uint pixels;     // N·P·Q
@@ -81,11 +82,21 @@ void begin(uint lane, uint step) {
     [[unroll]] for (uint j = 0; j < LOADS; j++) {
         uint i = lane + j * L, pixel = TILE * BN + i % BN;
         pixel = pixel < pixels ? pixel : 0;
-        uint n = pixel / (P * Q), rem = pixel - n * (P * Q), p = rem / Q;
-        loads[j].row = int(p) * strideH - padTop;
-        loads[j].col = int(rem - p * Q) * strideW - padLeft;
+        uint n = pixel / (P * Q), rem = pixel - n * (P * Q);
         loads[j].base = (n * C4 + GROUP * Cg4) * H * W;
         loads[j].v = i / BN * SPAN;
+        if (direct) {
+            loads[j].inside = true;
+            loads[j].at = loads[j].base + (step * (BK / 4) + loads[j].v) * H * W + rem;
+        } else {
+            uint p = rem / Q;
+            loads[j].row = int(p) * strideH - padTop;
+            loads[j].col = int(rem - p * Q) * strideW - padLeft;
+        }
+    }
+    if (direct) {
+        chunk = step;
+        return;
     }
     chunk = step % chunks;
     s = few ? 0 : step / chunks % S;
@@ -99,7 +110,7 @@ void begin(uint lane, uint step) {
 // advance goes to the next step.
 void advance() {
     chunk++;
-    if (chunk < chunks) {
+    if (direct || chunk < chunks) {
         if (!few) {
             [[unroll]] for (uint j = 0; j < LOADS; j++) loads[j].at += BK / 4 * H * W;
         }

@@ -33,7 +33,7 @@ var goFiles = []goFile{
 	{planDir + "program.go", []string{"assemble", "tensor", "need", "add"}},
 	{planDir + "winograd.go", []string{"newToomCook", "weight", "winogradConv", "fits", "packFilters", "packBias"}},
 	{planDir + "coopmat.go", []string{"onMatrices"}},
-	{planDir + "tile.go", []string{"tileConv", "few", "steps", "walkConv", "divide"}},
+	{planDir + "tile.go", []string{"tileConv", "few", "direct", "steps", "walkConv", "divide"}},
 	{planDir + "partition.go", []string{"of", "partition", "perDispatch", "aligned", "byGroups", "byBlocks", "part"}},
 	{planDir + "half.go", []string{"halfCandidates", "halfElementwise", "splitHalf", "precisions"}},
 	{"backend/vulkan/binding.go", []string{"bind", "matches", "record", "writeSets"}},

@@ -10,7 +10,7 @@ import (
 )
 
 // SubgroupConstant is the id of the specialization constant that has the size of a subgroup, in variants on matrix units.
-const SubgroupConstant = 13
+const SubgroupConstant = 14
 
 // matrixConvKernels are the convolution kernels on matrix units, and those that emulate them.
 var matrixConvKernels = slices.Concat(

@@ -31,6 +31,11 @@ func tileConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (C
 // few is whether a step of conv2d_walk.glsl is several taps of a row, since the group has no more than four channels.
 func (g *convGeometry) few() bool { return g.cg <= 4 && g.s > 1 }
 
+// direct is whether a pixel's inputs lie where its results do: one tap, without stride and padding.
+func (g *convGeometry) direct() bool {
+	return g.r == 1 && g.s == 1 && g.op.Stride == [2]int{1, 1} && g.op.Padding == graph.Padding{}
+}
+
 // steps is how many steps of so many channels a tile takes.
 func (g *convGeometry) steps(channels int) int {
 	if g.few() {
@@ -41,7 +46,7 @@ func (g *convGeometry) steps(channels int) int {
 
 // walkConv lowers to a kernel that walks as conv2d_walk.glsl says. more are the specialization constants beyond those.
 func walkConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant, localSize int, more ...uint32) (Candidate, error) {
-	spec := append(append(g.spec(localSize), flag(g.few()), flag(!g.few() && g.cg%v.StepChannels == 0)), more...)
+	spec := append(append(g.spec(localSize), flag(g.few()), flag(!g.few() && g.cg%v.StepChannels == 0), flag(g.direct())), more...)
 	weights := packFilters(n, g.op, packing{block: v.FilterBlock, channels: v.StepChannels, half: v.Half, columns: v.LocalSize > 0, few: g.few()})
 	c, err := g.onVectors(v, spec, v.PixelTile, weights)
 	if err != nil {

@@ -58,3 +58,34 @@ func TestWeightsLieWhereTheStepsOfTilesLook(t *testing.T) {
 		}
 	}
 }
+
+// TestInputsLieWhereResultsDoInPointwiseConvolutions is about the promise that kernels take pixels for columns of a matrix by.
+func TestInputsLieWhereResultsDoInPointwiseConvolutions(t *testing.T) {
+	one := [2]int{1, 1}
+	for _, c := range []struct {
+		name string
+		op   graph.Conv2D
+		r, s int
+		want bool
+	}{
+		{"one tap", graph.Conv2D{Stride: one, Dilation: one, Groups: 1}, 1, 1, true},
+		{"one tap, and a dilation that is of no use", graph.Conv2D{Stride: one, Dilation: [2]int{2, 3}, Groups: 2}, 1, 1, true},
+		{"a stride of rows", graph.Conv2D{Stride: [2]int{2, 1}, Dilation: one, Groups: 1}, 1, 1, false},
+		{"a stride of columns", graph.Conv2D{Stride: [2]int{1, 2}, Dilation: one, Groups: 1}, 1, 1, false},
+		{"padding above", graph.Conv2D{Stride: one, Dilation: one, Groups: 1, Padding: graph.Padding{Top: 1}}, 1, 1, false},
+		{"padding on the right", graph.Conv2D{Stride: one, Dilation: one, Groups: 1, Padding: graph.Padding{Right: 1}}, 1, 1, false},
+		{"two taps of a row", graph.Conv2D{Stride: one, Dilation: one, Groups: 1}, 1, 2, false},
+		{"three taps of a column, as many results as inputs", graph.Conv2D{Stride: one, Dilation: one, Groups: 1, Padding: graph.Padding{Top: 1, Bottom: 1}}, 3, 1, false},
+	} {
+		b := graph.NewBuilder("g")
+		b.Output(b.Node("y", c.op, b.Input("x", graph.F32(1, 8, 6, 7)), b.Param("w", graph.F32(8, 8/c.op.Groups, c.r, c.s), nil)))
+		g, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		geometry := geometryOf(g.Nodes[0], c.op)
+		if got := geometry.direct(); got != c.want {
+			t.Errorf("%s: got %v, want %v", c.name, got, c.want)
+		}
+	}
+}
