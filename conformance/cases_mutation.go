@@ -86,6 +86,11 @@ func (t *table) mutation() {
 		v.win, v.bias, v.add, v.relu = square(3, 1, 1), true, true, true
 		t.convCase(Quick, "a shortcut, and more weights than a small texel buffer holds", Ordinary, v)
 	}
+	// With one tap, no stride and no padding an input is a matrix of channels by pixels, and may be read as one.
+	t.convCase(Quick, "one tap, several tiles of filters and of pixels, and a shortcut", Ordinary,
+		convolution{n: 3, c: 40, h: 15, w: 17, k: 132, win: square(1, 1, 0), bias: true, add: true, relu: true})
+	t.convCase(Quick, "one tap, and padding behind the picture alone", Ordinary,
+		convolution{n: 2, c: 17, h: 9, w: 7, k: 19, win: window{1, 1, [2]int{1, 1}, graph.Padding{Bottom: 1, Right: 2}, [2]int{1, 1}}, bias: true})
 	t.mutationTails()
 }
 

@@ -244,8 +244,10 @@ void main() {
         [[unroll]] for (uint e = 0; e < OUTS; e++) {
             added[j * OUTS + e] = uvec2(0);
 #ifndef SPLIT
-            uint from = placeOf(member + e * SG, j, member, block, fromM, fromN);
-            if (addShortcut && from != NOWHERE) added[j * OUTS + e] = z[from];
+            if (addShortcut) {
+                uint from = placeOf(member + e * SG, j, member, block, fromM, fromN);
+                if (from != NOWHERE) added[j * OUTS + e] = z[from];
+            }
 #endif
         }
     }
