@@ -191,14 +191,19 @@ func (e *executable) writeSets(b *binding, space func(plan.Ref) *memory) (err er
 		}
 		ranges, views = ranges[:0], views[:0]
 		for j, r := range s.Bindings {
+			viewed, most := e.kernels[i].types[j] == vk.DescriptorUniformTexel, e.dev.limits.MaxStorageBufferRange
+			if viewed {
+				most = s.Variant.TexelBytes() * uint64(e.dev.limits.MaxTexelBufferElements)
+			}
+			r.Size += e.reach(s, r, most)
 			ranges = append(ranges, vk.BufferRange{Buffer: space(r).buf, Offset: r.Offset, Size: r.Size})
 			var view vk.BufferView
-			if e.kernels[i].types[j] == vk.DescriptorUniformTexel {
-				viewed := ranges[j]
+			if viewed {
+				texels := ranges[j]
 				if !s.Parts { // what follows a part is another's, which may be written meanwhile
-					viewed.Size = space(r).viewBytes(r.Offset, r.Size, s.Variant.TexelBytes()*uint64(e.dev.limits.MaxTexelBufferElements))
+					texels.Size = space(r).viewBytes(r.Offset, r.Size, most)
 				}
-				if view, err = d.CreateBufferView(viewed, texelFormat(s.Variant)); err != nil {
+				if view, err = d.CreateBufferView(texels, texelFormat(s.Variant)); err != nil {
 					return err
 				}
 				b.views = append(b.views, view)

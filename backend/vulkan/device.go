@@ -122,7 +122,7 @@ func (d *device) Supports(n *graph.Node) error {
 func (d *device) planOptions() plan.Options {
 	return plan.Options{
 		Variants: d.opts.Kernels, Direct: d.opts.Direct, MaxChunk: d.opts.MaxChunk, Half: d.opts.Precision != Float32, HalfTerms: d.opts.Precision == HalfArithmetic,
-		Emulate: d.emulate, EmulateSubgroup: d.emulateSubgroup,
+		Emulate: d.emulate, EmulateSubgroup: d.emulateSubgroup, Fence: d.fence(),
 	}
 }
 

@@ -125,7 +125,7 @@ func (d *device) saveKernels() {
 
 // build makes the Vulkan objects of a plan.
 func (d *device) build(ctx context.Context, g *graph.Graph, p *plan.Plan) (*executable, error) {
-	e := &executable{dev: d, name: g.Name, signature: g.Signature(), plan: p, turn: make(chan struct{}, 1), flights: make(chan struct{}, maxFlights)}
+	e := &executable{dev: d, name: g.Name, signature: g.Signature(), plan: p, turn: make(chan struct{}, 1), flights: make(chan struct{}, d.mostFlights())}
 	e.pieces = cut(p, pieceCost(d.bound), g)
 	err := e.prepare(ctx, g)
 	if err != nil {
@@ -225,11 +225,11 @@ func (e *executable) destroy() {
 	e.turn <- struct{}{}
 	e.closed = true // whoever comes next to the turn finds nothing to use
 	<-e.turn
-	for range maxFlights { // what is on the device still uses all below
+	for range cap(e.flights) { // what is on the device still uses all below
 		e.flights <- struct{}{}
 	}
 	defer func() {
-		for range maxFlights {
+		for range cap(e.flights) {
 			<-e.flights
 		}
 	}()

@@ -86,6 +86,9 @@ func (e *executable) Run(ctx context.Context, in, out []backend.Buffer) error {
 	if err == nil {
 		err = r.wait(ctx, 0)
 	}
+	if err == nil {
+		err = e.checkFences()
+	}
 	if err == nil && r.alone && len(e.pieces) > 1 {
 		e.pace.measured(time.Since(r.start), len(e.pieces))
 	}
@@ -157,6 +160,9 @@ func (r *run) submit(ctx context.Context, in, out []backend.Buffer) error {
 		return backend.ErrClosed
 	}
 	b, err := e.bind(in, out)
+	if err == nil {
+		err = e.raiseFences()
+	}
 	if err != nil {
 		return e.dev.fail(err)
 	}

@@ -327,6 +327,25 @@ func TestAccessesAreCheckedAtTails(t *testing.T) {
 	}
 }
 
+// TestFencesStandBehindTails: a kernel that leaves its tensor does so where channels do not fill vectors.
+func TestFencesStandBehindTails(t *testing.T) {
+	for _, v := range []string{"unpack_f32", "conv2d_packed8x4_f16"} {
+		fenced := 0
+		for _, s := range (suite{conformance.Cases()}).shaderStages([]string{v}) {
+			if !s.Options.Fences {
+				continue
+			}
+			if n := len(s.Cases); n != fencedCases || !tails.MatchString(s.Cases[0]) || !s.First {
+				t.Errorf("%s: got %d cases, the first %q, early %v", s.Name, n, s.Cases[0], s.First)
+			}
+			fenced++
+		}
+		if fenced != 1 {
+			t.Errorf("%s: %d stages with fences, want one", v, fenced)
+		}
+	}
+}
+
 func TestSpecialNumbersComeSoon(t *testing.T) {
 	s := suite{conformance.Cases()}
 	cases := specialSoon(s.pick(conformance.Quick, oneOf([]string{"conv2d"})))

@@ -19,6 +19,7 @@ type options struct {
 	ForceStaging bool     `json:"force_staging,omitempty"`
 	Half         bool     `json:"half,omitempty"`       // store float16
 	HalfTerms    bool     `json:"half_terms,omitempty"` // and multiply in it
+	Fences       bool     `json:"fences,omitempty"`     // behind each tensor
 }
 
 // The drivers, by the names that stages have for them.
@@ -211,11 +212,28 @@ func (s suite) shaderStages(variants []string) []stage {
 		add(true, lavapipe, what+" of quick", quick[:few])
 	}
 	out = append(out, s.inBounds(ops, forced, quick)...)
+	out = append(out, fenced(what, forced, quick)...)
 	add(false, lavapipe, what+" of quick", quick[few:])
 	add(false, lavapipe, "blocks, networks and runs of quick", s.pick(conformance.Quick, oneOf(graphCases)))
 	add(false, swiftShader, what+" of quick", quick)
 	full := s.pick(conformance.Full, oneOf(append([]string{"block"}, ops...)))
 	add(false, lavapipe, what+" and blocks of full", slices.DeleteFunc(full, func(c string) bool { return slices.Contains(quick, c) }))
+	return out
+}
+
+// fencedCases is how many cases are run with fences behind the tensors.
+const fencedCases = 8
+
+// fenced are the stages in which a kernel is seen that leaves its tensors.
+func fenced(what string, forced []options, cases []string) (out []stage) {
+	for _, o := range forced {
+		some := cases // transforms take few cases with tails
+		if !isWinograd(o) {
+			some = firstOf(cases, tails)
+		}
+		o.Fences = true
+		out = append(out, stage{First: true, Name: stageName(lavapipe, what+" of quick", o), Driver: lavapipe, Options: o, Cases: some[:min(fencedCases, len(some))]})
+	}
 	return out
 }
 
@@ -291,7 +309,10 @@ func (s suite) alsoStages(file string) []stage {
 			add("pools of quick", options{Half: true}, quick("max_pool", "avg_pool", "global_avg_pool"), false),
 		}
 	case "half.go":
-		return []stage{add("relu and add, each access checked", options{Half: true}, quick("relu", "add")[:inBoundsCases], true)}
+		return []stage{
+			add("relu and add, each access checked", options{Half: true}, quick("relu", "add")[:inBoundsCases], true),
+			add("relu and add of quick", options{Half: true, Fences: true}, quick("relu", "add"), false),
+		}
 	}
 	return nil
 }
@@ -364,6 +385,9 @@ func stageName(driver, what string, o options) string {
 	}
 	if o.MaxChunk > 0 {
 		name += fmt.Sprintf(", in parts of %d pictures", o.MaxChunk)
+	}
+	if o.Fences {
+		name += ", with fences"
 	}
 	if o.ForceStaging {
 		name += ", through staging memory"

@@ -36,6 +36,7 @@ type options struct {
 	ForceStaging bool     `json:"force_staging,omitempty"`
 	Half         bool     `json:"half,omitempty"`       // store float16
 	HalfTerms    bool     `json:"half_terms,omitempty"` // and multiply in it
+	Fences       bool     `json:"fences,omitempty"`     // behind each tensor
 }
 
 // line is what the worker says: that a case begins, or how it went.
@@ -78,7 +79,7 @@ func run() error {
 		Precision: precision,
 		Unproved:  true, // a broken kernel that is struck off would not be noticed
 		NoCache:   true, Validation: j.Validation, OnMessage: w.hear,
-		Kernels: j.Options.Kernels, MaxChunk: j.Options.MaxChunk, ForceStaging: j.Options.ForceStaging,
+		Kernels: j.Options.Kernels, MaxChunk: j.Options.MaxChunk, ForceStaging: j.Options.ForceStaging, Fences: j.Options.Fences,
 	})
 	for _, name := range j.Cases {
 		c, ok := cases[name]

@@ -28,3 +28,46 @@ func TestArenaIsNearTheLargestLiveSet(t *testing.T) {
 		})
 	}
 }
+
+// TestFencesStandBehindAllTensors and no tensor shares memory with another, nor with a fence.
+func TestFencesStandBehindAllTensors(t *testing.T) {
+	const fence = 512
+	lim := devices()["big GPU"]
+	for _, most := range []int{0, 2} {
+		p := build(t, lim, Options{Fence: fence, MaxChunk: most}, network(t, "resnet18", 3))
+		checkPlan(t, lim, p)
+		tensors := map[Ref]bool{}
+		for _, s := range p.Steps {
+			for _, r := range s.Bindings {
+				if r.Space == ArenaSpace {
+					tensors[r] = true
+				}
+			}
+		}
+		if len(tensors) < 20 || len(p.Fences) < len(tensors) {
+			t.Fatalf("%d tensors in the arena and %d fences", len(tensors), len(p.Fences))
+		}
+		var all []Ref
+		behind := map[uint64]bool{}
+		for _, f := range p.Fences {
+			if f.Size != fence || f.Behind == "" || f.Offset+f.Size > p.ArenaBytes {
+				t.Errorf("fence %v behind %q in an arena of %d bytes", f.Ref, f.Behind, p.ArenaBytes)
+			}
+			all = append(all, f.Ref)
+			behind[f.Offset] = true
+		}
+		for r := range tensors {
+			if !behind[r.Offset+r.Size] {
+				t.Errorf("no fence behind %v", r)
+			}
+			all = append(all, r)
+		}
+		for i, a := range all {
+			for _, b := range all[:i] {
+				if a.overlaps(b) {
+					t.Errorf("%v and %v overlap", a, b)
+				}
+			}
+		}
+	}
+}

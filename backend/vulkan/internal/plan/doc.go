@@ -74,6 +74,8 @@ type Options struct {
 	// Variants names them.
 	Emulate         MatrixShape
 	EmulateSubgroup int
+	// Fence, when not 0, is so many bytes behind each tensor in the arena that belong to none. Tensors then share no memory.
+	Fence uint64
 	// Judge, when not nil, tells what is known of a node's candidate on the device; see Verdict.
 	Judge func(n *graph.Node, candidate string) Verdict
 }

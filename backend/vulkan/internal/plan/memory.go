@@ -10,6 +10,14 @@ type layout struct {
 	place map[*tensor]Ref
 	arena uint64 // bytes
 	live  uint64 // bytes of the largest set of tensors that are alive at the same step: what the arena cannot be below
+
+	fences []Fence
+}
+
+// Fence is memory behind a tensor in the arena that no kernel may write.
+type Fence struct {
+	Ref
+	Behind string // the value, or what the memory is for
 }
 
 // roots maps every value to the one whose memory it shares: itself, but for flatten, which moves nothing.
@@ -28,8 +36,8 @@ func roots(g *graph.Graph) map[*graph.Value]*graph.Value {
 }
 
 // place gives every tensor its memory. Inputs and outputs are the caller's buffers when direct is set; what cannot be
-// written there in place, and everything when direct is not set, lies in the arena.
-func place(p *program, lim Limits, direct bool) *layout {
+// written there in place, and everything when direct is not set, lies in the arena, with so many bytes for a fence behind each tensor.
+func place(p *program, lim Limits, direct bool, fence uint64) *layout {
 	l := &layout{place: map[*tensor]Ref{}}
 	if direct {
 		for i, v := range p.g.Inputs {
@@ -46,12 +54,37 @@ func place(p *program, lim Limits, direct bool) *layout {
 		}
 	}
 	tensors, ivs := lifetimes(p, l)
+	apart(ivs, len(p.calls), fence)
 	l.arena = arena.Assign(ivs, lim.alignment())
 	l.live = arena.LargestLiveSet(ivs)
 	for i, iv := range ivs {
 		l.place[tensors[i]] = Ref{ArenaSpace, 0, iv.Offset, iv.Size}
 	}
+	l.raise(tensors, fence)
 	return l
+}
+
+// apart makes room for fences and gives each tensor memory of its own: what a kernel does to a fence must be there at the end.
+func apart(ivs []*arena.Interval, end int, fence uint64) {
+	if fence == 0 {
+		return
+	}
+	for _, iv := range ivs {
+		iv.First, iv.Last, iv.Size = -1, end, iv.Size+fence
+	}
+}
+
+// raise takes the fences from the tensors that have room for them.
+func (l *layout) raise(tensors []*tensor, fence uint64) {
+	if fence == 0 {
+		return
+	}
+	for _, t := range tensors {
+		r := l.place[t]
+		r.Size -= fence
+		l.place[t] = r
+		l.fences = append(l.fences, Fence{Ref{r.Space, r.Index, r.Offset + r.Size, fence}, t.String()})
+	}
 }
 
 // lifetimes lists the tensors that need arena memory, each with the steps at which they must keep it: from the one that

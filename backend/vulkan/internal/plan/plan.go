@@ -22,6 +22,7 @@ type Plan struct {
 	Precisions   map[string]backend.Precision // of the nodes that are not float32 throughout
 	ArenaBytes   uint64
 	LiveBytes    uint64 // the least that ArenaBytes could be
+	Fences       []Fence
 	Weights      []Weight
 	Transforms   map[string]backend.Winograd // by node: the convolutions that are computed through transforms
 	PageBytes    []uint64                    // sizes of the buffers that hold the weights
@@ -112,8 +113,8 @@ func buildChunked(lim Limits, opt Options, g *graph.Graph, batch, chunk int) (*P
 		}
 	}
 	p.Choices = prog.choice
-	l := place(prog, lim, whole)
-	p.ArenaBytes, p.LiveBytes = l.arena, l.live
+	l := place(prog, lim, whole, opt.Fence)
+	p.ArenaBytes, p.LiveBytes, p.Fences = l.arena, l.live, l.fences
 	if p.ArenaBytes > lim.MaxMemoryAllocationSize {
 		return nil, fmt.Errorf("plan %q with batch %d: %w: intermediate tensors need %d bytes, want at most %d (maxMemoryAllocationSize)",
 			g.Name, chunk, backend.ErrOutOfMemory, p.ArenaBytes, lim.MaxMemoryAllocationSize)

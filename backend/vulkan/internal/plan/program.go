@@ -24,6 +24,13 @@ type tensor struct {
 	bytes uint64
 }
 
+func (t *tensor) String() string {
+	if t.value == nil {
+		return "scratch memory"
+	}
+	return fmt.Sprintf("value %q", t.value.Name)
+}
+
 type tensorKey struct {
 	root   *graph.Value
 	format Format
