@@ -186,6 +186,17 @@ func TestPrecisionsAreVariantsOfTheBackend(t *testing.T) {
 	if b, err := r.Backend("vulkan@f32"); err != nil || b.Name() != "vulkan" {
 		t.Errorf("got %v, %v", b, err)
 	}
+	for name, want := range map[string]Precision{"vulkan@fenced": Float32, "vulkan@f16-fenced": Half, "vulkan@f16a-fenced": HalfArithmetic} {
+		b, err := r.Backend(name)
+		if err != nil || b.Name() != name || b.(*vulkan).opts.Precision != want || !b.(*vulkan).opts.Fences {
+			t.Errorf("%s: got %v, %v", name, b, err)
+		}
+	}
+	for _, name := range []string{"vulkan@-fenced", "vulkan@fenced-f16", "vulkan@f8-fenced", "vulkan@"} {
+		if b, err := r.Backend(name); err == nil || !strings.Contains(err.Error(), "or one of them and -fenced, or fenced alone") {
+			t.Errorf("%s: got %v, %v", name, b, err)
+		}
+	}
 	if _, err := r.Backend("vulkan@f8"); err == nil || !strings.Contains(err.Error(), "want f32, f16 or f16a") {
 		t.Errorf("unknown precision: got %v", err)
 	}

@@ -2,6 +2,7 @@ package vulkan
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/resnet-run/resnet-run/backend"
 )
@@ -47,13 +48,34 @@ func ParsePrecision(s string) (Precision, error) {
 	return Float32, fmt.Errorf("read precision: want f32, f16 or f16a, got %.40q", s)
 }
 
-// Variant returns the backend with another precision, "f32", "f16" or "f16a".
+// fenced is the variant with [Options.Fences], or the end of one with a precision before it, as in "f16-fenced".
+const fenced = "fenced"
+
+// Variant returns the backend with another precision, "f32", "f16" or "f16a", with fences ("fenced"), or with both ("f16-fenced").
 func (b *vulkan) Variant(name string) (backend.Backend, error) {
-	p, err := ParsePrecision(name)
-	if err != nil {
-		return nil, err
-	}
 	o := b.opts
-	o.Precision = p
+	o.Precision, o.Fences = Float32, name == fenced
+	if o.Fences {
+		return &vulkan{o}, nil
+	}
+	var precision string
+	precision, o.Fences = strings.CutSuffix(name, "-"+fenced)
+	var err error
+	if o.Precision, err = ParsePrecision(precision); err != nil {
+		return nil, fmt.Errorf("%w, or one of them and -%s, or %[2]s alone", err, fenced)
+	}
 	return &vulkan{o}, nil
+}
+
+// variant is the name by which Variant gives a backend with these options; "" is the default.
+func (o *Options) variant() string {
+	switch {
+	case o.Fences && o.Precision == Float32:
+		return fenced
+	case o.Fences:
+		return o.Precision.String() + "-" + fenced
+	case o.Precision != Float32:
+		return o.Precision.String()
+	}
+	return ""
 }

@@ -121,10 +121,10 @@ var (
 	_ backend.Variants = (*vulkan)(nil)
 )
 
-// Name returns "vulkan", or with a precision that is not the default "vulkan@f16".
+// Name returns "vulkan", or with options that make a variant its name too, as in "vulkan@f16".
 func (b *vulkan) Name() string {
-	if b.opts.Precision != Float32 {
-		return Name + "@" + b.opts.Precision.String()
+	if v := b.opts.variant(); v != "" {
+		return Name + "@" + v
 	}
 	return Name
 }
