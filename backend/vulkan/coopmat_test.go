@@ -32,7 +32,7 @@ func TestMatrixKernelsIndexRightly(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s/%v-%d", kernel, s.m, s.subgroup), func(t *testing.T) {
-				eachDevice(t, Options{Precision: precisionOf(kernel), Kernels: []string{kernel, "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
+				eachDevice(t, Options{Precision: precisionOf(kernel), Kernels: []string{kernel, "conv2d_regtile4_f32"}, Fences: true}, func(t *testing.T, d *device) {
 					skipWithoutArithmetic(t, d, kernel)
 					d.emulate, d.emulateSubgroup = s.m, s.subgroup
 					ran, picked, narrow := 0, 0, 0
@@ -65,7 +65,7 @@ func TestMatrixKernelsOnMatrixUnits(t *testing.T) {
 	}
 	for _, kernel := range plan.MatrixConvKernels(false) {
 		t.Run(kernel, func(t *testing.T) {
-			eachDevice(t, Options{Precision: precisionOf(kernel), Kernels: []string{kernel, "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
+			eachDevice(t, Options{Precision: precisionOf(kernel), Kernels: []string{kernel, "conv2d_regtile4_f32"}, Fences: true}, func(t *testing.T, d *device) {
 				if len(d.limits.Matrices) == 0 || shaders.Lookup(kernel).HalfTerms > 0 && len(d.limits.HalfMatrices) == 0 {
 					t.Skip("this device has no cooperative matrices of float16: only the emulated kernels run here")
 				}
@@ -163,7 +163,7 @@ func TestWalkingKernelsKeepSpecialNumbers(t *testing.T) {
 			continue
 		}
 		t.Run(kernel, func(t *testing.T) {
-			eachDevice(t, Options{Precision: precisionOf(kernel), Kernels: []string{kernel, "conv2d_regtile4_f32"}}, func(t *testing.T, d *device) {
+			eachDevice(t, Options{Precision: precisionOf(kernel), Kernels: []string{kernel, "conv2d_regtile4_f32"}, Fences: true}, func(t *testing.T, d *device) {
 				skipWithoutArithmetic(t, d, kernel)
 				d.emulate, d.emulateSubgroup = plan.MatrixShape{M: 16, N: 16, K: 16}, 32
 				for _, c := range cases {

@@ -26,7 +26,7 @@ func TestHalfOpsAreWithinTheirBounds(t *testing.T) {
 	}
 	runs := []part{{"default", Options{}, 6}, {"staging", Options{ForceStaging: true}, 40}}
 	for _, k := range plan.HalfConvKernels() {
-		runs = append(runs, part{k, Options{Kernels: []string{k, "conv2d_regtile4_f32"}}, 16})
+		runs = append(runs, part{k, Options{Kernels: []string{k, "conv2d_regtile4_f32"}, Fences: true}, 16})
 	}
 	for i, o := range runs {
 		o.o.Precision = precisionOf(o.name)

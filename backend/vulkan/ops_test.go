@@ -29,7 +29,7 @@ func TestOpsAreWithinTheirBounds(t *testing.T) {
 		{"rule of a GPU", plain, "", 5 * backendtest.OneIn(2), true}, {"linear by the rule of a GPU", plain, "linear", 1, true},
 	}
 	for _, k := range plan.ConvKernels() {
-		runs = append(runs, part{k, Options{Kernels: []string{k, "conv2d_regtile4_f32"}}, "conv2d", 18 * backendtest.OneIn(3), false}) // not each takes all groups
+		runs = append(runs, part{k, Options{Kernels: []string{k, "conv2d_regtile4_f32"}, Fences: true}, "conv2d", 18 * backendtest.OneIn(3), false}) // not each takes all groups
 	}
 	for i, o := range runs {
 		t.Run(o.name, func(t *testing.T) {
