@@ -89,8 +89,17 @@ func (t *table) mutation() {
 	// With one tap, no stride and no padding an input is a matrix of channels by pixels, and may be read as one.
 	t.convCase(Quick, "one tap, several tiles of filters and of pixels, and a shortcut", Ordinary,
 		convolution{n: 3, c: 40, h: 15, w: 17, k: 132, win: square(1, 1, 0), bias: true, add: true, relu: true})
-	t.convCase(Quick, "one tap, and padding behind the picture alone", Ordinary,
-		convolution{n: 2, c: 17, h: 9, w: 7, k: 19, win: window{1, 1, [2]int{1, 1}, graph.Padding{Bottom: 1, Right: 2}, [2]int{1, 1}}, bias: true})
+	for _, v := range []struct {
+		reason string
+		stride [2]int
+		pad    graph.Padding
+	}{
+		{"one tap, and padding behind the picture alone", [2]int{1, 1}, graph.Padding{Bottom: 1, Right: 2}},
+		{"one tap, and a stride of columns alone", [2]int{1, 2}, graph.Padding{}},
+		{"one tap, and a stride of rows alone", [2]int{2, 1}, graph.Padding{}},
+	} {
+		t.convCase(Quick, v.reason, Ordinary, convolution{n: 2, c: 17, h: 9, w: 7, k: 19, win: window{1, 1, v.stride, v.pad, [2]int{1, 1}}, bias: true})
+	}
 	t.mutationTails()
 }
 
