@@ -5,8 +5,9 @@ import (
 	"slices"
 )
 
-// matrixSpec are the constants of conv2d_coopmat.comp: SG is the size of a subgroup, MM, NN and KK the shape of the matrices.
-var matrixSpec = append(slices.Clone(walkSpec), "SG", "MM", "NN", "KK")
+// matrixSpec are the constants of conv2d_coopmat.comp: SG is the size of a subgroup, MM, NN and KK the shape of the matrices, WM and WN how many subgroups
+// stand along filters and along pixels.
+var matrixSpec = append(slices.Clone(walkSpec), "SG", "MM", "NN", "KK", "WM", "WN")
 
 // matrixVariants are convolutions on matrix units, and the same indexing by loops for tiles that fit into the shared memory of drivers on the CPU.
 var matrixVariants = func() (list []Variant) {
@@ -53,7 +54,7 @@ func matrix(tile [3]int, grid [2]int, form matrixForm) Variant {
 	}
 	v := Variant{
 		Source: "conv2d_coopmat.comp", Target: target, Bindings: 4, PushBytes: 40, Spec: matrixSpec, FilterBlock: tile[0], PixelTile: tile[1], StepChannels: tile[2], Grid: grid,
-		Defines: []string{fmt.Sprint("BM=", tile[0]), fmt.Sprint("BN=", tile[1]), fmt.Sprintf("BK=%du", tile[2]), fmt.Sprint("WM=", grid[0]), fmt.Sprint("WN=", grid[1])},
+		Defines: []string{fmt.Sprint("BM=", tile[0]), fmt.Sprint("BN=", tile[1]), fmt.Sprintf("BK=%du", tile[2])},
 		// Two steps, each row with 16 bytes more than its channels take, and the bias.
 		SharedBytes: 2*(2*tile[2]+16)*(tile[0]+tile[1]) + 4*tile[0],
 		Half:        true, Matrix: !form.emulated, Emulated: form.emulated, Newer: !form.emulated,

@@ -33,7 +33,7 @@ type Variant struct {
 	HalfTerms int
 	// Split: writes sums of parts, which another variant adds up.
 	Split bool
-	// Grid is how many subgroups of a workgroup stand along filters and along pixels, for Matrix and Emulated.
+	// Grid is how many subgroups of 32 invocations stand along filters and along pixels of a workgroup, for Matrix and Emulated.
 	Grid [2]int
 	// Newer: GLSL that the compiler of Debian 12 does not know; see internal/cmd/genshaders.
 	Newer bool

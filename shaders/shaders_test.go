@@ -14,6 +14,7 @@ const (
 	opExecutionModeID = 331
 	opTypeInt         = 21
 	opTypeFloat       = 22
+	opTypeSampled     = 27
 	opTypeArray       = 28
 	opTypeStruct      = 30
 	opTypePointer     = 32
@@ -42,6 +43,7 @@ type module struct {
 	specIDs   []int
 	pushBytes int
 	shared    int
+	sampled   bool // it has a type of images with their sampler
 }
 
 func reflect(t *testing.T, words []uint32) module {
@@ -69,6 +71,8 @@ func reflect(t *testing.T, words []uint32) module {
 			}
 		case opTypeInt, opTypeFloat:
 			size[w[1]] = int(w[2]) / 8
+		case opTypeSampled:
+			m.sampled = true
 		case opTypeArray:
 			size[w[1]] = size[w[2]] * int(constant[w[3]])
 		case 23: // OpTypeVector
@@ -125,6 +129,9 @@ func TestManifestSaysWhatTheModulesDeclare(t *testing.T) {
 			}
 			if v.Bindings > 4 {
 				t.Errorf("bindings: got %d, want at most 4, the least maxPerStageDescriptorStorageBuffers", v.Bindings)
+			}
+			if m.sampled {
+				t.Error("a texel buffer with a sampler, which SPIR-V 1.6 forbids and Mesa 25 warns of: want textureBuffer, got samplerBuffer")
 			}
 			if m.pushBytes != v.PushBytes || v.PushBytes > 128 {
 				t.Errorf("push constants: the module has %d bytes, the manifest %d", m.pushBytes, v.PushBytes)

@@ -16,7 +16,8 @@ import (
 )
 
 // TestMatrixKernelsIndexRightly runs golden convolutions with the kernels that emulate matrix units: the same source as on matrix units, but
-// for the operations on matrices themselves. In the everyday run each has one of the four shapes of matrices.
+// for the operations on matrices themselves. In the everyday run each has one of the four usual shapes of matrices; with the last shape a workgroup of
+// the smallest tile has fewer invocations than pixels.
 func TestMatrixKernelsIndexRightly(t *testing.T) {
 	cases, err := golden.Ops()
 	if err != nil {
@@ -25,10 +26,12 @@ func TestMatrixKernelsIndexRightly(t *testing.T) {
 	shapes := []struct {
 		m        plan.MatrixShape
 		subgroup int
-	}{{plan.MatrixShape{M: 16, N: 16, K: 16}, 32}, {plan.MatrixShape{M: 8, N: 8, K: 16}, 16}, {plan.MatrixShape{M: 8, N: 16, K: 32}, 16}, {plan.MatrixShape{M: 16, N: 8, K: 8}, 32}}
+	}{{plan.MatrixShape{M: 16, N: 16, K: 16}, 32}, {plan.MatrixShape{M: 8, N: 8, K: 16}, 16}, {plan.MatrixShape{M: 8, N: 16, K: 32}, 16}, {plan.MatrixShape{M: 16, N: 8, K: 8}, 32}, {plan.MatrixShape{M: 16, N: 32, K: 16}, 8}}
+	const usual = 4
 	for i, kernel := range plan.MatrixConvKernels(true) {
 		for j, s := range shapes {
-			if j%backendtest.OneIn(4) != i%backendtest.OneIn(4) {
+			smallest := shaders.Lookup(kernel).PixelTile == 32
+			if j < usual && j%backendtest.OneIn(usual) != i%backendtest.OneIn(usual) || j >= usual && !smallest {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s/%v-%d", kernel, s.m, s.subgroup), func(t *testing.T) {
@@ -40,7 +43,7 @@ func TestMatrixKernelsIndexRightly(t *testing.T) {
 						if c.Graph.Nodes[len(c.Graph.Nodes)-1].Op.Name() != "conv2d" {
 							continue
 						}
-						if ran++; ran%24 != (i*len(shapes)+j)%24 {
+						if ran++; ran%24 != (i*usual+j)%24 {
 							continue
 						}
 						if picked++; testing.Short() && narrow > 0 && picked%2 != 1 {
@@ -68,6 +71,9 @@ func TestMatrixKernelsOnMatrixUnits(t *testing.T) {
 			eachDevice(t, Options{Precision: precisionOf(kernel), Kernels: []string{kernel, "conv2d_regtile4_f32"}, Fences: true}, func(t *testing.T, d *device) {
 				if len(d.limits.Matrices) == 0 || shaders.Lookup(kernel).HalfTerms > 0 && len(d.limits.HalfMatrices) == 0 {
 					t.Skip("this device has no cooperative matrices of float16: only the emulated kernels run here")
+				}
+				if most := d.limits.MaxComputeSharedMemorySize; shaders.Lookup(kernel).SharedBytes > int(most) {
+					t.Skipf("the kernel's tile takes %d bytes of shared memory, this device has %d", shaders.Lookup(kernel).SharedBytes, most)
 				}
 				narrow := 0
 				for i, c := range cases {
@@ -134,6 +140,27 @@ func TestMatricesOfADevice(t *testing.T) {
 		}
 		if got := wantedFeatures(&f); got != want {
 			t.Errorf("%s: features to enable: got %+v, want %+v", c.name, got, want)
+		}
+	}
+}
+
+// TestMatricesBelongToTheNarrowestSubgroup: that is how wide matrix units are where a device has several sizes.
+func TestMatricesBelongToTheNarrowestSubgroup(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		subgroup facts.Subgroup
+		want     uint32
+	}{
+		{"one size", facts.Subgroup{Size: 32, Min: 32, Max: 32, RequiredSize: true}, 32},
+		{"called 32, from 8 on", facts.Subgroup{Size: 32, Min: 8, Max: 32, RequiredSize: true}, 8},
+		{"called 64, from 32 on", facts.Subgroup{Size: 64, Min: 32, Max: 64, RequiredSize: true}, 32},
+		{"one size that cannot be asked for", facts.Subgroup{Size: 64, Min: 64, Max: 64}, 64},
+	} {
+		f := matrixFacts()
+		c.subgroup.Stages, c.subgroup.Operations = f.Subgroup.Stages, f.Subgroup.Operations
+		f.Subgroup = c.subgroup
+		if got := limits(&f).MatrixSubgroup; got != c.want {
+			t.Errorf("%s: got %d, want %d", c.name, got, c.want)
 		}
 	}
 }

@@ -23,7 +23,7 @@ type executable struct {
 	plan      *plan.Plan
 	arena     *memory
 	pages     []*memory
-	kernels   []kernel // by step
+	kernels   []*kernel // by step
 	pool      vk.CommandPool
 	pieces    [][]plan.Command // the commands, cut so that each piece is short on the slowest device
 	pace      pace
@@ -168,9 +168,11 @@ func (e *executable) load(ctx context.Context, g *graph.Graph) error {
 	var kernels time.Duration
 	made := make(chan error, 1)
 	go func() {
-		var err error
-		if e.kernels, err = e.dev.kernels.getAll(ctx, e.plan.Steps); err != nil {
+		list, err := e.dev.kernels.getAll(ctx, e.plan.Steps)
+		if err != nil {
 			cancel()
+		} else {
+			e.kernels = list
 		}
 		kernels = time.Since(start)
 		made <- err
@@ -247,6 +249,8 @@ func (e *executable) destroy() {
 	}
 	e.runs, e.idle, e.gone = nil, nil, true
 	e.mu.Unlock()
+	e.dev.kernels.release(e.kernels)
+	e.kernels = nil
 	e.dev.free(e.arena)
 	for _, m := range e.pages {
 		e.dev.free(m)

@@ -13,6 +13,10 @@ import (
 	"github.com/resnet-run/resnet-run/shaders"
 )
 
+// unusedKernels is how many pipelines are kept that no executable uses. A driver on the CPU takes one to ten megabytes for one, and whoever compiles
+// many graphs, as the conformance suite does, would have thousands.
+const unusedKernels = 128
+
 // kernels makes and keeps the pipelines of a device; executables share them.
 type kernels struct {
 	dev   *device
@@ -24,8 +28,14 @@ type kernels struct {
 	modules   map[*shaders.Variant]vk.ShaderModule
 	sets      map[string]vk.DescriptorSetLayout // by types of the bindings
 	layouts   map[layoutKey]vk.PipelineLayout
-	pipelines map[string]kernel
+	pipelines map[string]*kernel
 	making    map[string]chan struct{} // pipelines that a goroutine is about to make; closed when it ended
+
+	keep   int    // how many unused pipelines
+	unused int    // how many there are
+	clock  uint64 // goes on whenever a pipeline falls out of use
+
+	statistics bool // whether pipelines keep what the driver says about them
 }
 
 // kernel is what a dispatch needs of a pipeline.
@@ -34,6 +44,11 @@ type kernel struct {
 	pipeline vk.Pipeline
 	layout   vk.PipelineLayout
 	set      vk.DescriptorSetLayout
+
+	// Under the lock of kernels.
+	key   string
+	users int    // steps of executables
+	left  uint64 // when the last user left
 }
 
 // layoutKey is what pipelines that share a layout have in common.
@@ -54,7 +69,7 @@ func descriptorTypes(v *shaders.Variant) []vk.DescriptorType {
 func newKernels(d *device) (*kernels, error) {
 	k := &kernels{
 		dev: d, modules: map[*shaders.Variant]vk.ShaderModule{}, sets: map[string]vk.DescriptorSetLayout{},
-		layouts: map[layoutKey]vk.PipelineLayout{}, pipelines: map[string]kernel{}, making: map[string]chan struct{}{},
+		layouts: map[layoutKey]vk.PipelineLayout{}, pipelines: map[string]*kernel{}, making: map[string]chan struct{}{}, keep: unusedKernels,
 	}
 	var data []byte
 	if !d.opts.NoCache {
@@ -75,57 +90,94 @@ func newKernels(d *device) (*kernels, error) {
 	return k, err
 }
 
-// getAll returns the pipelines of steps, in their order. Those that are not there yet are made now by as many goroutines as run
-// at once: a driver compiles for milliseconds to seconds.
-func (k *kernels) getAll(ctx context.Context, steps []*plan.Step) ([]kernel, error) {
-	distinct := map[string]*plan.Step{}
-	var todo []*plan.Step
-	for _, s := range steps {
-		if key := pipelineKey(s); distinct[key] == nil {
-			distinct[key] = s
-			todo = append(todo, s)
+// getAll returns the pipelines of steps, in their order, to be given to [kernels.release] at the end. Those that are not there yet are made now
+// by as many goroutines as run at once: a driver compiles for milliseconds to seconds.
+func (k *kernels) getAll(ctx context.Context, steps []*plan.Step) (list []*kernel, err error) {
+	list = make([]*kernel, len(steps))
+	defer func() {
+		if err != nil {
+			k.release(list)
+			list = nil
+		}
+	}()
+	met := map[string]bool{}
+	var first, more []int // steps with a pipeline that none before has, and the others
+	for i, s := range steps {
+		if key := pipelineKey(s); !met[key] {
+			met[key] = true
+			first = append(first, i)
+		} else {
+			more = append(more, i)
 		}
 	}
 	var next atomic.Int64
-	errs := make([]error, len(todo))
+	errs := make([]error, len(first))
 	var wg sync.WaitGroup
-	for range min(runtime.GOMAXPROCS(0), len(todo)) {
+	for range min(runtime.GOMAXPROCS(0), len(first)) {
 		wg.Go(func() {
-			for i := next.Add(1) - 1; i < int64(len(todo)); i = next.Add(1) - 1 {
-				if errs[i] = ctx.Err(); errs[i] == nil {
-					_, errs[i] = k.get(todo[i])
+			for j := next.Add(1) - 1; j < int64(len(first)); j = next.Add(1) - 1 {
+				if errs[j] = ctx.Err(); errs[j] == nil {
+					list[first[j]], errs[j] = k.get(steps[first[j]])
 				}
-				if errs[i] != nil {
-					next.Store(int64(len(todo))) // the others end after what they are at
+				if errs[j] != nil {
+					next.Store(int64(len(first))) // the others end after what they are at
 				}
 			}
 		})
 	}
 	wg.Wait()
-	for i, err := range errs {
+	for j, err := range errs {
 		if err != nil {
-			return nil, fmt.Errorf("node %q: %w", todo[i].Node, err)
+			return list, fmt.Errorf("node %q: %w", steps[first[j]].Node, err)
 		}
 	}
-	list := make([]kernel, len(steps))
-	for i, s := range steps {
-		var err error
-		if list[i], err = k.get(s); err != nil {
-			return nil, fmt.Errorf("node %q: %w", s.Node, err)
+	for _, i := range more {
+		if list[i], err = k.get(steps[i]); err != nil {
+			return list, fmt.Errorf("node %q: %w", steps[i].Node, err)
 		}
 	}
 	return list, nil
 }
 
+// release ends the use of pipelines; nil ones are left out. No unfinished work may use them.
+func (k *kernels) release(list []*kernel) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, kn := range list {
+		if kn == nil {
+			continue
+		}
+		if kn.users--; kn.users == 0 {
+			k.clock++
+			kn.left = k.clock
+			k.unused++
+		}
+	}
+	for k.unused > k.keep {
+		var oldest *kernel
+		for _, kn := range k.pipelines {
+			if kn.users == 0 && (oldest == nil || kn.left < oldest.left) {
+				oldest = kn
+			}
+		}
+		k.dev.dev.DestroyPipeline(oldest.pipeline)
+		delete(k.pipelines, oldest.key)
+		k.unused--
+	}
+}
+
 func pipelineKey(s *plan.Step) string { return fmt.Sprint(s.Variant.Name, s.Spec) }
 
-// get returns the pipeline of a step, made now if it is not there yet. Several may be made at once.
-func (k *kernels) get(s *plan.Step) (kernel, error) {
+// get returns the pipeline of a step, made now if it is not there yet, to be given to [kernels.release]. Several may be made at once.
+func (k *kernels) get(s *plan.Step) (*kernel, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	key := pipelineKey(s)
 	for {
 		if kn, ok := k.pipelines[key]; ok {
+			if kn.users++; kn.users == 1 {
+				k.unused--
+			}
 			return kn, nil
 		}
 		other, ok := k.making[key]
@@ -142,20 +194,23 @@ func (k *kernels) get(s *plan.Step) (kernel, error) {
 	delete(k.making, key)
 	close(made)
 	if err != nil {
-		return kernel{}, fmt.Errorf("make pipeline %s %v: %w", s.Variant.Name, s.Spec, err)
+		return nil, fmt.Errorf("make pipeline %s %v: %w", s.Variant.Name, s.Spec, err)
 	}
+	kn.key, kn.users = key, 1
 	k.pipelines[key] = kn
 	return kn, nil
 }
 
 // create makes a pipeline. The caller holds the lock, which is given up while the driver compiles: pipeline caches lock for
 // themselves.
-func (k *kernels) create(s *plan.Step) (kn kernel, err error) {
+func (k *kernels) create(s *plan.Step) (*kernel, error) {
 	dev, v := k.dev.dev, s.Variant
+	kn := new(kernel)
+	var err error
 	module, ok := k.modules[v]
 	if !ok {
 		if module, err = dev.CreateShaderModule(k.dev.opts.code(v)); err != nil {
-			return kn, err
+			return nil, err
 		}
 		k.modules[v] = module
 	}
@@ -163,20 +218,20 @@ func (k *kernels) create(s *plan.Step) (kn kernel, err error) {
 	types := fmt.Sprint(kn.types)
 	if kn.set, ok = k.sets[types]; !ok {
 		if kn.set, err = dev.CreateDescriptorSetLayout(kn.types); err != nil {
-			return kn, err
+			return nil, err
 		}
 		k.sets[types] = kn.set
 	}
 	key := layoutKey{types, v.PushBytes}
 	if kn.layout, ok = k.layouts[key]; !ok {
 		if kn.layout, err = dev.CreatePipelineLayout([]vk.DescriptorSetLayout{kn.set}, v.PushBytes); err != nil {
-			return kn, err
+			return nil, err
 		}
 		k.layouts[key] = kn.layout
 	}
-	p := vk.ComputePipeline{Layout: kn.layout, Module: module, Spec: slices.Clone(s.Spec)}
+	p := vk.ComputePipeline{Layout: kn.layout, Module: module, Spec: slices.Clone(s.Spec), Statistics: k.statistics}
 	if v.Matrix && sizedSubgroups(&k.dev.facts) {
-		p.SubgroupSize, p.FullSubgroups = int(k.dev.facts.Subgroup.Size), true
+		p.SubgroupSize, p.FullSubgroups = int(matrixSubgroup(&k.dev.facts)), true
 	}
 	k.mu.Unlock()
 	defer k.mu.Lock()

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/graph"
 )
 
 // TestPipelinesAreMadeOnce compiles one graph in several goroutines. A pipeline made twice would be lost, which the validation
@@ -59,14 +60,87 @@ func TestPipelinesAreMadeOnce(t *testing.T) {
 	})
 }
 
+// TestPipelinesOutOfUseAreBounded compiles layers whose pipelines all differ, one after the other, with one that stays in use all the time.
+func TestPipelinesOutOfUseAreBounded(t *testing.T) {
+	layer := func(taps int) *graph.Graph { // in a row
+		n, err := convNode(pointwise, graph.F32(1, 4, 3, 16), graph.F32(4, 4, 1, taps))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := graph.NewBuilder("layer")
+		weights, err := graph.FromFloat32s(n.Inputs[1].Type.Shape, bellData(n)[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		bias, err := graph.FromFloat32s(n.Inputs[2].Type.Shape, bellData(n)[2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Output(b.Node("y", n.Op, b.Input("x", n.Inputs[0].Type), b.Param("w", n.Inputs[1].Type, weights), b.Param("b", n.Inputs[2].Type, bias)))
+		g, err := b.Build()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	eachFreshDevice(t, Options{Unproved: true, Direct: true}, func(t *testing.T, d *device) {
+		const keep = 3
+		d.kernels.keep = keep
+		open := func(taps int) (*executable, []backend.Buffer, []backend.Buffer) {
+			e, err := d.Compile(t.Context(), layer(taps))
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, out := newBuffers(t, d, e.Signature())
+			x := make([]float32, 4*3*16)
+			for i := range x {
+				x[i] = float32(i%7) - 3
+			}
+			writeFloats(t, in[0], x)
+			return e.(*executable), in, out
+		}
+		run := func(e *executable, in, out []backend.Buffer) []float32 {
+			if err := e.Run(t.Context(), in, out); err != nil {
+				t.Fatal(err)
+			}
+			return slices.Clone(readFloats(t, out[0]))
+		}
+		stays, in, out := open(2)
+		first := run(stays, in, out)
+		used := len(d.kernels.pipelines)
+		var results [][]float32
+		for round := range 2 { // in the second all but the last few are made again
+			for taps := 3; taps < 11; taps++ {
+				e, in, out := open(taps)
+				got := run(e, in, out)
+				if round == 0 {
+					results = append(results, got)
+				} else if !slices.Equal(got, results[taps-3]) {
+					t.Errorf("%d taps: a pipeline that was made again gives other bits", taps)
+				}
+				e.Close()
+				if n := len(d.kernels.pipelines); n > used+keep || d.kernels.unused > keep {
+					t.Fatalf("%d taps: got %d pipelines, %d of them unused, want at most %d and %d", taps, n, d.kernels.unused, used+keep, keep)
+				}
+			}
+		}
+		if len(d.kernels.pipelines) != used+keep {
+			t.Errorf("got %d pipelines, want %d", len(d.kernels.pipelines), used+keep)
+		}
+		if !slices.Equal(run(stays, in, out), first) {
+			t.Error("an executable that was open all the time gives other bits")
+		}
+	})
+}
+
 // TestCancelledCompileEnds: neither the pipelines nor the upload go on.
 func TestCancelledCompileEnds(t *testing.T) {
 	g := seededNetwork(t, "resnet20-cifar", 1, 32)
 	eachDevice(t, Options{}, func(t *testing.T, d *device) {
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		if _, err := d.kernels.getAll(ctx, nil); err != nil {
-			t.Errorf("no steps: got %v", err)
+		if list, err := d.kernels.getAll(ctx, nil); err != nil || len(list) != 0 {
+			t.Errorf("no steps: got %d kernels, %v", len(list), err)
 		}
 		e, err := d.Compile(context.Background(), g)
 		if err != nil {

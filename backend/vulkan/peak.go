@@ -244,7 +244,7 @@ func race(run func(rounds uint32) (time.Duration, error)) (rounds uint32, second
 // racer submits commands and takes the time.
 type racer struct {
 	d     *device
-	k     kernel
+	k     *kernel
 	sets  vk.DescriptorPool
 	set   vk.DescriptorSet
 	pool  vk.CommandPool
@@ -329,6 +329,7 @@ func (r *racer) dispatch(groups uint32, push ...uint32) {
 }
 
 func (r *racer) destroy() {
+	defer r.d.kernels.release([]*kernel{r.k})
 	dev := r.d.dev
 	if r.fence != 0 {
 		dev.DestroyFence(r.fence)

@@ -65,7 +65,7 @@ func TestSecondStartFindsWhatTheDriverCompiled(t *testing.T) {
 	var files []int
 	for range 2 {
 		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestSecondStartFindsWhatTheDriverCompiled$", "-test.v")
-		cmd.Env = append(os.Environ(), startEnv+"="+dir, "MESA_SHADER_CACHE_DIR="+dir, "MESA_SHADER_CACHE_DISABLE=false")
+		cmd.Env = append(os.Environ(), startEnv+"="+dir, "MESA_SHADER_CACHE_DIR="+dir, "MESA_SHADER_CACHE_DISABLE=false", "MESA_DISK_CACHE_MULTI_FILE=true")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%v:\n%s", err, out)

@@ -276,7 +276,7 @@ func distinguish(list []candidate) {
 func limits(f *facts.Facts) plan.Limits {
 	l := &f.Limits
 	return plan.Limits{
-		Matrices: matrices(f, facts.Float32), HalfMatrices: matrices(f, facts.Float16), MaxSubgroups: f.Subgroup.MaxWorkgroupSubgroups,
+		Matrices: matrices(f, facts.Float32), HalfMatrices: matrices(f, facts.Float16), MatrixSubgroup: matrixSubgroup(f), MaxSubgroups: f.Subgroup.MaxWorkgroupSubgroups,
 		Float16:                         f.Features.ShaderFloat16,
 		MaxStorageBufferRange:           l.MaxStorageBufferRange,
 		MaxMemoryAllocationSize:         l.MaxMemoryAllocationSize,
@@ -284,6 +284,7 @@ func limits(f *facts.Facts) plan.Limits {
 		MinTexelBufferOffsetAlignment:   l.MinTexelBufferOffsetAlignment,
 		MaxTexelBufferElements:          l.MaxTexelBufferElements,
 		SubgroupSize:                    f.Subgroup.Size,
+		MinSubgroupSize:                 f.Subgroup.Min,
 		SubgroupQuad:                    f.Subgroup.Compute(facts.SubgroupBasic | facts.SubgroupQuad),
 		MaxPushConstantsSize:            l.MaxPushConstantsSize,
 		MaxComputeWorkGroupCount:        l.MaxComputeWorkgroupCount,

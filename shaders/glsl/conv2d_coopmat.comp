@@ -22,7 +22,8 @@
 // of two to arrive. A subgroup makes BM/WM × BN/WN results, as matrices of MM×NN which the device multiplies in
 // steps of KK: W (MM×KK, row by row) times X (KK×NN, column by column, so that a column is a pixel's channels).
 //
-// MM, NN, KK and the size of a subgroup come from the device's list of shapes. Inequalities: MM divides BM/WM, NN divides BN/WN, KK divides BK,
+// MM, NN, KK and the size of a subgroup come from the device's list of shapes; WM and WN are such that the workgroup has about as many invocations on
+// each device. Inequalities: MM divides BM/WM, NN divides BN/WN, KK divides BK,
 // MM is a multiple of 4, WG = WM·WN·SG, and the results of NN pixels of all subgroups fit into the shared memory (REGION, below).
 //
 // Weights: w [G][ceil(Kg/BM)] blocks, each of BM bias values rounded to float16, BM of what the rounding left, and [steps][BM][BK]. What does not
@@ -37,6 +38,8 @@ layout(constant_id = 14) const uint SG = 32; // invocations of a subgroup
 layout(constant_id = 15) const uint MM = 16;
 layout(constant_id = 16) const uint NN = 16;
 layout(constant_id = 17) const uint KK = 16;
+layout(constant_id = 18) const uint WM = 1;
+layout(constant_id = 19) const uint WN = 1;
 
 #define SPAN 2u
 const uint L = gl_WorkGroupSize.x;

@@ -1,4 +1,5 @@
 #version 450
+#extension GL_EXT_samplerless_texture_functions : require
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 #ifdef QUAD
@@ -60,9 +61,9 @@ layout(std430, binding = 1) readonly buffer Weights { STORED w[]; };
 layout(std430, binding = 2) readonly buffer Shortcut { STORED z[]; };
 #define FETCH(buf, i) WIDEN(buf[i])
 #else
-layout(binding = 0) uniform samplerBuffer x;
-layout(binding = 1) uniform samplerBuffer w;
-layout(binding = 2) uniform samplerBuffer z;
+layout(binding = 0) uniform textureBuffer x;
+layout(binding = 1) uniform textureBuffer w;
+layout(binding = 2) uniform textureBuffer z;
 #define FETCH(buf, i) texelFetch(buf, int(i))
 #endif
 layout(std430, binding = 3) writeonly buffer Y { STORED y[]; };

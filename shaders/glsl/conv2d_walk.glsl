@@ -53,45 +53,53 @@ layout(push_constant) uniform Geometry {
 #define BLOCK (ORDINAL % blocks)
 #define TILE (ORDINAL / blocks)
 
-// An invocation fetches LOADS times SPAN vectors of a step. Load j is of pixel (lane + j·L) % BN, from vector SPAN·((lane + j·L) / BN) on.
+// An invocation fetches LOADS times SPAN vectors of a step. Load j is of pixel (lane + j·L) % BN, from vector SPAN·((lane + j·L) / BN) on. Where BN divides
+// L, as it nearly always does, all are of one pixel, and but for their distance what holds for one holds for the others: that is kept once.
 const uint UNITS_X = BN * (BK / 4 / SPAN); // loads of a step
 const uint LOADS = (UNITS_X + L - 1) / L;
+const bool ALIKE = L % BN == 0;
+const uint POINTS = ALIKE ? 1 : LOADS;
 
-struct Load {
+struct Point {
     int row, col; // of the pixel's first tap in x, may be outside
     uint base;    // vector of x at which its picture and group begin
     uint v;       // first vector of the step
     uint at;      // where that lies for the step's tap
     bool inside;
 };
-Load loads[LOADS];
+Point points[POINTS];
+
+// Load j begins further(j) vectors behind point pointOf(j).
+uint pointOf(uint j) { return ALIKE ? 0 : j; }
+uint further(uint j) { return ALIKE ? j * (L / BN) * SPAN : 0; }
+
 uint r, s, chunk, chunks; // the step: its tap, and its channels or taps of a row
 
 // aim finds the inputs of a tap.
 void aim() {
-    [[unroll]] for (uint j = 0; j < LOADS; j++) {
-        int row = loads[j].row + int(r) * dilationH, col = loads[j].col + int(few ? loads[j].v : s) * dilationW;
-        loads[j].inside = uint(row) < H && (few || uint(col) < W);
-        loads[j].at = loads[j].base + (few ? 0 : loads[j].v * H * W) + uint(row) * W + uint(col);
+    [[unroll]] for (uint j = 0; j < POINTS; j++) {
+        int row = points[j].row + int(r) * dilationH, col = points[j].col + int(few ? points[j].v : s) * dilationW;
+        points[j].inside = uint(row) < H && (few || uint(col) < W);
+        points[j].at = points[j].base + (few ? 0 : points[j].v * H * W) + uint(row) * W + uint(col);
     }
 }
 
 // begin sets out for a step.
 void begin(uint lane, uint step) {
     chunks = few ? (S + BK / 4 - 1) / (BK / 4) : (Cg4 + BK / 4 - 1) / (BK / 4);
-    [[unroll]] for (uint j = 0; j < LOADS; j++) {
+    [[unroll]] for (uint j = 0; j < POINTS; j++) {
         uint i = lane + j * L, pixel = TILE * BN + i % BN;
         pixel = pixel < pixels ? pixel : 0;
         uint n = pixel / (P * Q), rem = pixel - n * (P * Q);
-        loads[j].base = (n * C4 + GROUP * Cg4) * H * W;
-        loads[j].v = i / BN * SPAN;
+        points[j].base = (n * C4 + GROUP * Cg4) * H * W;
+        points[j].v = i / BN * SPAN;
         if (direct) {
-            loads[j].inside = true;
-            loads[j].at = loads[j].base + (step * (BK / 4) + loads[j].v) * H * W + rem;
+            points[j].inside = true;
+            points[j].at = points[j].base + (step * (BK / 4) + points[j].v) * H * W + rem;
         } else {
             uint p = rem / Q;
-            loads[j].row = int(p) * strideH - padTop;
-            loads[j].col = int(rem - p * Q) * strideW - padLeft;
+            points[j].row = int(p) * strideH - padTop;
+            points[j].col = int(rem - p * Q) * strideW - padLeft;
         }
     }
     if (direct) {
@@ -103,7 +111,7 @@ void begin(uint lane, uint step) {
     r = few ? step / chunks : step / chunks / S;
     aim();
     if (!few) {
-        [[unroll]] for (uint j = 0; j < LOADS; j++) loads[j].at += chunk * (BK / 4) * H * W;
+        [[unroll]] for (uint j = 0; j < POINTS; j++) points[j].at += chunk * (BK / 4) * H * W;
     }
 }
 
@@ -112,7 +120,7 @@ void advance() {
     chunk++;
     if (direct || chunk < chunks) {
         if (!few) {
-            [[unroll]] for (uint j = 0; j < LOADS; j++) loads[j].at += BK / 4 * H * W;
+            [[unroll]] for (uint j = 0; j < POINTS; j++) points[j].at += BK / 4 * H * W;
         }
         return;
     }
@@ -128,14 +136,16 @@ void advance() {
 
 // exists tells whether vector i of load j is one of x, and at() where it is.
 bool exists(uint j, uint i) {
-    uint v = chunk * (BK / 4) + loads[j].v + i;
-    if (!loads[j].inside || UNITS_X % L != 0 && loads[j].v >= BK / 4) return false;
+    Point p = points[pointOf(j)];
+    uint first = p.v + further(j), v = chunk * (BK / 4) + first + i;
+    if (!p.inside || UNITS_X % L != 0 && first >= BK / 4) return false;
     if (whole) return true;
-    return few ? v < S && uint(loads[j].col + int(v) * dilationW) < W : v < Cg4;
+    return few ? v < S && uint(p.col + int(v) * dilationW) < W : v < Cg4;
 }
 
 uint at(uint j, uint i) {
-    return few ? loads[j].at + uint(int(chunk * (BK / 4) + i) * dilationW) : loads[j].at + i * H * W;
+    uint from = points[pointOf(j)].at;
+    return few ? from + uint(int(chunk * (BK / 4) + further(j) + i) * dilationW) : from + (further(j) + i) * H * W;
 }
 
 // outOf is where the first four filters of the group lie in y and z for a pixel; the next are P·Q vectors further.

@@ -1,11 +1,12 @@
 #version 450
+#extension GL_EXT_samplerless_texture_functions : require
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 // The mean of each channel's picture, four channels an invocation. Tensors: x [N,C4,HW,4], y [N,C,1,1], dense;
 // count = N·C4 with C4 = ceil(C/4).
 layout(local_size_x_id = 0) in;
 layout(push_constant) uniform Geometry { uint count, HW, C; };
-layout(binding = 0) uniform samplerBuffer x;
+layout(binding = 0) uniform textureBuffer x;
 layout(std430, binding = 1) writeonly buffer Y { float y[]; };
 #include "linear_index.glsl"
 

@@ -1,4 +1,5 @@
 #version 450
+#extension GL_EXT_samplerless_texture_functions : require
 #extension GL_GOOGLE_include_directive : require
 // Pooling over windows of R×S, one output an invocation. OP_MAX: the maximum, NaN wins; OP_AVG: the mean, where the
 // divisor counts the window's elements in the input, or in the padded input when countIncludePad is set.
@@ -31,7 +32,7 @@ layout(push_constant) uniform Geometry { uint count, H, W, P, Q; };
 #define NARROW(v) v
 #endif
 #if defined(PACKED) && !defined(SSBO) // faster on drivers that run on the CPU, but of a limited number of texels
-layout(binding = 0) uniform samplerBuffer x;
+layout(binding = 0) uniform textureBuffer x;
 #define FETCH(i) texelFetch(x, int(i))
 #else
 layout(std430, binding = 0) readonly buffer X { STORED x[]; };

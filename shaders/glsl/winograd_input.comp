@@ -1,4 +1,5 @@
 #version 450
+#extension GL_EXT_samplerless_texture_functions : require
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 // The input transform of winograd.glsl, one tile of four channels an invocation. Tensors: x [N,C4,H,W,4] → v [E,C4,tiles,4].
@@ -13,7 +14,7 @@ layout(push_constant) uniform Geometry {
 layout(std430, binding = 0) readonly buffer X { vec4 x[]; };
 #define FETCH(buf, i) buf[i]
 #else
-layout(binding = 0) uniform samplerBuffer x;
+layout(binding = 0) uniform textureBuffer x;
 #define FETCH(buf, i) texelFetch(buf, int(i))
 #endif
 layout(std430, binding = 1) writeonly buffer V { vec4 v[]; };

@@ -1,4 +1,5 @@
 #version 450
+#extension GL_EXT_samplerless_texture_functions : require
 #extension GL_GOOGLE_include_directive : require
 #extension GL_EXT_control_flow_attributes : require
 // The output transform and epilogue of winograd.glsl, one tile of four filters an invocation.
@@ -17,8 +18,8 @@ layout(std430, binding = 0) readonly buffer Products { vec4 products[]; };
 layout(std430, binding = 2) readonly buffer Shortcut { vec4 z[]; };
 #define FETCH(buf, i) buf[i]
 #else
-layout(binding = 0) uniform samplerBuffer products;
-layout(binding = 2) uniform samplerBuffer z;
+layout(binding = 0) uniform textureBuffer products;
+layout(binding = 2) uniform textureBuffer z;
 #define FETCH(buf, i) texelFetch(buf, int(i))
 #endif
 layout(std430, binding = 1) readonly buffer Bias { vec4 bias[]; };

@@ -29,14 +29,56 @@ func MatrixConvKernels(emulated bool) []string {
 	return names
 }
 
-// fits reports whether the matrices of a shape fill a variant's tile, and the results of a column of them the shared memory.
-func (m MatrixShape) fits(v *shaders.Variant) bool {
+// arrangement is how the matrices of a shape fill a tile.
+type arrangement struct {
+	shape    MatrixShape
+	subgroup int    // invocations that share a matrix
+	grid     [2]int // subgroups along filters and along pixels
+}
+
+// invocations are those of a workgroup.
+func (a arrangement) invocations() int { return a.subgroup * a.grid[0] * a.grid[1] }
+
+// arrange stands subgroups round a variant's tile. Where they are smaller than those that it is made for there are more of them, so that the workgroup has
+// twice as many invocations: those of narrow subgroups have about half the registers, for sums and for what they fetch of the next step. The grid is
+// that of the variant where more would not divide the matrices.
+func (m MatrixShape) arrange(v *shaders.Variant, subgroup int) arrangement {
+	a := arrangement{m, subgroup, v.Grid}
+	if subgroup >= usualSubgroup {
+		return a
+	}
+	for subgroup > 0 && a.invocations() < 2*usualSubgroup*v.Grid[0]*v.Grid[1] {
+		wider := a
+		wider.grid[1] *= 2
+		taller := a
+		taller.grid[0] *= 2
+		if v.FilterBlock/a.grid[0] >= v.PixelTile/a.grid[1] { // the longer side is divided
+			wider, taller = taller, wider
+		}
+		switch {
+		case wider.fits(v):
+			a = wider
+		case taller.fits(v):
+			a = taller
+		default:
+			return a
+		}
+	}
+	return a
+}
+
+// usualSubgroup is the size of the subgroups that the grids of variants are made for.
+const usualSubgroup = 32
+
+// fits reports whether the matrices fill a variant's tile, and the results of a column of them the shared memory.
+func (a arrangement) fits(v *shaders.Variant) bool {
+	m := a.shape
 	if m.M <= 0 || m.N <= 0 || m.K <= 0 {
 		return false
 	}
-	filters, pixels := v.FilterBlock/v.Grid[0], v.PixelTile/v.Grid[1] // of a subgroup
-	return m.M%4 == 0 && filters%m.M == 0 && pixels%m.N == 0 && m.K%8 == 0 && v.StepChannels%m.K == 0 &&
-		v.Grid[0]*v.Grid[1]*(filters+4)*4*m.N <= v.SharedBytes
+	filters, pixels := v.FilterBlock/a.grid[0], v.PixelTile/a.grid[1] // of a subgroup
+	return filters > 0 && pixels > 0 && m.M%4 == 0 && filters%m.M == 0 && pixels%m.N == 0 && m.K%8 == 0 && v.StepChannels%m.K == 0 &&
+		a.grid[0]*a.grid[1]*(filters+4)*4*m.N <= v.SharedBytes
 }
 
 // matrices are the shapes of a device with sums as a variant makes them.
@@ -49,34 +91,39 @@ func (lim *Limits) matrices(v *shaders.Variant) []MatrixShape {
 
 // matrixConv lowers to conv2d_coopmat.comp with the largest shape of the device that fills the tile.
 func matrixConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (Candidate, error) {
-	var best MatrixShape
-	for _, m := range lim.matrices(v) {
-		if m.fits(v) && m.M*m.N*m.K > best.M*best.N*best.K {
-			best = m
-		}
-	}
-	if best.M == 0 {
+	best, ok := lim.arrangement(v)
+	if !ok {
 		return Candidate{}, backend.Unsupported("conv2d", fmt.Sprintf("cooperative matrices that fill a tile of %d×%d", v.FilterBlock, v.PixelTile), fmt.Sprint(lim.matrices(v)))
 	}
-	if subgroups := v.Grid[0] * v.Grid[1]; lim.MaxSubgroups > 0 && subgroups > int(lim.MaxSubgroups) {
+	if subgroups := best.grid[0] * best.grid[1]; lim.MaxSubgroups > 0 && subgroups > int(lim.MaxSubgroups) {
 		return Candidate{}, backend.Unsupported("subgroups", fmt.Sprintf("at most %d (maxComputeWorkgroupSubgroups)", lim.MaxSubgroups), fmt.Sprint(subgroups))
 	}
-	return onMatrices(lim, n, g, v, best, int(lim.SubgroupSize))
+	return onMatrices(lim, n, g, v, best)
+}
+
+// arrangement is that of a variant with the largest shape of the device that fills the tile; false where there is none.
+func (lim *Limits) arrangement(v *shaders.Variant) (best arrangement, ok bool) {
+	for _, m := range lim.matrices(v) {
+		if a := m.arrange(v, int(lim.MatrixSubgroup)); a.fits(v) && m.M*m.N*m.K > best.shape.M*best.shape.N*best.shape.K {
+			best, ok = a, true
+		}
+	}
+	return best, ok
 }
 
 // emulatedConv lowers to the same with loops, where no device has the shape.
 func emulatedConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (Candidate, error) {
-	shape, size := g.emulate, g.emulateSubgroup
-	if !shape.fits(v) || size < 1 {
-		return Candidate{}, backend.Unsupported("conv2d", "a shape to emulate that fills the tile", fmt.Sprint(shape))
+	a := g.emulate.arrange(v, g.emulateSubgroup)
+	if !a.fits(v) || a.subgroup < 1 {
+		return Candidate{}, backend.Unsupported("conv2d", "a shape to emulate that fills the tile", fmt.Sprint(g.emulate))
 	}
-	return onMatrices(lim, n, g, v, shape, size)
+	return onMatrices(lim, n, g, v, a)
 }
 
-func onMatrices(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant, m MatrixShape, subgroup int) (Candidate, error) {
-	wg := subgroup * v.Grid[0] * v.Grid[1]
+func onMatrices(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant, a arrangement) (Candidate, error) {
+	wg := a.invocations()
 	if limit := min(lim.MaxComputeWorkGroupInvocations, lim.MaxComputeWorkGroupSize[0]); wg < 1 || wg > int(limit) {
 		return Candidate{}, backend.Unsupported("local size", fmt.Sprintf("1 to %d (maxComputeWorkGroupInvocations)", limit), fmt.Sprint(wg))
 	}
-	return walkConv(lim, n, g, v, wg, u32(subgroup), u32(m.M), u32(m.N), u32(m.K))
+	return walkConv(lim, n, g, v, wg, u32(a.subgroup), u32(a.shape.M), u32(a.shape.N), u32(a.shape.K), u32(a.grid[0]), u32(a.grid[1]))
 }

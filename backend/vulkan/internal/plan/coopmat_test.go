@@ -15,7 +15,7 @@ func matrixDevice(subgroup uint32, shapes ...MatrixShape) Limits {
 	lim := devices()["big GPU"]
 	lim.MaxComputeWorkGroupInvocations, lim.MaxComputeWorkGroupSize = 1024, [3]uint32{1024, 1024, 64}
 	lim.MaxComputeSharedMemorySize, lim.MaxTexelBufferElements = 49152, 1<<27
-	lim.SubgroupSize, lim.Matrices, lim.MaxSubgroups = subgroup, shapes, 32
+	lim.SubgroupSize, lim.MatrixSubgroup, lim.Matrices, lim.MaxSubgroups = subgroup, subgroup, shapes, 32
 	return lim
 }
 
@@ -26,7 +26,8 @@ func TestMatrixKernelsOnImaginaryDevices(t *testing.T) {
 		want MatrixShape // of most layers; none: no kernel on matrix units
 	}{
 		{"subgroup 32, 16×16×16", matrixDevice(32, MatrixShape{16, 8, 8}, MatrixShape{16, 16, 16}), MatrixShape{16, 16, 16}},
-		{"subgroup 8, 8×8×16", matrixDevice(8, MatrixShape{8, 8, 16}), MatrixShape{8, 8, 16}},
+		{"subgroup 8, 8×8×16: the rule takes other kernels", matrixDevice(8, MatrixShape{8, 8, 16}), MatrixShape{}},
+		{"subgroup 16, 8×16×16", matrixDevice(16, MatrixShape{8, 16, 16}), MatrixShape{8, 16, 16}},
 		{"subgroup 32, 16×8×32", matrixDevice(32, MatrixShape{16, 8, 32}), MatrixShape{16, 8, 32}},
 		{"subgroup 64, 16×16×16", matrixDevice(64, MatrixShape{16, 16, 16}), MatrixShape{16, 16, 16}},
 		{"a shape that fills no tile", matrixDevice(32, MatrixShape{24, 24, 16}), MatrixShape{}},
@@ -61,8 +62,9 @@ func TestMatrixKernelsOnImaginaryDevices(t *testing.T) {
 				if !slices.Contains(c.lim.Matrices, shape) || shape != c.want {
 					t.Errorf("node %q: shape %v, want %v", s.Node, shape, c.want)
 				}
-				if s.Spec[SubgroupConstant] != c.lim.SubgroupSize || s.Spec[0] != c.lim.SubgroupSize*uint32(v.Grid[0]*v.Grid[1]) {
-					t.Errorf("node %q: %d invocations in subgroups of %d", s.Node, s.Spec[0], s.Spec[SubgroupConstant])
+				grid := s.Spec[SubgroupConstant+4:]
+				if s.Spec[SubgroupConstant] != c.lim.MatrixSubgroup || s.Spec[0] != c.lim.MatrixSubgroup*grid[0]*grid[1] {
+					t.Errorf("node %q: %d invocations in %v subgroups of %d", s.Node, s.Spec[0], grid, s.Spec[SubgroupConstant])
 				}
 				if !p.Precisions[s.Node].Truncated {
 					t.Errorf("node %q: it is not told that its sums may be truncated", s.Node)
@@ -107,8 +109,32 @@ func TestShapesFillTheirTiles(t *testing.T) {
 		{MatrixShape{16, 8, 16}, true}, {MatrixShape{32, 8, 32}, true}, {MatrixShape{16, 16, 16}, false}, {MatrixShape{64, 4, 16}, false},
 		{MatrixShape{16, 8, 4}, false}, {MatrixShape{16, 8, 64}, false}, {MatrixShape{2, 8, 16}, false}, {MatrixShape{}, false}, {MatrixShape{16, 8, 24}, false},
 	} {
-		if got := c.m.fits(v); got != c.want {
+		if got := (arrangement{c.m, 32, v.Grid}).fits(v); got != c.want {
 			t.Errorf("%v: got %v, want %v", c.m, got, c.want)
+		}
+	}
+}
+
+func TestSubgroupsStandRoundTheirTile(t *testing.T) {
+	tile := func(name string) *shaders.Variant { return shaders.Lookup(name) }
+	for _, c := range []struct {
+		variant  string
+		shape    MatrixShape
+		subgroup int
+		want     [2]int
+	}{
+		{"conv2d_coopmat64x64_f16", MatrixShape{16, 16, 16}, 32, [2]int{2, 2}},
+		{"conv2d_coopmat64x64_f16", MatrixShape{16, 16, 16}, 64, [2]int{2, 2}},
+		{"conv2d_coopmat64x64_f16", MatrixShape{8, 16, 16}, 16, [2]int{4, 4}},
+		{"conv2d_coopmat64x64_f16", MatrixShape{8, 8, 16}, 8, [2]int{8, 4}},
+		{"conv2d_coopmat64x128_f16", MatrixShape{8, 8, 16}, 8, [2]int{4, 8}},
+		{"conv2d_coopmat32x32_f16", MatrixShape{8, 8, 16}, 8, [2]int{4, 4}},
+		{"conv2d_coopmat32x32_f16", MatrixShape{8, 16, 16}, 16, [2]int{4, 2}},
+		{"conv2d_coopmat32x32_f16", MatrixShape{32, 16, 16}, 8, [2]int{2, 1}}, // does not fit as it is
+		{"conv2d_coopmat32x32_f16", MatrixShape{16, 16, 16}, 8, [2]int{2, 2}}, // no more fit
+	} {
+		if got := c.shape.arrange(tile(c.variant), c.subgroup); got.grid != c.want {
+			t.Errorf("%s with %v of %d invocations: got %v, want %v", c.variant, c.shape, c.subgroup, got.grid, c.want)
 		}
 	}
 }

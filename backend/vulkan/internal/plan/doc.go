@@ -18,10 +18,12 @@ type Limits struct {
 	MaxComputeWorkGroupInvocations  uint32
 	MaxComputeSharedMemorySize      uint32
 	SubgroupSize                    uint32 // 0: not known
+	MinSubgroupSize                 uint32 // of the narrowest that the driver makes; 0: not known
 	SubgroupQuad                    bool   // compute shaders have the quad operations
-	// Matrices are the shapes of cooperative matrices that a subgroup of SubgroupSize multiplies, float16 times float16 into float32; none where the
+	// Matrices are the shapes of cooperative matrices that a subgroup of MatrixSubgroup multiplies, float16 times float16 into float32; none where the
 	// device has not all that the kernels on them need.
-	Matrices []MatrixShape
+	Matrices       []MatrixShape
+	MatrixSubgroup uint32
 	// HalfMatrices are those that it multiplies into float16.
 	HalfMatrices []MatrixShape
 	// Float16: shaders have float16 arithmetic.

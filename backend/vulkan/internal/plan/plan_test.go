@@ -379,6 +379,29 @@ func TestSupportsAgreesWithBuild(t *testing.T) {
 	}
 }
 
+func TestLocalSizesOfPackedKernels(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		lim  Limits
+		want int
+	}{
+		{"nothing known", Limits{}, 32},
+		{"subgroups of 8 to 32", Limits{SubgroupSize: 32, MinSubgroupSize: 8}, 32},
+		{"subgroups of 32 or 64", Limits{SubgroupSize: 64, MinSubgroupSize: 32}, 32},
+		{"subgroups of 64 alone", Limits{SubgroupSize: 64, MinSubgroupSize: 64}, 64},
+		{"a driver on the CPU", Limits{SubgroupSize: 8, MinSubgroupSize: 8, SoftwareDriver: true}, 8},
+	} {
+		c.lim.MaxComputeWorkGroupInvocations, c.lim.MaxComputeWorkGroupSize = 128, [3]uint32{128, 128, 64}
+		if got := c.lim.packedLocalSize(); got != c.want {
+			t.Errorf("%s: got %d, want %d", c.name, got, c.want)
+		}
+	}
+	tight := Limits{MinSubgroupSize: 64, MaxComputeWorkGroupInvocations: 128, MaxComputeWorkGroupSize: [3]uint32{48, 128, 64}}
+	if got := tight.packedLocalSize(); got != 48 {
+		t.Errorf("a workgroup of 48: got %d", got)
+	}
+}
+
 func TestKernelChoice(t *testing.T) {
 	gpu := Floor()
 	vectors, quads := Floor(), Floor()

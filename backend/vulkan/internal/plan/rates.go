@@ -101,11 +101,35 @@ const (
 	otherSteps    = 2.25   // what begins and ends a tile takes as long as so many steps
 )
 
-// Tiles on matrix units are made for subgroups of 32 and more. Where subgroups are small, as on GPUs with 8 or 16 invocations, each holds more sums.
+// What makes kernels on matrix units slower than their rates, which are of subgroups of 32.
 const (
 	mostSums = 128 // of an invocation: no GPU has more than 256 registers for one, and operands and addresses want theirs
 	inMemory = 8   // times slower when sums lie in memory: float32 tiles on an NVIDIA H200 were 10 times slower so
+	// Narrow subgroups are Intel's, whose compiler makes many instructions of a matrix that is loaded from shared memory. By its own estimate (not
+	// measured; docs/benchmarks/compilers.md) a tile of 64×64 makes 1.9 times as many products a cycle as conv2d_tile64x64 with subgroups of 16, and
+	// 1.4 times as many with subgroups of 8. Those are left to tuning: llama.cpp measured its own kernels on such GPUs, and found them slower.
+	mostNarrowSums = 16
+	narrow         = 3
+	narrowest      = 5
 )
+
+// burden is how many times slower than its rate a kernel on matrix units is.
+func (lim *Limits) burden(v *shaders.Variant) float64 {
+	a, ok := lim.arrangement(v)
+	if !ok {
+		return 1
+	}
+	sums := v.FilterBlock * v.PixelTile / a.invocations()
+	switch {
+	case sums > mostSums, a.subgroup < usualSubgroup && sums > mostNarrowSums:
+		return inMemory
+	case a.subgroup < usualSubgroup/2:
+		return narrowest
+	case a.subgroup < usualSubgroup:
+		return narrow
+	}
+	return 1
+}
 
 // stepSeconds is how long a workgroup takes for a step of conv2d_walk.glsl when it has a multiprocessor to itself.
 func stepSeconds(v *shaders.Variant) float64 {
@@ -137,9 +161,9 @@ func (lim *Limits) whyConv() string {
 }
 
 // packedLocalSize is the local size of the packed kernels. A software driver runs a workgroup on one thread, and one
-// of a subgroup's size wastes the least at the end of a picture.
+// of a subgroup's size wastes the least at the end of a picture. A GPU whose subgroups are all wider than 32 would leave invocations of each idle.
 func (lim *Limits) packedLocalSize() int {
-	size := uint32(32)
+	size := max(32, lim.MinSubgroupSize)
 	if lim.SoftwareDriver {
 		size = max(lim.SubgroupSize, 4)
 	}

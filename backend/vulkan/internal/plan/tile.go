@@ -69,8 +69,8 @@ func (g *convGeometry) walkSeconds(lim Limits, v *shaders.Variant, splits int) f
 	}
 	taps := float64(v.StepChannels) * (float64(steps) + otherSteps*float64(splits))
 	seconds := max(g.seconds(lim, v, int(taps), v.PixelTile), (float64(ceilDiv(steps, splits))+otherSteps)*stepSeconds(v))
-	if v.Matrix && v.FilterBlock*v.PixelTile > mostSums*int(lim.SubgroupSize)*v.Grid[0]*v.Grid[1] {
-		seconds *= inMemory
+	if v.Matrix {
+		seconds *= lim.burden(v)
 	}
 	return seconds
 }

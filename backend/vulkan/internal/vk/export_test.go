@@ -18,6 +18,10 @@ rr_QueueInfo VkDeviceQueueCreateInfo sType next=pNext flags family=queueFamilyIn
 rr_DeviceInfo VkDeviceCreateInfo sType next=pNext flags queueCount=queueCreateInfoCount queues=pQueueCreateInfos layerCount=enabledLayerCount layers=ppEnabledLayerNames extCount=enabledExtensionCount exts=ppEnabledExtensionNames features=pEnabledFeatures
 rr_DebugData VkDebugUtilsMessengerCallbackDataEXT sType next=pNext flags idName=pMessageIdName idNumber=messageIdNumber text=pMessage queueLabels=queueLabelCount queueLabel=pQueueLabels cmdLabels=cmdBufLabelCount cmdLabel=pCmdBufLabels objectCount objects=pObjects
 rr_MessengerInfo VkDebugUtilsMessengerCreateInfoEXT sType next=pNext flags severities=messageSeverity types=messageType fn=pfnUserCallback user=pUserData
+rr_PipelineInfo VkPipelineInfoKHR sType next=pNext pipeline
+rr_ExecutableProperties VkPipelineExecutablePropertiesKHR sType next=pNext stages name description subgroupSize
+rr_ExecutableInfo VkPipelineExecutableInfoKHR sType next=pNext pipeline index=executableIndex
+rr_ExecutableStatistic VkPipelineExecutableStatisticKHR sType next=pNext name description format value
 rr_ValidationFeatures VkValidationFeaturesEXT sType next=pNext enableCount=enabledValidationFeatureCount enable=pEnabledValidationFeatures disableCount=disabledValidationFeatureCount disable=pDisabledValidationFeatures
 rr_ObjectName VkDebugUtilsObjectNameInfoEXT sType next=pNext type=objectType handle=objectHandle name=pObjectName
 rr_Maintenance3 VkPhysicalDeviceMaintenance3Properties sType next=pNext perSet=maxPerSetDescriptors allocation=maxMemoryAllocationSize
@@ -69,6 +73,10 @@ RR_ST_MEMORY_BARRIER VK_STRUCTURE_TYPE_MEMORY_BARRIER
 RR_ST_OBJECT_NAME VK_STRUCTURE_TYPE_DEBUG_UTILS_OBJECT_NAME_INFO_EXT
 RR_ST_MESSENGER VK_STRUCTURE_TYPE_DEBUG_UTILS_MESSENGER_CREATE_INFO_EXT
 RR_ST_REQUIRED_SUBGROUP VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO
+RR_ST_PIPELINE_INFO VK_STRUCTURE_TYPE_PIPELINE_INFO_KHR
+RR_ST_EXECUTABLE_PROPERTIES VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_PROPERTIES_KHR
+RR_ST_EXECUTABLE_INFO VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INFO_KHR
+RR_ST_EXECUTABLE_STATISTIC VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_STATISTIC_KHR
 RR_ST_VALIDATION_FEATURES VK_STRUCTURE_TYPE_VALIDATION_FEATURES_EXT
 RR_STAGE_COMPUTE VK_SHADER_STAGE_COMPUTE_BIT
 RR_BIND_COMPUTE VK_PIPELINE_BIND_POINT_COMPUTE
@@ -135,6 +143,11 @@ var goConstants = map[string]uint64{
 	"VK_OBJECT_TYPE_SHADER_MODULE":                               uint64(ObjectShaderModule),
 	"VK_OBJECT_TYPE_PIPELINE":                                    uint64(ObjectPipeline),
 	"VK_OBJECT_TYPE_DESCRIPTOR_SET":                              uint64(ObjectDescriptorSet),
+	"VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR":              pipelineCaptureStatistics,
+	"VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_BOOL32_KHR":         statisticBool32,
+	"VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_INT64_KHR":          statisticInt64,
+	"VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_UINT64_KHR":         statisticUint64,
+	"VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_FLOAT64_KHR":        statisticFloat64,
 	"VK_WHOLE_SIZE":                                              WholeSize,
 	"VK_API_VERSION_1_0":                                         uint64(Version10),
 	"VK_API_VERSION_1_1":                                         uint64(Version11),

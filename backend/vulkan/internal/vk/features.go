@@ -36,6 +36,7 @@ type Features struct {
 	Synchronization2                   bool `json:"synchronization2"`
 	Maintenance4                       bool `json:"maintenance4"`
 	CooperativeMatrix                  bool `json:"cooperativeMatrix"`
+	PipelineExecutableInfo             bool `json:"pipelineExecutableInfo"`
 }
 
 // featureField is one VkBool32 of a feature struct.
@@ -109,6 +110,9 @@ var featureGroups = []featureGroup{
 	}},
 	{"VkPhysicalDeviceCooperativeMatrixFeaturesKHR", "PHYSICAL_DEVICE_COOPERATIVE_MATRIX_FEATURES_KHR", 1000506000, 2, "VK_KHR_cooperative_matrix", 0, []featureField{
 		{0, "cooperativeMatrix", func(f *Features) *bool { return &f.CooperativeMatrix }},
+	}},
+	{"VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR", "PHYSICAL_DEVICE_PIPELINE_EXECUTABLE_PROPERTIES_FEATURES_KHR", 1000269000, 1, "VK_KHR_pipeline_executable_properties", 0, []featureField{
+		{0, "pipelineExecutableInfo", func(f *Features) *bool { return &f.PipelineExecutableInfo }},
 	}},
 }
 

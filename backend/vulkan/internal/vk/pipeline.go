@@ -76,10 +76,16 @@ type ComputePipeline struct {
 	// ComputeFullSubgroups and a workgroup whose x size is a multiple of the
 	// subgroup size.
 	FullSubgroups bool
+	// Statistics asks the driver to keep what [Device.Statistics] returns. Needs the
+	// feature PipelineExecutableInfo.
+	Statistics bool
 }
 
 // stageRequireFullSubgroups is VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT.
 const stageRequireFullSubgroups = 2
+
+// pipelineCaptureStatistics is VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR.
+const pipelineCaptureStatistics = 0x40
 
 // CreateComputePipeline compiles p. cache may be 0.
 func (d *Device) CreateComputePipeline(cache PipelineCache, p ComputePipeline) (Pipeline, error) {
@@ -90,11 +96,15 @@ func (d *Device) CreateComputePipeline(cache PipelineCache, p ComputePipeline) (
 	if p.FullSubgroups {
 		stageFlags |= stageRequireFullSubgroups
 	}
+	var flags C.uint32_t
+	if p.Statistics {
+		flags |= pipelineCaptureStatistics
+	}
 	entry := C.CString(p.Entry)
 	defer C.free(unsafe.Pointer(entry))
 	var out C.rr_handle
 	r := C.rr_create_compute(d.table, C.rr_handle(cache), C.rr_handle(p.Layout), C.rr_handle(p.Module), entry,
-		C.uint32_t(len(p.Spec)), (*C.uint32_t)(unsafe.SliceData(p.Spec)), C.uint32_t(p.SubgroupSize), stageFlags, &out)
+		C.uint32_t(len(p.Spec)), (*C.uint32_t)(unsafe.SliceData(p.Spec)), C.uint32_t(p.SubgroupSize), stageFlags, flags, &out)
 	return Pipeline(out), check("vkCreateComputePipelines", Result(r))
 }
 

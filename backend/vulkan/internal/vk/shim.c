@@ -166,6 +166,9 @@ static int load_device(rr_instance *i, rr_device *t) {
   NEED(ResetFences, "vkResetFences");
   NEED(GetFenceStatus, "vkGetFenceStatus");
 #undef NEED
+  // Only where VK_KHR_pipeline_executable_properties is enabled.
+  LOAD(get, t->device, t, GetExecutables, "vkGetPipelineExecutablePropertiesKHR", 0);
+  LOAD(get, t->device, t, GetStatistics, "vkGetPipelineExecutableStatisticsKHR", 0);
   return 1;
 }
 
@@ -221,14 +224,14 @@ rr_result rr_create_layout(rr_device *t, uint32_t n, const rr_handle *sets, uint
   return t->CreatePipelineLayout(t->device, &info, 0, out);
 }
 
-rr_result rr_create_compute(rr_device *t, rr_handle cache, rr_handle layout, rr_handle module, const char *entry, uint32_t n, const uint32_t *spec, uint32_t subgroup, uint32_t stageFlags, rr_handle *out) {
+rr_result rr_create_compute(rr_device *t, rr_handle cache, rr_handle layout, rr_handle module, const char *entry, uint32_t n, const uint32_t *spec, uint32_t subgroup, uint32_t stageFlags, uint32_t flags, rr_handle *out) {
   rr_SpecEntry *entries = calloc(n ? n : 1, sizeof *entries);
   if (!entries) return RR_ERROR_OUT_OF_HOST_MEMORY;
   for (uint32_t i = 0; i < n; i++) entries[i] = (rr_SpecEntry){i, 4 * i, 4};
   rr_SpecInfo si = {n, entries, 4 * (size_t)n, spec};
   rr_RequiredSubgroup rs = {RR_ST_REQUIRED_SUBGROUP, 0, subgroup};
   rr_StageInfo stage = {RR_ST_STAGE, subgroup ? &rs : 0, stageFlags, RR_STAGE_COMPUTE, module, entry, n ? &si : 0};
-  rr_ComputeInfo info = {RR_ST_COMPUTE_PIPELINE, 0, 0, stage, layout, 0, -1};
+  rr_ComputeInfo info = {RR_ST_COMPUTE_PIPELINE, 0, flags, stage, layout, 0, -1};
   rr_result r = t->CreateComputePipelines(t->device, cache, 1, &info, 0, out);
   free(entries);
   return r;
@@ -241,6 +244,20 @@ rr_result rr_create_cache(rr_device *t, size_t size, const uint8_t *data, rr_han
 
 rr_result rr_cache_data(rr_device *t, rr_handle cache, size_t *size, uint8_t *data) {
   return t->GetCacheData(t->device, cache, size, data);
+}
+
+rr_result rr_executables(rr_device *t, rr_handle pipeline, uint32_t *n, rr_ExecutableProperties *out) {
+  if (!t->GetExecutables) return RR_ERROR_EXTENSION_NOT_PRESENT;
+  for (uint32_t i = 0; out && i < *n; i++) out[i].sType = RR_ST_EXECUTABLE_PROPERTIES;
+  rr_PipelineInfo info = {RR_ST_PIPELINE_INFO, 0, pipeline};
+  return t->GetExecutables(t->device, &info, n, out);
+}
+
+rr_result rr_statistics(rr_device *t, rr_handle pipeline, uint32_t index, uint32_t *n, rr_ExecutableStatistic *out) {
+  if (!t->GetStatistics) return RR_ERROR_EXTENSION_NOT_PRESENT;
+  for (uint32_t i = 0; out && i < *n; i++) out[i].sType = RR_ST_EXECUTABLE_STATISTIC;
+  rr_ExecutableInfo info = {RR_ST_EXECUTABLE_INFO, 0, pipeline, index};
+  return t->GetStatistics(t->device, &info, n, out);
 }
 
 rr_result rr_create_descriptor_pool(rr_device *t, uint32_t sets, uint32_t buffers, uint32_t texels, rr_handle *out) {

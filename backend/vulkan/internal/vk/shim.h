@@ -45,6 +45,10 @@ enum {
   RR_ST_MESSENGER = 1000128004,
   RR_ST_REQUIRED_SUBGROUP = 1000225001,
   RR_ST_VALIDATION_FEATURES = 1000247000,
+  RR_ST_PIPELINE_INFO = 1000269001,
+  RR_ST_EXECUTABLE_PROPERTIES = 1000269002,
+  RR_ST_EXECUTABLE_INFO = 1000269003,
+  RR_ST_EXECUTABLE_STATISTIC = 1000269004,
   RR_ST_COOP_MATRIX = 1000506001,
 
   RR_STAGE_COMPUTE = 0x20,           // VkShaderStageFlagBits
@@ -93,6 +97,11 @@ typedef struct { uint32_t sType; const void *next; uint32_t flags, stage; rr_han
 typedef struct { uint32_t sType; const void *next; uint32_t flags; rr_StageInfo stage; rr_handle layout, base; int32_t baseIndex; } rr_ComputeInfo;
 typedef struct { uint32_t sType; const void *next; uint32_t flags; size_t size; const void *data; } rr_CacheInfo;
 
+typedef struct { uint32_t sType; const void *next; rr_handle pipeline; } rr_PipelineInfo;
+typedef struct { uint32_t sType; void *next; uint32_t stages; char name[256], description[256]; uint32_t subgroupSize; } rr_ExecutableProperties;
+typedef struct { uint32_t sType; const void *next; rr_handle pipeline; uint32_t index; } rr_ExecutableInfo;
+typedef struct { uint32_t sType; void *next; char name[256], description[256]; uint32_t format; uint64_t value; } rr_ExecutableStatistic;
+
 typedef struct { uint32_t sType; const void *next; uint32_t flags; rr_handle buffer; uint32_t format; uint64_t offset, range; } rr_BufferViewInfo;
 typedef struct { uint32_t type, count; } rr_PoolSize;
 typedef struct { uint32_t sType; const void *next; uint32_t flags, maxSets, sizeCount; const rr_PoolSize *sizes; } rr_PoolInfo;
@@ -136,6 +145,8 @@ typedef struct {
   rr_result(RR_CALL *CreateComputePipelines)(rr_disp, rr_handle, uint32_t, const rr_ComputeInfo *, const void *, rr_handle *);
   rr_result(RR_CALL *CreateCache)(rr_disp, const rr_CacheInfo *, const void *, rr_handle *);
   rr_result(RR_CALL *GetCacheData)(rr_disp, rr_handle, size_t *, void *);
+  rr_result(RR_CALL *GetExecutables)(rr_disp, const rr_PipelineInfo *, uint32_t *, rr_ExecutableProperties *);
+  rr_result(RR_CALL *GetStatistics)(rr_disp, const rr_ExecutableInfo *, uint32_t *, rr_ExecutableStatistic *);
   rr_result(RR_CALL *CreateDescriptorPool)(rr_disp, const rr_PoolInfo *, const void *, rr_handle *);
   rr_result(RR_CALL *AllocateSets)(rr_disp, const rr_SetAllocInfo *, rr_handle *);
   void(RR_CALL *UpdateSets)(rr_disp, uint32_t, const rr_Write *, uint32_t, const void *);
@@ -180,9 +191,11 @@ rr_result rr_invalidate(rr_device *, rr_handle memory, uint64_t offset, uint64_t
 rr_result rr_create_shader(rr_device *, size_t words, const uint32_t *code, rr_handle *out);
 rr_result rr_create_set_layout(rr_device *, uint32_t n, const uint32_t *types, rr_handle *out);
 rr_result rr_create_layout(rr_device *, uint32_t n, const rr_handle *sets, uint32_t pushBytes, rr_handle *out);
-rr_result rr_create_compute(rr_device *, rr_handle cache, rr_handle layout, rr_handle module, const char *entry, uint32_t n, const uint32_t *spec, uint32_t subgroup, uint32_t stageFlags, rr_handle *out);
+rr_result rr_create_compute(rr_device *, rr_handle cache, rr_handle layout, rr_handle module, const char *entry, uint32_t n, const uint32_t *spec, uint32_t subgroup, uint32_t stageFlags, uint32_t flags, rr_handle *out);
 rr_result rr_create_cache(rr_device *, size_t size, const uint8_t *data, rr_handle *out);
 rr_result rr_cache_data(rr_device *, rr_handle cache, size_t *size, uint8_t *data);
+rr_result rr_executables(rr_device *, rr_handle pipeline, uint32_t *n, rr_ExecutableProperties *out);
+rr_result rr_statistics(rr_device *, rr_handle pipeline, uint32_t index, uint32_t *n, rr_ExecutableStatistic *out);
 rr_result rr_create_descriptor_pool(rr_device *, uint32_t sets, uint32_t buffers, uint32_t texels, rr_handle *out);
 rr_result rr_create_buffer_view(rr_device *, rr_handle buffer, uint32_t format, uint64_t offset, uint64_t range, rr_handle *out);
 rr_result rr_allocate_set(rr_device *, rr_handle pool, rr_handle layout, rr_handle *out);
