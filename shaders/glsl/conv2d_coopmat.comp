@@ -65,6 +65,8 @@ const uint COLUMN = RM / 4 + 1;  // vec4 of a pixel's results on their way out, 
 const uint REGION = COLUMN * NN; // of a subgroup
 const uint OUTS = (NN * RM / 4 + SG - 1) / SG; // vectors of those that an invocation writes
 const uint NOWHERE = 0xffffffffu;
+const uint FIT = OUTS < 16 ? 16 / OUTS : 1; // columns of matrices with 16 vectors of results an invocation
+const uint EARLY = FIT < TN ? FIT : TN;    // of which shortcuts are fetched at once
 
 shared uvec4 tile[2 * STAGE]; // results of subgroups when the steps are done
 shared vec4 bias[BM / 4];
@@ -161,6 +163,14 @@ uint placeOf(uint v, uint j, uint member, uint block, uint fromM, uint fromN) {
     return pixel < pixels && k < Kg && (OUTS * SG == NN * RM / 4 || v < NN * RM / 4) ? outOf(pixel) + k / 4 * (P * Q) : NOWHERE;
 }
 
+// shortcut is what is added to the results at a place.
+uvec2 shortcut(uint from) {
+#ifndef SPLIT
+    if (addShortcut && from != NOWHERE) return z[from];
+#endif
+    return uvec2(0);
+}
+
 // finish writes the sums of four filters of a pixel, from inBlock on, which lie at o in y.
 void finish(vec4 v, uvec2 added, uint o, uint block, uint inBlock) {
     uint k = block * BM + inBlock;
@@ -241,17 +251,12 @@ void main() {
 #endif
         barrier();
     }
-    // What is added to the results is fetched while the last step is multiplied, all at once: nothing else is on its way then, and registers are free.
-    uvec2 added[TN * OUTS];
-    [[unroll]] for (uint j = 0; j < TN; j++) {
+    // What is added to the results is fetched while the last step is multiplied, when nothing else is on its way: for as many columns of matrices as there
+    // are registers for, and for the others when those are done.
+    uvec2 added[EARLY * OUTS];
+    [[unroll]] for (uint j = 0; j < EARLY; j++) {
         [[unroll]] for (uint e = 0; e < OUTS; e++) {
-            added[j * OUTS + e] = uvec2(0);
-#ifndef SPLIT
-            if (addShortcut) {
-                uint from = placeOf(member + e * SG, j, member, block, fromM, fromN);
-                if (from != NOWHERE) added[j * OUTS + e] = z[from];
-            }
-#endif
+            added[j * OUTS + e] = shortcut(placeOf(member + e * SG, j, member, block, fromM, fromN));
         }
     }
 #include "conv2d_coopmat_step.glsl"
@@ -267,8 +272,9 @@ void main() {
 #endif
         SYNC_SUBGROUP();
         [[unroll]] for (uint e = 0; e < OUTS; e++) {
-            uint v = member + e * SG, n = v % NN, m = v / NN, to = placeOf(v, j, member, block, fromM, fromN);
-            if (to != NOWHERE) finish(uintBitsToFloat(tile[own + n * COLUMN + m]), added[j * OUTS + e], to, block, fromM + 4 * m);
+            uint v = member + e * SG, n = v % NN, m = v / NN, to = placeOf(v, j, member, block, fromM, fromN), of = j % EARLY * OUTS + e;
+            if (to != NOWHERE) finish(uintBitsToFloat(tile[own + n * COLUMN + m]), added[of], to, block, fromM + 4 * m);
+            if (j + EARLY < TN) added[of] = shortcut(placeOf(v, j + EARLY, member, block, fromM, fromN));
         }
         SYNC_SUBGROUP(); // all have read what the next matrices will overwrite
     }
