@@ -6,8 +6,8 @@ import (
 )
 
 // matrixSpec are the constants of conv2d_coopmat.comp: SG is the size of a subgroup, MM, NN and KK the shape of the matrices, WM and WN how many subgroups
-// stand along filters and along pixels.
-var matrixSpec = append(slices.Clone(walkSpec), "SG", "MM", "NN", "KK", "WM", "WN")
+// stand along filters and along pixels; full: the filters of a group fill its blocks.
+var matrixSpec = append(slices.Clone(walkSpec), "SG", "MM", "NN", "KK", "WM", "WN", "full")
 
 // matrixVariants are convolutions on matrix units, and the same indexing by loops for tiles that fit into the shared memory of drivers on the CPU.
 var matrixVariants = func() (list []Variant) {
@@ -39,12 +39,17 @@ var matrixVariants = func() (list []Variant) {
 		}
 	}
 	return append(append(list, ahead...),
+		matrix([3]int{128, 128, 32}, [2]int{2, 4}, matrixForm{eight: true}),
 		matrix([3]int{128, 128, 32}, [2]int{2, 2}, matrixForm{ahead: true}), matrix([3]int{64, 128, 32}, [2]int{1, 4}, matrixForm{ahead: true}),
 		matrix([3]int{64, 128, 32}, [2]int{1, 4}, matrixForm{ahead: true, emulated: true}), matrix([3]int{32, 32, 64}, [2]int{2, 1}, matrixForm{ahead: true, split: true, emulated: true}))
 }()
 
 // matrixForm is what a row of conv2d_coopmat.comp has beside its tile.
-type matrixForm struct{ ahead, split, emulated bool }
+type matrixForm struct {
+	ahead, split, emulated bool
+
+	eight bool // subgroups, where another row has the same tile with fewer: each makes less and needs fewer registers
+}
 
 // matrix is a row of conv2d_coopmat.comp with a tile of filters × pixels × channels of a step.
 func matrix(tile [3]int, grid [2]int, form matrixForm) Variant {
@@ -58,6 +63,9 @@ func matrix(tile [3]int, grid [2]int, form matrixForm) Variant {
 		// Two steps, each row with 16 bytes more than its channels take, and the bias.
 		SharedBytes: 2*(2*tile[2]+16)*(tile[0]+tile[1]) + 4*tile[0],
 		Half:        true, Matrix: !form.emulated, Emulated: form.emulated, Newer: !form.emulated,
+	}
+	if form.eight {
+		name += "_eight"
 	}
 	if form.ahead {
 		v.Defines = append(v.Defines, "AHEAD")

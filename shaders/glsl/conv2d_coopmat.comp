@@ -40,11 +40,11 @@ layout(constant_id = 16) const uint NN = 16;
 layout(constant_id = 17) const uint KK = 16;
 layout(constant_id = 18) const uint WM = 1;
 layout(constant_id = 19) const uint WN = 1;
+layout(constant_id = 20) const bool full = false; // BM divides Kg: all filters of all blocks exist
 
 #define SPAN 2u
 const uint L = gl_WorkGroupSize.x;
 #include "conv2d_walk.glsl"
-#include "relu.glsl"
 #include "half.glsl"
 
 layout(std430, binding = 0) restrict readonly buffer X { uvec2 x[]; };
@@ -84,23 +84,39 @@ void fetch(uint set, uint atW, uint lane) {
         uint i = lane + j * L;
         if (UNITS_W % L == 0 || i < UNITS_W) nextW[set * LOADS_W + j] = w[atW + i];
     }
-    [[unroll]] for (uint j = 0; j < LOADS; j++) {
-        uvec4 both = uvec4(0);
-        if (exists(j, 0)) both.xy = x[at(j, 0)];
-        if (exists(j, 1)) both.zw = x[at(j, 1)];
-        nextX[set * LOADS + j] = both;
+    [[unroll]] for (uint j = 0; j < LOADS; j++) nextX[set * LOADS + j] = uvec4(0);
+    if (TOGETHER) { // one branch, not two for each load
+        if (exists(0, 0)) {
+            [[unroll]] for (uint j = 0; j < LOADS; j++) nextX[set * LOADS + j] = uvec4(x[at(j, 0)], x[at(j, 1)]);
+        }
+    } else {
+        [[unroll]] for (uint j = 0; j < LOADS; j++) {
+            if (exists(j, 0)) nextX[set * LOADS + j].xy = x[at(j, 0)];
+            if (exists(j, 1)) nextX[set * LOADS + j].zw = x[at(j, 1)];
+        }
     }
+}
+
+// Where load j of an invocation goes, of the weights and of the inputs: at a constant distance from its first one, where L is a multiple of a row or column.
+uint placeW(uint j, uint lane) {
+    uint i = lane + j * L;
+    return L % UNITS == 0 ? lane / UNITS * ROW + lane % UNITS + j * (L / UNITS * ROW) : i / UNITS * ROW + i % UNITS;
+}
+
+uint placeX(uint j, uint lane) {
+    uint i = lane + j * L;
+    return BM * ROW + (ALIKE ? lane % BN * ROW + lane / BN + j * (L / BN) : i % BN * ROW + i / BN);
 }
 
 // stage puts a set into shared memory.
 void stage(uint set, uint to, uint lane) {
     [[unroll]] for (uint j = 0; j < LOADS_W; j++) {
         uint i = lane + j * L;
-        if (UNITS_W % L == 0 || i < UNITS_W) tile[to + i / UNITS * ROW + i % UNITS] = nextW[set * LOADS_W + j];
+        if (UNITS_W % L == 0 || i < UNITS_W) tile[to + placeW(j, lane)] = nextW[set * LOADS_W + j];
     }
     [[unroll]] for (uint j = 0; j < LOADS; j++) {
         uint i = lane + j * L;
-        if (UNITS_X % L == 0 || i < UNITS_X) tile[to + BM * ROW + i % BN * ROW + i / BN] = nextX[set * LOADS + j];
+        if (UNITS_X % L == 0 || i < UNITS_X) tile[to + placeX(j, lane)] = nextX[set * LOADS + j];
     }
 }
 
@@ -156,19 +172,37 @@ void release(uint one, uint to, uint member) {
 #define SYNC_SUBGROUP() controlBarrier(gl_ScopeSubgroup, gl_ScopeSubgroup, gl_StorageSemanticsShared, gl_SemanticsAcquireRelease)
 #endif
 
-// placeOf is where vector v of the results of a subgroup lies in y and z, of those of column j of its matrices.
-uint placeOf(uint v, uint j, uint member, uint block, uint fromM, uint fromN) {
-    // Where the invocations of a subgroup divide the pixels, an invocation has one pixel of a column: its division below is made once.
-    uint k = block * BM + fromM + v / NN * 4, pixel = TILE * BN + fromN + j * NN + (SG % NN == 0 ? member : v) % NN;
-    return pixel < pixels && k < Kg && (OUTS * SG == NN * RM / 4 || v < NN * RM / 4) ? outOf(pixel) + k / 4 * (P * Q) : NOWHERE;
+// Where the invocations of a subgroup divide the pixels of a column of matrices, an invocation has vectors of one pixel of it: what follows from the pixel,
+// a division and a branch, is worked out once.
+const bool STRAIGHT = SG % NN == 0;
+
+// beginOf is where the results of a subgroup's filters lie in y and z for a pixel; NOWHERE behind the last.
+uint beginOf(uint pixel, uint block, uint fromM) {
+    return pixel < pixels ? outOf(pixel) + (block * BM + fromM) / 4 * (P * Q) : NOWHERE;
 }
 
-// shortcut is what is added to the results at a place.
-uvec2 shortcut(uint from) {
+// isFilter tells whether vector v of a column exists.
+bool isFilter(uint v, uint block, uint fromM) {
+    return (full || block * BM + fromM + v / NN * 4 < Kg) && (OUTS * SG == NN * RM / 4 || v < NN * RM / 4);
+}
+
+const uint PLACES = STRAIGHT ? 1 : OUTS; // of an invocation's vectors in a column
+
+// Where the results of a subgroup's filters begin in y and z for the pixels of an invocation, by column; and what is added to them.
+uint from[TN * PLACES];
+uvec2 added[EARLY * OUTS];
+
+// fetchAdded fetches what is added to an invocation's vectors of column j.
+void fetchAdded(uint j, uint member, uint block, uint fromM) {
+    [[unroll]] for (uint e = 0; e < OUTS; e++) added[j % EARLY * OUTS + e] = uvec2(0);
 #ifndef SPLIT
-    if (addShortcut && from != NOWHERE) return z[from];
+    if (addShortcut && (!STRAIGHT || from[j * PLACES] != NOWHERE)) {
+        [[unroll]] for (uint e = 0; e < OUTS; e++) {
+            uint v = member + e * SG, at = from[j * PLACES + e % PLACES];
+            if ((STRAIGHT || at != NOWHERE) && isFilter(v, block, fromM)) added[j % EARLY * OUTS + e] = z[at + v / NN * (P * Q)];
+        }
+    }
 #endif
-    return uvec2(0);
 }
 
 // finish writes the sums of four filters of a pixel, from inBlock on, which lie at o in y.
@@ -179,13 +213,12 @@ void finish(vec4 v, uvec2 added, uint o, uint block, uint inBlock) {
 #else
     v += bias[inBlock / 4];
     if (addShortcut) v += widen(added);
-    if (applyReLU) v = relu(v);
 #endif
-    if (k + 4 > Kg) v = mix(vec4(0.0), v, lessThan(uvec4(k, k + 1, k + 2, k + 3), uvec4(Kg)));
+    if (!full && k + 4 > Kg) v = mix(vec4(0.0), v, lessThan(uvec4(k, k + 1, k + 2, k + 3), uvec4(Kg)));
 #ifdef SPLIT
     y[PART * pixels * K4 + o] = v;
 #else
-    y[o] = narrow(v);
+    y[o] = applyReLU ? reluHalf(narrow(v)) : narrow(v);
 #endif
 }
 
@@ -251,14 +284,12 @@ void main() {
 #endif
         barrier();
     }
-    // What is added to the results is fetched while the last step is multiplied, when nothing else is on its way: for as many columns of matrices as there
-    // are registers for, and for the others when those are done.
-    uvec2 added[EARLY * OUTS];
-    [[unroll]] for (uint j = 0; j < EARLY; j++) {
-        [[unroll]] for (uint e = 0; e < OUTS; e++) {
-            added[j * OUTS + e] = shortcut(placeOf(member + e * SG, j, member, block, fromM, fromN));
-        }
+    // Where the results of the columns lie, and what is added to them. That is fetched while the last step is multiplied, when nothing else is on its way: for
+    // as many columns as there are registers for, and for the others when those are done.
+    [[unroll]] for (uint j = 0; j < TN; j++) {
+        [[unroll]] for (uint e = 0; e < PLACES; e++) from[j * PLACES + e] = beginOf(TILE * BN + fromN + j * NN + (member + e * SG) % NN, block, fromM);
     }
+    [[unroll]] for (uint j = 0; j < EARLY; j++) fetchAdded(j, member, block, fromM);
 #include "conv2d_coopmat_step.glsl"
     barrier();
 
@@ -271,11 +302,14 @@ void main() {
         [[unroll]] for (uint i = 0; i < TM; i++) coopMatStore(acc[i * TN + j], tile, own + i * MM / 4, COLUMN, gl_CooperativeMatrixLayoutColumnMajor);
 #endif
         SYNC_SUBGROUP();
-        [[unroll]] for (uint e = 0; e < OUTS; e++) {
-            uint v = member + e * SG, n = v % NN, m = v / NN, to = placeOf(v, j, member, block, fromM, fromN), of = j % EARLY * OUTS + e;
-            if (to != NOWHERE) finish(uintBitsToFloat(tile[own + n * COLUMN + m]), added[of], to, block, fromM + 4 * m);
-            if (j + EARLY < TN) added[of] = shortcut(placeOf(v, j + EARLY, member, block, fromM, fromN));
+        if (!STRAIGHT || from[j * PLACES] != NOWHERE) {
+            [[unroll]] for (uint e = 0; e < OUTS; e++) {
+                uint v = member + e * SG, n = v % NN, m = v / NN, at = from[j * PLACES + e % PLACES];
+                if ((STRAIGHT || at != NOWHERE) && isFilter(v, block, fromM))
+                    finish(uintBitsToFloat(tile[own + n * COLUMN + m]), added[j % EARLY * OUTS + e], at + m * (P * Q), block, fromM + 4 * m);
+            }
         }
+        if (EARLY < TN && j + EARLY < TN) fetchAdded(j + EARLY, member, block, fromM);
         SYNC_SUBGROUP(); // all have read what the next matrices will overwrite
     }
 }

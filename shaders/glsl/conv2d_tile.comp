@@ -60,9 +60,15 @@ void fetch(uint atW, uint lane) {
         uint i = lane + j * L;
         if (UNITS_W % L == 0 || i < UNITS_W) nextW[j] = w[atW + i];
     }
-    [[unroll]] for (uint j = 0; j < LOADS; j++) {
-        nextX[j] = STORED(0);
-        if (exists(j, 0)) nextX[j] = x[at(j, 0)];
+    [[unroll]] for (uint j = 0; j < LOADS; j++) nextX[j] = STORED(0);
+    if (TOGETHER) {
+        if (exists(0, 0)) {
+            [[unroll]] for (uint j = 0; j < LOADS; j++) nextX[j] = x[at(j, 0)];
+        }
+    } else {
+        [[unroll]] for (uint j = 0; j < LOADS; j++) {
+            if (exists(j, 0)) nextX[j] = x[at(j, 0)];
+        }
     }
 }
 

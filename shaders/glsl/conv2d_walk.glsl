@@ -59,6 +59,7 @@ const uint UNITS_X = BN * (BK / 4 / SPAN); // loads of a step
 const uint LOADS = (UNITS_X + L - 1) / L;
 const bool ALIKE = L % BN == 0;
 const uint POINTS = ALIKE ? 1 : LOADS;
+const bool TOGETHER = ALIKE && whole && UNITS_X % L == 0; // all loads of an invocation exist, or none
 
 struct Point {
     int row, col; // of the pixel's first tap in x, may be outside
@@ -73,6 +74,7 @@ Point points[POINTS];
 uint pointOf(uint j) { return ALIKE ? 0 : j; }
 uint further(uint j) { return ALIKE ? j * (L / BN) * SPAN : 0; }
 
+uint plane;                 // vectors of one channel vector's plane of x
 uint r, s, chunk, chunks; // the step: its tap, and its channels or taps of a row
 
 // aim finds the inputs of a tap.
@@ -80,22 +82,23 @@ void aim() {
     [[unroll]] for (uint j = 0; j < POINTS; j++) {
         int row = points[j].row + int(r) * dilationH, col = points[j].col + int(few ? points[j].v : s) * dilationW;
         points[j].inside = uint(row) < H && (few || uint(col) < W);
-        points[j].at = points[j].base + (few ? 0 : points[j].v * H * W) + uint(row) * W + uint(col);
+        points[j].at = points[j].base + (few ? 0 : points[j].v * plane) + uint(row) * W + uint(col);
     }
 }
 
 // begin sets out for a step.
 void begin(uint lane, uint step) {
+    plane = H * W;
     chunks = few ? (S + BK / 4 - 1) / (BK / 4) : (Cg4 + BK / 4 - 1) / (BK / 4);
     [[unroll]] for (uint j = 0; j < POINTS; j++) {
         uint i = lane + j * L, pixel = TILE * BN + i % BN;
         pixel = pixel < pixels ? pixel : 0;
         uint n = pixel / (P * Q), rem = pixel - n * (P * Q);
-        points[j].base = (n * C4 + GROUP * Cg4) * H * W;
+        points[j].base = (n * C4 + GROUP * Cg4) * plane;
         points[j].v = i / BN * SPAN;
         if (direct) {
             points[j].inside = true;
-            points[j].at = points[j].base + (step * (BK / 4) + points[j].v) * H * W + rem;
+            points[j].at = points[j].base + (step * (BK / 4) + points[j].v) * plane + rem;
         } else {
             uint p = rem / Q;
             points[j].row = int(p) * strideH - padTop;
@@ -111,7 +114,7 @@ void begin(uint lane, uint step) {
     r = few ? step / chunks : step / chunks / S;
     aim();
     if (!few) {
-        [[unroll]] for (uint j = 0; j < POINTS; j++) points[j].at += chunk * (BK / 4) * H * W;
+        [[unroll]] for (uint j = 0; j < POINTS; j++) points[j].at += chunk * (BK / 4) * plane;
     }
 }
 
@@ -120,7 +123,7 @@ void advance() {
     chunk++;
     if (direct || chunk < chunks) {
         if (!few) {
-            [[unroll]] for (uint j = 0; j < POINTS; j++) points[j].at += BK / 4 * H * W;
+            [[unroll]] for (uint j = 0; j < POINTS; j++) points[j].at += BK / 4 * plane;
         }
         return;
     }
@@ -145,7 +148,7 @@ bool exists(uint j, uint i) {
 
 uint at(uint j, uint i) {
     uint from = points[pointOf(j)].at;
-    return few ? from + uint(int(chunk * (BK / 4) + further(j) + i) * dilationW) : from + (further(j) + i) * H * W;
+    return few ? from + uint(int(chunk * (BK / 4) + further(j) + i) * dilationW) : from + (further(j) + i) * plane;
 }
 
 // outOf is where the first four filters of the group lie in y and z for a pixel; the next are P·Q vectors further.

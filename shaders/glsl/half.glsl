@@ -14,3 +14,10 @@ uint packHalf(vec2 v) {
 uvec2 narrow(vec4 v) { return uvec2(packHalf(v.xy), packHalf(v.zw)); }
 
 vec4 widen(uvec2 h) { return vec4(unpackHalf2x16(h.x), unpackHalf2x16(h.y)); }
+
+// reluHalf is max(h, 0) that keeps NaN, of four numbers.
+uvec2 reluHalf(uvec2 h) {
+    uvec2 isNaN = (h & 0x7fff7fffu) + 0x03ff03ffu; // the upper bit of each half
+    uvec2 below = (h & ~isNaN) >> 15 & 0x00010001u;
+    return h & ~(below * 0xffffu);
+}

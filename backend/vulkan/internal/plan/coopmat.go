@@ -125,5 +125,5 @@ func onMatrices(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant, 
 	if limit := min(lim.MaxComputeWorkGroupInvocations, lim.MaxComputeWorkGroupSize[0]); wg < 1 || wg > int(limit) {
 		return Candidate{}, backend.Unsupported("local size", fmt.Sprintf("1 to %d (maxComputeWorkGroupInvocations)", limit), fmt.Sprint(wg))
 	}
-	return walkConv(lim, n, g, v, wg, u32(a.subgroup), u32(a.shape.M), u32(a.shape.N), u32(a.shape.K), u32(a.grid[0]), u32(a.grid[1]))
+	return walkConv(lim, n, g, v, wg, u32(a.subgroup), u32(a.shape.M), u32(a.shape.N), u32(a.shape.K), u32(a.grid[0]), u32(a.grid[1]), flag(g.kg%v.FilterBlock == 0))
 }
