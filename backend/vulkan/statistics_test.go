@@ -187,7 +187,27 @@ func spilled(list []vk.Statistic) (most float64) {
 			most = max(most, s.Value)
 		case "stp count": // Turnip
 			most = max(most, s.Value)
+		case "spills to memory": // NVK
+			most = max(most, s.Value)
 		}
 	}
 	return most
+}
+
+func TestSpilledFindsWhatDriversCallIt(t *testing.T) {
+	for _, c := range []struct {
+		list []vk.Statistic
+		want float64
+	}{
+		{nil, 0},
+		{[]vk.Statistic{{Name: "SGPRs", Value: 96}, {Name: "Spilled SGPRs", Value: 4}, {Name: "Spilled VGPRs", Value: 0}, {Name: "Scratch size", Value: 0}}, 0}, // spilled scalars lie in vector registers
+		{[]vk.Statistic{{Name: "VGPRs", Value: 256}, {Name: "Spilled VGPRs", Value: 68}, {Name: "Scratch size", Value: 8704}}, 8704},
+		{[]vk.Statistic{{Name: "Spill Count", Value: 3}, {Name: "Fill Count", Value: 8}}, 3},
+		{[]vk.Statistic{{Name: "STP Count", Value: 30}}, 30},
+		{[]vk.Statistic{{Name: "Spills to memory", Value: 2}, {Name: "Spills to reg", Value: 9}}, 2},
+	} {
+		if got := spilled(c.list); got != c.want {
+			t.Errorf("%v: got %v, want %v", c.list, got, c.want)
+		}
+	}
 }
