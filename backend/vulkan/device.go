@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +13,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/shaders"
 )
 
 // device is an open Vulkan device with what its executables share.
@@ -97,11 +97,25 @@ func (d *device) configure(o Options) {
 	d.opts = o
 	d.unified = d.facts.UnifiedMemory() && !o.ForceStaging
 	d.bound = submissionBound(o, d.facts.Type == facts.DeviceCPU)
-	d.emulate, d.emulateSubgroup = plan.MatrixShape{}, 0
-	if slices.ContainsFunc(o.Kernels, func(name string) bool { return slices.Contains(plan.MatrixConvKernels(true), name) }) {
-		d.emulate, d.emulateSubgroup = plan.MatrixShape{M: 16, N: 8, K: 32}, 32 // who asks for such a kernel wants some shape: one whose sizes are not to be confused
-	}
+	d.emulate, d.emulateSubgroup = emulatedShape(o.Kernels)
 	d.SetTuning(o.Tuning)
+}
+
+// emulatedShape is the shape of matrices, and the number of invocations that share one, for kernels that emulate matrix units. Who asks for such a kernel wants
+// some shape: one whose sizes are not to be confused. In the smallest tile a column has more pixels than a subgroup has invocations, and the tile more than
+// the workgroup, which makes another path through the kernel.
+func emulatedShape(kernels []string) (shape plan.MatrixShape, subgroup int) {
+	for _, name := range kernels {
+		v := shaders.Lookup(name)
+		switch {
+		case v == nil || !v.Emulated:
+		case v.PixelTile == 32:
+			return plan.MatrixShape{M: 8, N: 32, K: 16}, 4
+		default:
+			shape, subgroup = plan.MatrixShape{M: 16, N: 8, K: 32}, 32
+		}
+	}
+	return shape, subgroup
 }
 
 // Info returns the device's facts.
