@@ -309,6 +309,7 @@ void main() {
                     finish(uintBitsToFloat(tile[own + n * COLUMN + m]), added[j % EARLY * OUTS + e], at + m * (P * Q), block, fromM + 4 * m);
             }
         }
+        // EARLY < TN by itself: with the other condition alone, which may be the loop's own, a compiler was seen not to unroll it.
         if (EARLY < TN && j + EARLY < TN) fetchAdded(j + EARLY, member, block, fromM);
         SYNC_SUBGROUP(); // all have read what the next matrices will overwrite
     }
