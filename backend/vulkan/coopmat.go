@@ -42,16 +42,6 @@ func sizedSubgroups(f *facts.Facts) bool {
 	return f.Subgroup.RequiredSize && f.Features.SubgroupSizeControl && f.Features.ComputeFullSubgroups && f.Subgroup.Min > 0
 }
 
-// matrixSubgroup is how many invocations share a matrix: the fewest that a subgroup can have. Matrix units are as wide as the narrowest subgroup where a
-// device has several (8 invocations on Intel's Xe-HPG, which calls 32 its size; 32 on AMD's RDNA3, which calls 64 its size); of wider ones a compiler
-// makes several instructions, or as on Xe-HPG code that keeps half of its sums in memory (docs/benchmarks/compilers.md).
-func matrixSubgroup(f *facts.Facts) uint32 {
-	if sizedSubgroups(f) {
-		return f.Subgroup.Min
-	}
-	return f.Subgroup.Size
-}
-
 // wantedFeatures are what is enabled on a device: float16 in shaders, for its peak and for kernels that multiply in it, and what the kernels on matrix units
 // need, where they can run at all.
 func wantedFeatures(f *facts.Facts) vk.Features {

@@ -159,7 +159,7 @@ func TestMatricesBelongToTheNarrowestSubgroup(t *testing.T) {
 		f := matrixFacts()
 		c.subgroup.Stages, c.subgroup.Operations = f.Subgroup.Stages, f.Subgroup.Operations
 		f.Subgroup = c.subgroup
-		if got := limits(&f).MatrixSubgroup; got != c.want {
+		if got := limits(&f).MinSubgroupSize; got != c.want {
 			t.Errorf("%s: got %d, want %d", c.name, got, c.want)
 		}
 	}

@@ -31,9 +31,8 @@ type kernels struct {
 	pipelines map[string]*kernel
 	making    map[string]chan struct{} // pipelines that a goroutine is about to make; closed when it ended
 
-	keep   int    // how many unused pipelines
-	unused int    // how many there are
-	clock  uint64 // goes on whenever a pipeline falls out of use
+	unused []*kernel // pipelines that no executable uses, the one that has been so longest first
+	keep   int       // how many of them
 
 	statistics bool // whether pipelines keep what the driver says about them
 }
@@ -47,8 +46,7 @@ type kernel struct {
 
 	// Under the lock of kernels.
 	key   string
-	users int    // steps of executables
-	left  uint64 // when the last user left
+	users int // steps of executables
 }
 
 // layoutKey is what pipelines that share a layout have in common.
@@ -148,21 +146,14 @@ func (k *kernels) release(list []*kernel) {
 			continue
 		}
 		if kn.users--; kn.users == 0 {
-			k.clock++
-			kn.left = k.clock
-			k.unused++
+			k.unused = append(k.unused, kn)
 		}
 	}
-	for k.unused > k.keep {
-		var oldest *kernel
-		for _, kn := range k.pipelines {
-			if kn.users == 0 && (oldest == nil || kn.left < oldest.left) {
-				oldest = kn
-			}
-		}
+	for len(k.unused) > k.keep {
+		oldest := k.unused[0]
 		k.dev.dev.DestroyPipeline(oldest.pipeline)
 		delete(k.pipelines, oldest.key)
-		k.unused--
+		k.unused = slices.Delete(k.unused, 0, 1)
 	}
 }
 
@@ -176,7 +167,8 @@ func (k *kernels) get(s *plan.Step) (*kernel, error) {
 	for {
 		if kn, ok := k.pipelines[key]; ok {
 			if kn.users++; kn.users == 1 {
-				k.unused--
+				i := slices.Index(k.unused, kn)
+				k.unused = slices.Delete(k.unused, i, i+1)
 			}
 			return kn, nil
 		}
@@ -231,7 +223,7 @@ func (k *kernels) create(s *plan.Step) (*kernel, error) {
 	}
 	p := vk.ComputePipeline{Layout: kn.layout, Module: module, Spec: slices.Clone(s.Spec), Statistics: k.statistics}
 	if v.Matrix && sizedSubgroups(&k.dev.facts) {
-		p.SubgroupSize, p.FullSubgroups = int(matrixSubgroup(&k.dev.facts)), true
+		p.SubgroupSize, p.FullSubgroups = int(k.dev.facts.Subgroup.Min), true
 	}
 	k.mu.Unlock()
 	defer k.mu.Lock()

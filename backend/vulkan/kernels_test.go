@@ -67,17 +67,7 @@ func TestPipelinesOutOfUseAreBounded(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := graph.NewBuilder("layer")
-		weights, err := graph.FromFloat32s(n.Inputs[1].Type.Shape, bellData(n)[1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		bias, err := graph.FromFloat32s(n.Inputs[2].Type.Shape, bellData(n)[2])
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.Output(b.Node("y", n.Op, b.Input("x", n.Inputs[0].Type), b.Param("w", n.Inputs[1].Type, weights), b.Param("b", n.Inputs[2].Type, bias)))
-		g, err := b.Build()
+		g, err := graphOf(n, bellData(n))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,32 +76,19 @@ func TestPipelinesOutOfUseAreBounded(t *testing.T) {
 	eachFreshDevice(t, Options{Unproved: true, Direct: true}, func(t *testing.T, d *device) {
 		const keep = 3
 		d.kernels.keep = keep
-		open := func(taps int) (*executable, []backend.Buffer, []backend.Buffer) {
-			e, err := d.Compile(t.Context(), layer(taps))
-			if err != nil {
-				t.Fatal(err)
-			}
-			in, out := newBuffers(t, d, e.Signature())
-			x := make([]float32, 4*3*16)
-			for i := range x {
-				x[i] = float32(i%7) - 3
-			}
-			writeFloats(t, in[0], x)
-			return e.(*executable), in, out
-		}
-		run := func(e *executable, in, out []backend.Buffer) []float32 {
+		run := func(e backend.Executable, in, out []backend.Buffer) []float32 {
 			if err := e.Run(t.Context(), in, out); err != nil {
 				t.Fatal(err)
 			}
 			return slices.Clone(readFloats(t, out[0]))
 		}
-		stays, in, out := open(2)
+		stays, in, out := ready(t, d, layer(2))
 		first := run(stays, in, out)
 		used := len(d.kernels.pipelines)
 		var results [][]float32
 		for round := range 2 { // in the second all but the last few are made again
 			for taps := 3; taps < 11; taps++ {
-				e, in, out := open(taps)
+				e, in, out := ready(t, d, layer(taps))
 				got := run(e, in, out)
 				if round == 0 {
 					results = append(results, got)
@@ -119,8 +96,8 @@ func TestPipelinesOutOfUseAreBounded(t *testing.T) {
 					t.Errorf("%d taps: a pipeline that was made again gives other bits", taps)
 				}
 				e.Close()
-				if n := len(d.kernels.pipelines); n > used+keep || d.kernels.unused > keep {
-					t.Fatalf("%d taps: got %d pipelines, %d of them unused, want at most %d and %d", taps, n, d.kernels.unused, used+keep, keep)
+				if n := len(d.kernels.pipelines); n > used+keep || len(d.kernels.unused) > keep {
+					t.Fatalf("%d taps: got %d pipelines, %d of them unused, want at most %d and %d", taps, n, len(d.kernels.unused), used+keep, keep)
 				}
 			}
 		}

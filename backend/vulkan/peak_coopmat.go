@@ -22,7 +22,7 @@ const (
 
 // peakMatrices measures one shape of the matrix units.
 func (d *device) peakMatrices(ctx context.Context, m plan.MatrixShape) (backend.ArithmeticPeak, error) {
-	size := d.limits.MatrixSubgroup
+	size := d.limits.MinSubgroupSize
 	subgroups := max(1, min(peakSubgroups, d.limits.MaxComputeWorkGroupInvocations/size, d.limits.MaxComputeWorkGroupSize[0]/size))
 	groups := d.peakGroups()
 	elements := uint64(groups) * uint64(subgroups) * uint64(m.M*m.N)

@@ -147,7 +147,11 @@ func chosenSteps(t *testing.T, d *device, what string, batch int) (steps []*plan
 	for _, c := range list {
 		opt := d.planOptions()
 		opt.Judge = only(c.Name)
-		p, err := plan.Build(d.limits, opt, graphOf(t, n))
+		g, err := graphOf(n, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := plan.Build(d.limits, opt, g)
 		if err != nil {
 			t.Error(err)
 			continue
@@ -157,37 +161,14 @@ func chosenSteps(t *testing.T, d *device, what string, batch int) (steps []*plan
 	return steps
 }
 
-// graphOf is a graph of a node, without data.
-func graphOf(t *testing.T, n *graph.Node) *graph.Graph {
-	b := graph.NewBuilder("alone")
-	var operands []*graph.Value
-	for i, v := range n.Inputs {
-		name := fmt.Sprint("operand", i)
-		if v.Kind == graph.ParamValue {
-			operands = append(operands, b.Param(name, v.Type, nil))
-		} else {
-			operands = append(operands, b.Input(name, v.Type))
-		}
-	}
-	b.Output(b.Node("result", n.Op, operands...))
-	g, err := b.Build()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
-}
-
 // spilled is how much a compiler keeps in memory of what belongs into registers, in whatever unit: statistics have no common names.
 func spilled(list []vk.Statistic) (most float64) {
 	for _, s := range list {
 		switch strings.ToLower(s.Name) {
-		case "spilled vgprs", "scratch size": // RADV
-			most = max(most, s.Value)
-		case "spill count", "scratch memory size": // ANV
-			most = max(most, s.Value)
-		case "stp count": // Turnip
-			most = max(most, s.Value)
-		case "spills to memory": // NVK
+		case "spilled vgprs", "scratch size", // RADV
+			"spill count", "scratch memory size", // ANV
+			"stp count",        // Turnip
+			"spills to memory": // NVK
 			most = max(most, s.Value)
 		}
 	}

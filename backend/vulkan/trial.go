@@ -66,23 +66,13 @@ func (t *trial) beside(ctx context.Context, candidate string) (*trial, error) {
 // compileTrial is a trial without buffers. The graph and its values are new: nothing is shared with the graph that the
 // node is from.
 func (d *device) compileTrial(ctx context.Context, n *graph.Node, candidate string, data [][]float32) (t *trial, err error) {
-	b := graph.NewBuilder("trial")
 	t = &trial{dev: d, data: slices.Clone(data)}
-	var operands []*graph.Value
 	for i, v := range n.Inputs {
-		name := fmt.Sprint("operand", i)
 		if v.Kind != graph.ParamValue {
-			operands, t.inputs = append(operands, b.Input(name, v.Type)), append(t.inputs, i)
-			continue
+			t.inputs = append(t.inputs, i)
 		}
-		p, err := graph.FromFloat32s(v.Type.Shape, data[i])
-		if err != nil {
-			return nil, err
-		}
-		operands = append(operands, b.Param(name, v.Type, p))
 	}
-	b.Output(b.Node("result", n.Op, operands...))
-	g, err := b.Build()
+	g, err := graphOf(n, data)
 	if err != nil {
 		return nil, err
 	}
@@ -102,6 +92,29 @@ func (d *device) compileTrial(ctx context.Context, n *graph.Node, candidate stri
 	}
 	t.exe, err = d.make(ctx, g, p)
 	return t, err
+}
+
+// graphOf is a graph of one node, with data for its parameters by operand; without any when data is nil.
+func graphOf(n *graph.Node, data [][]float32) (*graph.Graph, error) {
+	b := graph.NewBuilder("trial")
+	var operands []*graph.Value
+	for i, v := range n.Inputs {
+		name := fmt.Sprint("operand", i)
+		switch {
+		case v.Kind != graph.ParamValue:
+			operands = append(operands, b.Input(name, v.Type))
+		case data == nil:
+			operands = append(operands, b.Param(name, v.Type, nil))
+		default:
+			p, err := graph.FromFloat32s(v.Type.Shape, data[i])
+			if err != nil {
+				return nil, err
+			}
+			operands = append(operands, b.Param(name, v.Type, p))
+		}
+	}
+	b.Output(b.Node("result", n.Op, operands...))
+	return b.Build()
 }
 
 // only lets the planner choose one candidate alone.

@@ -276,7 +276,7 @@ func distinguish(list []candidate) {
 func limits(f *facts.Facts) plan.Limits {
 	l := &f.Limits
 	return plan.Limits{
-		Matrices: matrices(f, facts.Float32), HalfMatrices: matrices(f, facts.Float16), MatrixSubgroup: matrixSubgroup(f), MaxSubgroups: f.Subgroup.MaxWorkgroupSubgroups,
+		Matrices: matrices(f, facts.Float32), HalfMatrices: matrices(f, facts.Float16), MaxSubgroups: f.Subgroup.MaxWorkgroupSubgroups,
 		Float16:                         f.Features.ShaderFloat16,
 		MaxStorageBufferRange:           l.MaxStorageBufferRange,
 		MaxMemoryAllocationSize:         l.MaxMemoryAllocationSize,

@@ -104,7 +104,7 @@ func matrixConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) 
 // arrangement is that of a variant with the largest shape of the device that fills the tile; false where there is none.
 func (lim *Limits) arrangement(v *shaders.Variant) (best arrangement, ok bool) {
 	for _, m := range lim.matrices(v) {
-		if a := m.arrange(v, int(lim.MatrixSubgroup)); a.fits(v) && m.M*m.N*m.K > best.shape.M*best.shape.N*best.shape.K {
+		if a := m.arrange(v, int(lim.MinSubgroupSize)); a.fits(v) && m.M*m.N*m.K > best.shape.M*best.shape.N*best.shape.K {
 			best, ok = a, true
 		}
 	}

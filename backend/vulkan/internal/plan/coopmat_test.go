@@ -15,7 +15,7 @@ func matrixDevice(subgroup uint32, shapes ...MatrixShape) Limits {
 	lim := devices()["big GPU"]
 	lim.MaxComputeWorkGroupInvocations, lim.MaxComputeWorkGroupSize = 1024, [3]uint32{1024, 1024, 64}
 	lim.MaxComputeSharedMemorySize, lim.MaxTexelBufferElements = 49152, 1<<27
-	lim.SubgroupSize, lim.MatrixSubgroup, lim.Matrices, lim.MaxSubgroups = subgroup, subgroup, shapes, 32
+	lim.SubgroupSize, lim.MinSubgroupSize, lim.Matrices, lim.MaxSubgroups = subgroup, subgroup, shapes, 32
 	return lim
 }
 
@@ -63,7 +63,7 @@ func TestMatrixKernelsOnImaginaryDevices(t *testing.T) {
 					t.Errorf("node %q: shape %v, want %v", s.Node, shape, c.want)
 				}
 				grid := s.Spec[SubgroupConstant+4:]
-				if s.Spec[SubgroupConstant] != c.lim.MatrixSubgroup || s.Spec[0] != c.lim.MatrixSubgroup*grid[0]*grid[1] {
+				if s.Spec[SubgroupConstant] != c.lim.MinSubgroupSize || s.Spec[0] != c.lim.MinSubgroupSize*grid[0]*grid[1] {
 					t.Errorf("node %q: %d invocations in %v subgroups of %d", s.Node, s.Spec[0], grid, s.Spec[SubgroupConstant])
 				}
 				if !p.Precisions[s.Node].Truncated {

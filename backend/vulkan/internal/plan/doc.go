@@ -20,10 +20,11 @@ type Limits struct {
 	SubgroupSize                    uint32 // 0: not known
 	MinSubgroupSize                 uint32 // of the narrowest that the driver makes; 0: not known
 	SubgroupQuad                    bool   // compute shaders have the quad operations
-	// Matrices are the shapes of cooperative matrices that a subgroup of MatrixSubgroup multiplies, float16 times float16 into float32; none where the
-	// device has not all that the kernels on them need.
-	Matrices       []MatrixShape
-	MatrixSubgroup uint32
+	// Matrices are the shapes of cooperative matrices that a subgroup of MinSubgroupSize multiplies, float16 times float16 into float32; none where the
+	// device has not all that the kernels on them need. Matrix units are as wide as the narrowest subgroup where a device has several sizes (8 invocations
+	// on Intel's Xe-HPG, which calls 32 its size; 32 on AMD's RDNA3, which calls 64 its size); of wider ones a compiler makes several instructions, or as on
+	// Xe-HPG code that keeps half of its sums in memory (docs/benchmarks/compilers.md).
+	Matrices []MatrixShape
 	// HalfMatrices are those that it multiplies into float16.
 	HalfMatrices []MatrixShape
 	// Float16: shaders have float16 arithmetic.
