@@ -22,12 +22,12 @@ const auto = "auto"
 
 // preference is a kind of device that auto looks for.
 type preference struct {
-	backend string
-	gpuOnly bool // not a driver that runs on the CPU
+	backend  string
+	discrete bool // not a GPU in the processor, nor a driver that runs there
 }
 
-// preferred is the order in which auto looks: a GPU, then what runs on the CPU, and the reference, which is right but
-// slow. Between the cpu backend and a driver that runs on the CPU a measurement decides, see measured.
+// preferred is the order in which auto looks: a discrete GPU, then what the processor has, and the reference, which is right but
+// slow. Between the cpu backend and a GPU that is not discrete, or a driver that runs on the CPU, a measurement decides, see measured.
 var preferred = []preference{{"vulkan", true}, {"cpu", false}, {"vulkan", false}, {"reference", false}}
 
 // newRegistry is the one place where backends are put in. Their warnings go to warnings.
@@ -86,7 +86,7 @@ func (a *app) canFallBack(dev backend.Device) bool {
 	return err == nil && dev.Info().Backend != fallbackBackend
 }
 
-// openPreferred opens the first device that auto finds, and says so when it is not what everyone wants, a GPU.
+// openPreferred opens the first device that auto finds, and says so when it is not what everyone wants, a GPU. best: in the precision that is best for it.
 func (a *app) openPreferred(ctx context.Context, sel string, best bool) (backend.Device, error) {
 	var errs []error
 	order := preferred
@@ -102,7 +102,7 @@ func (a *app) openPreferred(ctx context.Context, sel string, best bool) (backend
 			dev, err = a.registry.Open(ctx, name+":"+info.ID)
 		}
 		if err == nil {
-			if len(errs) > 0 && sel == "" { // who named the device knows
+			if len(errs) > 0 && sel == "" && !isGPU(info) { // who named the device knows
 				a.note("using the %s backend because: %v", p.backend, errors.Join(errs...))
 			}
 			return dev, nil
@@ -111,9 +111,9 @@ func (a *app) openPreferred(ctx context.Context, sel string, best bool) (backend
 			return nil, err
 		}
 		errs = appendReason(errs, err)
-		if i == 0 && sel == "" && errors.Is(err, errNoGPU) {
+		if i == 0 && sel == "" && errors.Is(err, errNotDiscrete) {
 			var why error
-			if order, why = a.measured(ctx, info); why != nil {
+			if order, why = a.measured(ctx, info, best); why != nil {
 				errs = append(errs, why)
 			}
 		}
@@ -132,7 +132,7 @@ func appendReason(errs []error, err error) []error {
 
 var (
 	errNotRegistered = errors.New("no such backend in this program")
-	errNoGPU         = fmt.Errorf("%w that is a GPU", backend.ErrNoDevice)
+	errNotDiscrete   = fmt.Errorf("%w that is a discrete GPU", backend.ErrNoDevice)
 )
 
 // find looks for a device of a preference.
@@ -149,13 +149,20 @@ func (a *app) find(ctx context.Context, p preference, sel string) (backend.Devic
 	if err != nil {
 		return info, fmt.Errorf("backend %q: %w", p.backend, err)
 	}
-	if p.gpuOnly && info.Type == backend.CPU {
-		return info, fmt.Errorf("backend %q: %w: %q runs on the CPU", p.backend, errNoGPU, info.Name)
+	switch {
+	case !p.discrete || info.Type == backend.DiscreteGPU:
+		return info, nil
+	case info.Type == backend.CPU:
+		return info, fmt.Errorf("backend %q: %w: %q runs on the CPU", p.backend, errNotDiscrete, info.Name)
 	}
-	return info, nil
+	return info, fmt.Errorf("backend %q: %w: %q is of the kind %q", p.backend, errNotDiscrete, info.Name, info.Type)
 }
 
-// preferredNow says which device auto would take, and which better backend has devices but no GPU; false when there is none.
+func isGPU(info backend.DeviceInfo) bool {
+	return info.Type == backend.DiscreteGPU || info.Type == backend.IntegratedGPU || info.Type == backend.VirtualGPU
+}
+
+// preferredNow says which device auto would take, and why not a discrete GPU; false when there is none.
 func (a *app) preferredNow(ctx context.Context) (info backend.DeviceInfo, why error, ok bool) {
 	order := preferred
 	for i := 0; i < len(order); i++ {
@@ -163,9 +170,9 @@ func (a *app) preferredNow(ctx context.Context) (info backend.DeviceInfo, why er
 		if err == nil {
 			return info, why, true
 		}
-		if i == 0 && errors.Is(err, errNoGPU) {
+		if i == 0 && errors.Is(err, errNotDiscrete) {
 			var figures error
-			order, figures = a.measured(ctx, info)
+			order, figures = a.measured(ctx, info, true)
 			if why = err; figures != nil {
 				why = fmt.Errorf("%w; %w", err, figures)
 			}

@@ -10,19 +10,23 @@ import (
 	"github.com/resnet-run/resnet-run/internal/fastest"
 )
 
-// onTheProcessor are the preferences that may come to the same: a backend for the processor, and a Vulkan driver that
+// onTheProcessor are the preferences of which either may be the faster: a backend for the processor, and the GPU beside it or a Vulkan driver that
 // runs there.
 var onTheProcessor = []preference{{"cpu", false}, {"vulkan", false}}
 
-// measured returns the order in which auto looks where there is no GPU but a Vulkan driver that runs on the CPU: the cpu
-// backend and the driver in the order of their speed. why says what was measured; nil when there is nothing to compare.
-func (a *app) measured(ctx context.Context, driver backend.DeviceInfo) (order []preference, why error) {
+// measured returns the order in which auto looks where there is no discrete GPU: the cpu backend and what Vulkan has, a GPU in the processor or a driver
+// that runs on the CPU, in the order of their speed. Small GPUs are slower than the processor beside them, and nothing that a device says of itself tells
+// which. why says what was measured; nil when there is nothing to compare. best: in the precision that is best for it.
+func (a *app) measured(ctx context.Context, other backend.DeviceInfo, best bool) (order []preference, why error) {
 	processor, err := a.find(ctx, onTheProcessor[0], "")
 	if err != nil {
 		return preferred, nil
 	}
+	if best {
+		other.Backend = a.best(other.Backend, other)
+	}
 	var candidates []fastest.Candidate
-	for _, info := range []backend.DeviceInfo{processor, driver} {
+	for _, info := range []backend.DeviceInfo{processor, other} {
 		candidates = append(candidates, fastest.Candidate{Info: info, Open: func(ctx context.Context) (backend.Device, error) {
 			b, err := a.registry.Backend(info.Backend)
 			if err != nil {

@@ -33,10 +33,11 @@ func TestTheFasterOfTwoOnTheProcessorComesFirst(t *testing.T) {
 	}
 }
 
-// emulated is the reference as a Vulkan driver that runs on the CPU would look.
+// emulated is the reference as a Vulkan device would look.
 type emulated struct {
 	backend.Backend
 	opened *int
+	kind   backend.DeviceType
 }
 
 func (emulated) Name() string { return "vulkan" }
@@ -44,15 +45,27 @@ func (emulated) Name() string { return "vulkan" }
 func (e emulated) Devices(ctx context.Context) ([]backend.DeviceInfo, error) {
 	list, err := e.Backend.Devices(ctx)
 	for i := range list {
-		list[i].Backend, list[i].Name = "vulkan", "llvmpipe"
+		list[i].Backend, list[i].Name, list[i].Type = "vulkan", "llvmpipe", e.kind
 	}
 	return list, err
 }
 
 func (e emulated) Open(ctx context.Context, id string) (backend.Device, error) {
 	*e.opened++
-	return e.Backend.Open(ctx, id)
+	dev, err := e.Backend.Open(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	list, err := e.Devices(ctx)
+	return looksLike{dev, list[0]}, err
 }
+
+type looksLike struct {
+	backend.Device
+	info backend.DeviceInfo
+}
+
+func (l looksLike) Info() backend.DeviceInfo { return l.info }
 
 // TestTheChoiceIsMeasuredOnce: the second start takes the figures of the first, and a damaged file is told and replaced.
 func TestTheChoiceIsMeasuredOnce(t *testing.T) {
@@ -61,7 +74,7 @@ func TestTheChoiceIsMeasuredOnce(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", cache)
 	t.Setenv("HOME", cache)
 	opened := 0
-	backends := []backend.Backend{emulated{reference.New(), &opened}, cpu.New(cpu.Options{}), reference.New()}
+	backends := []backend.Backend{emulated{reference.New(), &opened, backend.CPU}, cpu.New(cpu.Options{}), reference.New()}
 	devices := func(what string, wantOpened int) outcome {
 		o := run(t, t.Context(), nil, nil, backends, "devices")
 		if o.code != exitOK || !strings.Contains(o.stderr, "--backend auto takes cpu: ") || !strings.Contains(o.stderr, `"llvmpipe" runs on the CPU`) || !strings.Contains(o.stderr, "measured: cpu ") {
@@ -92,4 +105,64 @@ func TestTheChoiceIsMeasuredOnce(t *testing.T) {
 	if o := run(t, t.Context(), nil, nil, backends, "classify", "-m", "colour.safetensors", "-f", "json", "pictures"); o.code != exitOK || !strings.Contains(o.stdout, `"backend":"cpu"`) || opened != 2 {
 		t.Errorf("got %+v with the driver opened %d times, want the cpu backend by the figures of the file", o, opened)
 	}
+}
+
+// TestAGPUBesideTheProcessorIsMeasured: a small one may be slower than the processor, so that a measurement decides, as it does for a driver
+// that runs there; a discrete one is taken as it is.
+func TestAGPUBesideTheProcessorIsMeasured(t *testing.T) {
+	for kind, want := range map[backend.DeviceType]string{backend.IntegratedGPU: "cpu", backend.VirtualGPU: "cpu", backend.Other: "cpu", backend.DiscreteGPU: "vulkan"} {
+		t.Run(kind.String(), func(t *testing.T) {
+			world(t)
+			cache := t.TempDir()
+			t.Setenv("XDG_CACHE_HOME", cache)
+			t.Setenv("HOME", cache)
+			opened := 0
+			backends := []backend.Backend{emulated{reference.New(), &opened, kind}, cpu.New(cpu.Options{}), reference.New()}
+			o := run(t, t.Context(), nil, nil, backends, "devices")
+			if says := strings.Contains(o.stderr, "measured: cpu "); o.code != exitOK || !strings.Contains(o.stderr, "--backend auto takes "+want+": ") || says != (want == "cpu") {
+				t.Errorf("got %+v, want %s", o, want)
+			}
+			if o.code == exitOK && want == "cpu" && !strings.Contains(o.stderr, `"llvmpipe" is of the kind "`+kind.String()+`"`) {
+				t.Errorf("got %q, want why", o.stderr)
+			}
+			o = run(t, t.Context(), nil, nil, backends, "classify", "-m", "colour.safetensors", "-f", "json", "pictures")
+			if o.code != exitOK || !strings.Contains(o.stdout, `"backend":"`+want+`"`) || opened != 1 {
+				t.Errorf("got %+v with the device opened %d times, want %s by what was measured before", o, opened, want)
+			}
+			// Who names the device gets it.
+			o = run(t, t.Context(), nil, nil, backends, "classify", "-m", "colour.safetensors", "-f", "json", "--device", "llvmpipe", "pictures")
+			if o.code != exitOK || !strings.Contains(o.stdout, `"backend":"vulkan"`) || o.stderr != "" {
+				t.Errorf("got %+v, want the device that was named", o)
+			}
+		})
+	}
+}
+
+// TestAGPUThatIsFasterIsTakenSilently: everyone wants a GPU, so there is nothing to say.
+func TestAGPUThatIsFasterIsTakenSilently(t *testing.T) {
+	world(t)
+	cache := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", cache)
+	t.Setenv("HOME", cache)
+	var opened, asked int
+	backends := []backend.Backend{emulated{reference.New(), &opened, backend.IntegratedGPU}, brokenCPU{reference.New(), &asked}, reference.New()}
+	o := run(t, t.Context(), nil, nil, backends, "classify", "-m", "colour.safetensors", "-f", "json", "pictures")
+	if o.code != exitOK || !strings.Contains(o.stdout, `"backend":"vulkan"`) || o.stderr != "" || asked == 0 {
+		t.Errorf("got %+v, want the GPU and not a word", o)
+	}
+}
+
+// brokenCPU is a cpu backend that cannot be opened to be measured, once.
+type brokenCPU struct {
+	backend.Backend
+	asked *int
+}
+
+func (brokenCPU) Name() string { return "cpu" }
+
+func (b brokenCPU) Open(ctx context.Context, id string) (backend.Device, error) {
+	if *b.asked++; *b.asked == 1 {
+		return nil, backend.ErrDeviceLost
+	}
+	return b.Backend.Open(ctx, id)
 }

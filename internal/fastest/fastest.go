@@ -1,7 +1,7 @@
-// Package fastest finds out which of some devices is the fastest: it times a small network on each, once, and keeps the
+// Package fastest finds out which of some devices is the fastest: it times small networks on each, once, and keeps the
 // figures in a file.
 //
-// It is for devices that all run on the same processor: a driver that emulates a GPU there, and a backend made for it.
+// It is for devices of one processor: a backend made for it, a GPU beside it, and a driver that emulates a GPU there.
 // Nothing that such a device says of itself tells which is faster on the machine at hand.
 package fastest
 
@@ -94,34 +94,49 @@ func (c Chooser) rate(ctx context.Context, d Candidate) (flops float64, err erro
 	return flops, err
 }
 
-// The network of [Time]: a 3×3 convolution with 32 filters of 32 channels and ReLU on 28×28 pixels, 14 million
-// operations. It is small, for there are drivers that reach no more than a few thousand million a second.
+// probe is a network of [Time]: a 3×3 convolution with as many filters as channels and ReLU.
+type probe struct{ batch, channels, side int }
+
+// probes grow from 14 million operations, for there are drivers that reach no more than a few thousand million a second, to 3,700 million: what a GPU
+// needs to be told from its driver, which takes a tenth of a millisecond to begin whatever it is.
+var probes = []probe{{1, 32, 28}, {1, 64, 56}, {16, 64, 56}}
+
 const (
-	probeChannels = 32
-	probeSide     = 28
-	probeTime     = 20 * time.Millisecond // how long the runs go on, about
-	probeRuns     = 50                    // at most
+	longEnough = 2 * time.Millisecond  // for a run: then no larger network is needed
+	probeTime  = 20 * time.Millisecond // how long the runs of a network go on, about
+	probeRuns  = 50                    // at most
 )
 
-// Time returns the operations a second of the fastest of some runs of a small network, after one that does not count.
+// Time returns the operations a second of the fastest of some runs of a small network, or of a larger one where that is over at once.
 func Time(ctx context.Context, d backend.Device) (flopsPerSecond float64, err error) {
-	g, err := probe()
+	for _, p := range probes {
+		var best time.Duration
+		if flopsPerSecond, best, err = p.time(ctx, d); err != nil || best >= longEnough {
+			break
+		}
+	}
+	return flopsPerSecond, err
+}
+
+// time is the fastest of some runs, after one that does not count.
+func (p probe) time(ctx context.Context, d backend.Device) (flopsPerSecond float64, best time.Duration, err error) {
+	g, err := p.graph()
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	e, err := d.Compile(ctx, g)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
 	in, err := d.NewBuffer(ctx, e.Signature().Inputs[0].Type)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
 	out, err := d.NewBuffer(ctx, e.Signature().Outputs[0].Type)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer func() { err = errors.Join(err, out.Close()) }()
 	ones := make([]byte, in.Type().SizeBytes())
@@ -129,9 +144,16 @@ func Time(ctx context.Context, d backend.Device) (flopsPerSecond float64, err er
 		binary.LittleEndian.PutUint32(ones[i:], math.Float32bits(1))
 	}
 	if err := in.Write(ctx, ones); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	ins, outs := []backend.Buffer{in}, []backend.Buffer{out}
+	best, err = fastestRun(ctx, e, []backend.Buffer{in}, []backend.Buffer{out})
+	if err != nil {
+		return 0, 0, err
+	}
+	return float64(g.Cost().FLOPs) / max(best, time.Nanosecond).Seconds(), best, p.check(ctx, out)
+}
+
+func fastestRun(ctx context.Context, e backend.Executable, ins, outs []backend.Buffer) (time.Duration, error) {
 	if err := e.Run(ctx, ins, outs); err != nil {
 		return 0, err
 	}
@@ -147,33 +169,33 @@ func Time(ctx context.Context, d backend.Device) (flopsPerSecond float64, err er
 			break
 		}
 	}
-	return float64(g.Cost().FLOPs) / max(best, time.Nanosecond).Seconds(), checkProbe(ctx, out)
+	return best, nil
 }
 
-func probe() (*graph.Graph, error) {
+func (p probe) graph() (*graph.Graph, error) {
 	b := graph.NewBuilder("probe")
-	weights := make([]float32, probeChannels*probeChannels*9)
+	weights := make([]float32, p.channels*p.channels*9)
 	for i := range weights {
 		weights[i] = 0.25
 	}
-	t, err := graph.FromFloat32s(graph.NewShape(probeChannels, probeChannels, 3, 3), weights)
+	t, err := graph.FromFloat32s(graph.NewShape(p.channels, p.channels, 3, 3), weights)
 	if err != nil {
 		return nil, err
 	}
-	x, w := b.Input("x", graph.F32(1, probeChannels, probeSide, probeSide)), b.Param("w", t.Type, t)
+	x, w := b.Input("x", graph.F32(p.batch, p.channels, p.side, p.side)), b.Param("w", t.Type, t)
 	b.Output(b.Node("y", graph.Conv2D{Stride: [2]int{1, 1}, Padding: graph.Pad(1), Dilation: [2]int{1, 1}, Groups: 1, Act: graph.ActReLU}, x, w))
 	return b.Build()
 }
 
-// checkProbe holds the middle of the output against what it must be: a speed of wrong results is none.
-func checkProbe(ctx context.Context, out backend.Buffer) error {
+// check holds the middle of the output's last plane against what it must be: a speed of wrong results is none.
+func (p probe) check(ctx context.Context, out backend.Buffer) error {
 	data := make([]byte, out.Type().SizeBytes())
 	if err := out.Read(ctx, data); err != nil {
 		return err
 	}
-	const want = 0.25 * 9 * probeChannels
-	middle := 4 * (probeSide/2*probeSide + probeSide/2)
-	if got := math.Float32frombits(binary.LittleEndian.Uint32(data[middle:])); !(math.Abs(float64(got)-want) < 1e-2*want) {
+	want := 0.25 * 9 * float64(p.channels)
+	middle := len(data) - 4*(p.side/2*p.side+p.side/2)
+	if got := float64(math.Float32frombits(binary.LittleEndian.Uint32(data[middle:]))); !(math.Abs(got-want) < 1e-2*want) {
 		return fmt.Errorf("a small network gives %g, want %g", got, want)
 	}
 	return nil

@@ -2,12 +2,15 @@ package fastest
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/reference"
@@ -176,6 +179,60 @@ func TestTimeRunsTheNetworkAndHoldsItsResult(t *testing.T) {
 	if _, err := Time(t.Context(), wrong{d}); err == nil || !strings.Contains(err.Error(), "want 72") {
 		t.Errorf("a device that computes nothing: got %v", err)
 	}
+}
+
+// TestTimeTakesALargerNetworkWhereOneIsOverAtOnce: a fast device is not judged by what its driver takes to begin, a slow one not kept busy.
+func TestTimeTakesALargerNetworkWhereOneIsOverAtOnce(t *testing.T) {
+	d, err := reference.New().Open(t.Context(), "cpu")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for networks, flops := range map[int]float64{1: 4e9, 2: 20e9, 3: 1e12} { // the first, of 14 million operations, takes more than 2 ms at 4e9; of the second, of 231 million, at 20e9
+		f := &paced{Device: d, flopsPerSecond: flops}
+		if got, err := Time(t.Context(), f); err != nil || f.compiled != networks || got > flops || got < flops/100 {
+			t.Errorf("%g operations a second: got %g after %d networks, %v; want %d networks", flops, got, f.compiled, err, networks)
+		}
+	}
+	f := &paced{Device: d, flopsPerSecond: 1e12, right: 2}
+	if _, err := Time(t.Context(), f); err == nil || !strings.Contains(err.Error(), "want 144") || f.compiled != 3 {
+		t.Errorf("a device that is wrong with the largest network alone: got %v after %d networks", err, f.compiled)
+	}
+}
+
+// paced is a device that knows the answers and takes its time.
+type paced struct {
+	backend.Device
+	flopsPerSecond  float64
+	compiled, right int // right: how many networks have the right result, 0 for all
+}
+
+func (p *paced) Compile(ctx context.Context, g *graph.Graph) (backend.Executable, error) {
+	e, err := p.Device.Compile(ctx, g)
+	p.compiled++
+	_, channels, _, _ := g.Nodes[0].Inputs[0].Type.Shape.NCHW()
+	value := float32(channels) * 9 * 0.25
+	if p.right > 0 && p.compiled > p.right {
+		value = 1
+	}
+	return known{e, value, time.Duration(float64(g.Cost().FLOPs) / p.flopsPerSecond * 1e9)}, err
+}
+
+type known struct {
+	backend.Executable
+	value float32
+	takes time.Duration
+}
+
+func (k known) Run(ctx context.Context, _, outputs []backend.Buffer) error {
+	begin := time.Now()
+	data := make([]byte, outputs[0].Type().SizeBytes())
+	for i := 0; i < len(data); i += 4 {
+		binary.LittleEndian.PutUint32(data[i:], math.Float32bits(k.value))
+	}
+	err := outputs[0].Write(ctx, data)
+	time.Sleep(k.takes - time.Since(begin))
+	return err
 }
 
 // wrong is a device whose executables do nothing.
