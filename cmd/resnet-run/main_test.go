@@ -321,7 +321,7 @@ func TestTheCPUIsPreferredToADriverThatRunsOnIt(t *testing.T) {
 	if o := run(t, t.Context(), nil, nil, backends, "devices"); o.code != exitOK || !strings.Contains(o.stderr, "--backend auto takes cpu") || !strings.Contains(o.stderr, "llvmpipe") {
 		t.Errorf("devices: got %+v, want which one auto takes and why", o)
 	}
-	gpu := fake{name: "vulkan", list: []backend.DeviceInfo{{Backend: "vulkan", Name: "Radeon", ID: "0001-0002", Type: backend.IntegratedGPU}}}
+	gpu := fake{name: "vulkan", list: []backend.DeviceInfo{{Backend: "vulkan", Name: "Radeon", ID: "0001-0002", Type: backend.DiscreteGPU}}}
 	if o := run(t, t.Context(), nil, nil, []backend.Backend{gpu, cpu.New(cpu.Options{})}, "devices"); !strings.Contains(o.stderr, "--backend auto takes vulkan: Radeon\n") {
 		t.Errorf("devices with a GPU: got %+v, want it taken", o)
 	}
