@@ -132,7 +132,7 @@ func appendReason(errs []error, err error) []error {
 
 var (
 	errNotRegistered = errors.New("no such backend in this program")
-	errNotDiscrete   = fmt.Errorf("%w that is a discrete GPU", backend.ErrNoDevice)
+	errNotDiscrete   = errors.New("no discrete GPU")
 )
 
 // find looks for a device of a preference.

@@ -160,6 +160,14 @@ type brokenCPU struct {
 
 func (brokenCPU) Name() string { return "cpu" }
 
+func (b brokenCPU) Devices(ctx context.Context) ([]backend.DeviceInfo, error) {
+	list, err := b.Backend.Devices(ctx)
+	for i := range list {
+		list[i].Backend = "cpu"
+	}
+	return list, err
+}
+
 func (b brokenCPU) Open(ctx context.Context, id string) (backend.Device, error) {
 	if *b.asked++; *b.asked == 1 {
 		return nil, backend.ErrDeviceLost
