@@ -1,6 +1,7 @@
 package vk_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -8,12 +9,16 @@ import (
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vktest"
 )
 
+// aboutSettings are the messages with which versions of the layer begin GPU-assisted validation: that it is slow, and what it changes.
+var aboutSettings = []string{"VALIDATION-SETTINGS", "WARNING-GPU-Assisted-Validation", "WARNING-Setting-Limit-Adjusted"}
+
 // TestAccessBeyondABufferIsReported has a kernel write and read one number behind its buffers under GPU-assisted validation: proof that the tests that
 // rely on that would be told.
 func TestAccessBeyondABufferIsReported(t *testing.T) {
 	t.Setenv("VK_LAYER_ENABLES", "VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT")
 	vktest.Devices(t, func(t *testing.T, d vktest.Device) {
 		if !strings.Contains(d.Name, "llvmpipe") {
+			d.TakeMessages() // of newer layers, about their settings
 			t.Skip("lavapipe is the driver on which the layer's instrumentation is known to work")
 		}
 		b := newBench(t, d, vk.DeviceOptions{})
@@ -27,10 +32,13 @@ func TestAccessBeyondABufferIsReported(t *testing.T) {
 			b.run(b.record(func(cmd vk.CommandBuffer) { b.dispatch(cmd, k, set, n, 0) }))
 		}
 		run(64)
-		if m := d.TakeMessages(); len(m) != 0 {
-			t.Fatalf("messages before the fault: %v", m)
+		for _, m := range d.TakeMessages() {
+			if !slices.Contains(aboutSettings, m.ID) {
+				t.Fatalf("a message before the fault: %v", m)
+			}
 		}
 		run(65)
+		b.must(b.WaitIdle()) // some versions of the layer tell then
 		expectMessage(t, d, "out of bounds")
 	})
 }

@@ -203,7 +203,20 @@ func featureAssertions(b *strings.Builder, add func(what, ours, theirs string)) 
 		}
 		b.WriteString("#endif\n")
 	}
-	b.WriteString("#ifdef VK_KHR_cooperative_matrix\n")
+	b.WriteString("#ifdef VK_EXT_layer_settings\n")
+	add("rr_LayerSetting", "sizeof(rr_LayerSetting)", "sizeof(VkLayerSettingEXT)")
+	add("rr_LayerSettings", "sizeof(rr_LayerSettings)", "sizeof(VkLayerSettingsCreateInfoEXT)")
+	add("RR_ST_LAYER_SETTINGS", "RR_ST_LAYER_SETTINGS", "VK_STRUCTURE_TYPE_LAYER_SETTINGS_CREATE_INFO_EXT")
+	add("RR_SETTING_BOOL32", "RR_SETTING_BOOL32", "VK_LAYER_SETTING_TYPE_BOOL32_EXT")
+	for ours, theirs := range map[string]string{
+		"rr_LayerSetting.layer": "VkLayerSettingEXT.pLayerName", "rr_LayerSetting.setting": "VkLayerSettingEXT.pSettingName", "rr_LayerSetting.type": "VkLayerSettingEXT.type",
+		"rr_LayerSetting.count": "VkLayerSettingEXT.valueCount", "rr_LayerSetting.values": "VkLayerSettingEXT.pValues",
+		"rr_LayerSettings.next": "VkLayerSettingsCreateInfoEXT.pNext", "rr_LayerSettings.count": "VkLayerSettingsCreateInfoEXT.settingCount",
+		"rr_LayerSettings.settings": "VkLayerSettingsCreateInfoEXT.pSettings",
+	} {
+		add(ours, "offsetof("+strings.Replace(ours, ".", ", ", 1)+")", "offsetof("+strings.Replace(theirs, ".", ", ", 1)+")")
+	}
+	b.WriteString("#endif\n#ifdef VK_KHR_cooperative_matrix\n")
 	add("rr_CoopMatrix", "sizeof(rr_CoopMatrix)", "sizeof(VkCooperativeMatrixPropertiesKHR)")
 	add("RR_ST_COOP_MATRIX", "RR_ST_COOP_MATRIX", "VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR")
 	for o, v := range map[string]string{"m": "MSize", "n": "NSize", "k": "KSize", "a": "AType", "b": "BType", "c": "CType",

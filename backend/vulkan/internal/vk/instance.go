@@ -27,6 +27,7 @@ const (
 	validationLayer        = "VK_LAYER_KHRONOS_validation"
 	extDebugUtils          = "VK_EXT_debug_utils"
 	extValidationFeatures  = "VK_EXT_validation_features"
+	extLayerSettings       = "VK_EXT_layer_settings"
 	extPortabilityInstance = "VK_KHR_portability_enumeration"
 	extPortabilitySubset   = "VK_KHR_portability_subset"
 	flagEnumeratePortable  = 1 // VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR
@@ -164,6 +165,7 @@ func createInstance(o InstanceOptions) (*sharedInstance, error) {
 		req.flags = flagEnumeratePortable
 	}
 	req.validate, req.synchronize = cbool(o.Validation), cbool(o.SyncValidation)
+	req.settings = cbool(slices.Contains(exts, extLayerSettings))
 	clayers, cexts := newCStrings(layers), newCStrings(exts)
 	defer clayers.free()
 	defer cexts.free()
@@ -223,6 +225,9 @@ func instanceNames(o InstanceOptions) (layers, exts []string, err error) {
 	exts = append(exts, extDebugUtils)
 	if o.SyncValidation {
 		exts = append(exts, extValidationFeatures)
+		if slices.Contains(ofLayer, extLayerSettings) {
+			exts = append(exts, extLayerSettings)
+		}
 	}
 	for _, e := range exts {
 		if !slices.Contains(have, e) {

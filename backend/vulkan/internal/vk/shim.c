@@ -56,8 +56,11 @@ rr_result rr_create_instance(void *getProc, const rr_InstanceRequest *q, uintptr
   rr_result(RR_CALL * create)(const rr_InstanceInfo *, const void *, rr_disp *);
   *(rr_fn *)&create = proc(getProc, 0, "vkCreateInstance");
   if (!create) return RR_ERROR_INITIALIZATION_FAILED;
-  uint32_t enable[1] = {RR_VALIDATION_SYNCHRONIZATION};
-  rr_ValidationFeatures features = {RR_ST_VALIDATION_FEATURES, 0, 1, enable, 0, 0};
+  // Layers of today (1.4.309) look at what shaders access only when they are told to. Older ones (1.3.239) always do, and have no settings.
+  uint32_t enable[1] = {RR_VALIDATION_SYNCHRONIZATION}, yes = 1;
+  rr_LayerSetting setting = {"VK_LAYER_KHRONOS_validation", "syncval_shader_accesses_heuristic", RR_SETTING_BOOL32, 1, &yes};
+  rr_LayerSettings settings = {RR_ST_LAYER_SETTINGS, 0, 1, &setting};
+  rr_ValidationFeatures features = {RR_ST_VALIDATION_FEATURES, q->settings ? &settings : 0, 1, enable, 0, 0};
   rr_MessengerInfo messenger = messenger_info(q->synchronize ? &features : 0);
   rr_AppInfo app = {RR_ST_APPLICATION, 0, "resnet-run", 1, "resnet-run", 1, q->api};
   rr_InstanceInfo info = {RR_ST_INSTANCE, q->validate ? &messenger : 0, q->flags, &app,

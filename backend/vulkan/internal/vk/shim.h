@@ -49,6 +49,7 @@ enum {
   RR_ST_EXECUTABLE_PROPERTIES = 1000269002,
   RR_ST_EXECUTABLE_INFO = 1000269003,
   RR_ST_EXECUTABLE_STATISTIC = 1000269004,
+  RR_ST_LAYER_SETTINGS = 1000496000,
   RR_ST_COOP_MATRIX = 1000506001,
 
   RR_STAGE_COMPUTE = 0x20,           // VkShaderStageFlagBits
@@ -63,6 +64,7 @@ enum {
   RR_TYPE_VALIDATION = 2,
   RR_TYPE_PERFORMANCE = 4,
   RR_VALIDATION_SYNCHRONIZATION = 4, // VkValidationFeatureEnableEXT
+  RR_SETTING_BOOL32 = 0,             // VkLayerSettingTypeEXT
 };
 
 typedef struct { char name[256]; uint32_t specVersion; } rr_ExtensionProperties;
@@ -78,6 +80,8 @@ typedef struct { uint32_t sType; const void *next; uint32_t flags; const char *i
 typedef uint32_t(RR_CALL *rr_DebugFn)(uint32_t severity, uint32_t types, const rr_DebugData *, void *user);
 typedef struct { uint32_t sType; const void *next; uint32_t flags, severities, types; rr_DebugFn fn; void *user; } rr_MessengerInfo;
 typedef struct { uint32_t sType; const void *next; uint32_t enableCount; const uint32_t *enable; uint32_t disableCount; const uint32_t *disable; } rr_ValidationFeatures;
+typedef struct { const char *layer, *setting; uint32_t type, count; const void *values; } rr_LayerSetting;
+typedef struct { uint32_t sType; const void *next; uint32_t count; const rr_LayerSetting *settings; } rr_LayerSettings;
 typedef struct { uint32_t sType; const void *next; uint32_t type; uint64_t handle; const char *name; } rr_ObjectName;
 
 typedef struct { uint32_t sType; void *next; uint32_t m, n, k, a, b, c, result, saturating, scope; } rr_CoopMatrix;
@@ -169,7 +173,7 @@ typedef struct { uint32_t words[64]; } rr_push;
 typedef struct { uintptr_t cmds[16]; } rr_batch;
 
 // What vkCreateInstance is to be asked for; strings and arrays in C memory.
-typedef struct { uint32_t flags, api, validate, synchronize, layerCount, extCount; char **layers, **exts; } rr_InstanceRequest;
+typedef struct { uint32_t flags, api, validate, synchronize, settings, layerCount, extCount; char **layers, **exts; } rr_InstanceRequest;
 
 rr_result rr_enumerate_version(void *getProc, uint32_t *version);
 rr_result rr_enumerate_layers(void *getProc, uint32_t *n, rr_LayerProperties *out);
