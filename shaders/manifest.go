@@ -37,6 +37,8 @@ type Variant struct {
 	Grid [2]int
 	// Newer: GLSL that the compiler of Debian 12 does not know; see internal/cmd/genshaders.
 	Newer bool
+	// FewRegisters: an invocation needs no more than 64, which is what it has on the GPUs that have the fewest.
+	FewRegisters bool
 	// Quad: needs the quad operations of subgroups in compute shaders.
 	Quad bool
 
@@ -83,6 +85,7 @@ var Manifest = []Variant{
 	packed("conv2d_packed8x4_ssbo_f32", 8, 4, false, true),
 	packed("conv2d_packed16x4_quad_ssbo_f32", 16, 4, true, true),
 	packed("conv2d_packed8x4_quad_ssbo_f32", 8, 4, true, true),
+	slim("conv2d_slim8x2_f32", 8, 2),
 	winograd("winograd_input4_f32", 4, true, false), winograd("winograd_input4_ssbo_f32", 4, true, true),
 	winograd("winograd_output4_f32", 4, false, false), winograd("winograd_output4_ssbo_f32", 4, false, true),
 	winograd("winograd_input2_f32", 2, true, false), winograd("winograd_input2_ssbo_f32", 2, true, true),
@@ -93,7 +96,7 @@ var Manifest = []Variant{
 	{Name: "avg_pool_packed_f32", Source: "pool.comp", Defines: []string{"OP_AVG", "PACKED"}, Target: target, Bindings: 2, Texels: []int{0}, PushBytes: 20, Spec: poolSpec},
 	{Name: "max_pool_packed_ssbo_f32", Source: "pool.comp", Defines: []string{"OP_MAX", "PACKED", "SSBO"}, Target: target, Bindings: 2, PushBytes: 20, Spec: poolSpec},
 	{Name: "avg_pool_packed_ssbo_f32", Source: "pool.comp", Defines: []string{"OP_AVG", "PACKED", "SSBO"}, Target: target, Bindings: 2, PushBytes: 20, Spec: poolSpec},
-	{Name: "global_avg_pool_packed_f32", Source: "global_avg_pool_packed.comp", Target: target, Bindings: 2, Texels: []int{0}, PushBytes: 12, Spec: flatSpec},
+	{Name: "global_avg_pool_packed_f32", Source: "global_avg_pool_packed.comp", Target: target, Bindings: 2, Texels: []int{0}, PushBytes: 12, Spec: flatSpec, Optimize: true},
 	{Name: "relu_f32", Source: "elementwise.comp", Target: target, Bindings: 2, PushBytes: 4, Spec: flatSpec},
 	{Name: "add_f32", Source: "elementwise.comp", Defines: []string{"OP_ADD"}, Target: target, Bindings: 3, PushBytes: 4, Spec: flatSpec},
 	{Name: "batch_norm_f32", Source: "batch_norm.comp", Target: target, Bindings: 3, PushBytes: 12, Spec: flatSpec},
@@ -101,7 +104,7 @@ var Manifest = []Variant{
 	{Name: "avg_pool_f32", Source: "pool.comp", Defines: []string{"OP_AVG"}, Target: target, Bindings: 2, PushBytes: 20, Spec: poolSpec},
 	{Name: "global_avg_pool_f32", Source: "global_avg_pool.comp", Target: target, Bindings: 2, PushBytes: 8, Spec: flatSpec},
 	{Name: "linear_f32", Source: "linear.comp", Target: target, Bindings: 3, PushBytes: 12, Spec: flatSpec},
-	{Name: "linear_split_f32", Source: "linear_split.comp", Target: target, Bindings: 3, PushBytes: 12, LocalSize: 128, SharedBytes: 8192},
+	{Name: "linear_split_f32", Source: "linear_split.comp", Target: target, Bindings: 3, PushBytes: 12, LocalSize: 128, SharedBytes: 8192, Optimize: true},
 	{Name: "softmax_f32", Source: "softmax.comp", Target: target, Bindings: 2, PushBytes: 8, LocalSize: 64, SharedBytes: 256},
 	{Name: "shortcut_pad_f32", Source: "shortcut_pad.comp", Target: target, Bindings: 2, PushBytes: 40, Spec: flatSpec},
 	{Name: "peak_fma_f32", Source: "peak_fma.comp", Target: target, Bindings: 1, PushBytes: 12, Spec: []string{"WG", "fused"}},
@@ -123,6 +126,14 @@ func packed(name string, filters, pixels int, quad, storage bool) Variant {
 		v.Defines, v.Texels = append(v.Defines, "SSBO"), nil
 	}
 	return v
+}
+
+// slim is a row of conv2d_slim.comp with a tile of filters × pixels an invocation.
+func slim(name string, filters, pixels int) Variant {
+	return Variant{
+		Name: name, Source: "conv2d_slim.comp", Defines: []string{fmt.Sprint("BM=", filters), fmt.Sprint("PX=", pixels)}, Target: target,
+		Bindings: 4, PushBytes: 40, Spec: convSpec, Optimize: true, FewRegisters: true, FilterBlock: filters, PixelTile: pixels,
+	}
 }
 
 // winograd is a row of winograd_input.comp or winograd_output.comp for tiles of m×m results.

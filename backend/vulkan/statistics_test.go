@@ -14,6 +14,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vktest"
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/graph/pass"
+	"github.com/resnet-run/resnet-run/shaders"
 )
 
 // compileEnv asks TestCompilersKeepSumsInRegisters for the devices of RESNET_RUN_TEST_ICD, in this process. "rule" shows the kernels that the rule
@@ -118,11 +119,26 @@ func compileOn(t *testing.T, inst *vk.Instance, c candidate, what string, p Prec
 			if n := spilled(e.Statistics); n > 0 && what == "rule" {
 				t.Errorf("%s, which the rule chooses: %v of what belongs into registers lie in memory", s.Variant.Name, n)
 			}
+			if n := vectorRegisters(e.Statistics); s.Variant.FewRegisters && n > fewestRegisters {
+				t.Errorf("%s takes %v registers of an invocation, want at most %d", s.Variant.Name, n, fewestRegisters)
+			}
 		}
 	}
 }
 
-// chosenSteps are the dispatches of resnet50 by the rule, or of all candidates of one of its nodes.
+// fewestRegisters is what an invocation has on the GPUs that have the fewest, Arm's and Broadcom's.
+const fewestRegisters = 64
+
+// vectorRegisters is how many registers of an invocation RADV takes, 0 of other drivers.
+func vectorRegisters(list []vk.Statistic) float64 {
+	i := slices.IndexFunc(list, func(s vk.Statistic) bool { return s.Name == "VGPRs" })
+	if i < 0 {
+		return 0
+	}
+	return list[i].Value
+}
+
+// chosenSteps are the dispatches of resnet50 by the rule, and what it would choose on a GPU with few registers, or those of all candidates of one of its nodes.
 func chosenSteps(t *testing.T, d *device, what string, batch int) (steps []*plan.Step) {
 	g, err := pass.Run(seededNetwork(t, "resnet50", batch, 224), pass.Default())
 	if err != nil {
@@ -133,7 +149,17 @@ func chosenSteps(t *testing.T, d *device, what string, batch int) (steps []*plan
 		if err != nil {
 			t.Fatal(err)
 		}
-		return p.Steps
+		opt := d.planOptions()
+		for i := range shaders.Manifest {
+			if v := &shaders.Manifest[i]; v.FewRegisters {
+				opt.Variants = append(opt.Variants, v.Name)
+			}
+		}
+		few, err := plan.Build(d.limits, opt, g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return append(p.Steps, few.Steps...)
 	}
 	i := slices.IndexFunc(g.Nodes, func(n *graph.Node) bool { return n.Name == what })
 	if i < 0 {
@@ -168,6 +194,7 @@ func spilled(list []vk.Statistic) (most float64) {
 		case "spilled vgprs", "scratch size", // RADV
 			"spill count", "scratch memory size", // ANV
 			"stp count",        // Turnip
+			"tmu spills",       // V3DV
 			"spills to memory": // NVK
 			most = max(most, s.Value)
 		}
@@ -185,6 +212,7 @@ func TestSpilledFindsWhatDriversCallIt(t *testing.T) {
 		{[]vk.Statistic{{Name: "VGPRs", Value: 256}, {Name: "Spilled VGPRs", Value: 68}, {Name: "Scratch size", Value: 8704}}, 8704},
 		{[]vk.Statistic{{Name: "Spill Count", Value: 3}, {Name: "Fill Count", Value: 8}}, 3},
 		{[]vk.Statistic{{Name: "STP Count", Value: 30}}, 30},
+		{[]vk.Statistic{{Name: "Spill Size", Value: 64}, {Name: "TMU Spills", Value: 64}, {Name: "TMU Fills", Value: 64}}, 64},
 		{[]vk.Statistic{{Name: "Spills to memory", Value: 2}, {Name: "Spills to reg", Value: 9}}, 2},
 	} {
 		if got := spilled(c.list); got != c.want {

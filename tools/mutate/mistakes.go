@@ -4,7 +4,7 @@ package main
 type mistake struct{ file, why, old, new string }
 
 const (
-	relu, packed               = glslDir + "relu.glsl", glslDir + "conv2d_packed.comp"
+	relu, packed, slim         = glslDir + "relu.glsl", glslDir + "conv2d_packed.comp", glslDir + "conv2d_slim.comp"
 	walk, tileComp, matrixComp = glslDir + "conv2d_walk.glsl", glslDir + "conv2d_tile.comp", glslDir + "conv2d_coopmat.comp"
 
 	wino, winoIn, winoOut = glslDir + "winograd.glsl", glslDir + "winograd_input.comp", glslDir + "winograd_output.comp"
@@ -94,6 +94,23 @@ var mistakes = []mistake{
 	{packed, "vectors swapped in the push constants", "uint C4, K4;", "uint K4, C4;"},
 	{packed, "padding repeats the first pixel", "xs[j] = inside ? f : vec4(0.0);", "xs[j] = f;"},
 	{packed, "a quad hands round the weights of the wrong lane", "subgroupQuadBroadcast(own[m / 4], 3)", "subgroupQuadBroadcast(own[m / 4], 2)"},
+	// Few registers.
+	{slim, "paddings swapped", "row[j] = int(p) * strideH - padTop;", "row[j] = int(p) * strideH - padLeft;"},
+	{slim, "strides swapped", "* strideW - padLeft;", "* strideH - padLeft;"},
+	{slim, "a column beyond the edge is read from the next row", "&& uint(col[j] + s * dilationW) < W;", ";"},
+	{slim, "dilation of rows for columns", "+ uint(s * dilationW) : 0;", "+ uint(s * dilationH) : 0;"},
+	{slim, "every group reads the first", "(n * C4 + group * Cg4) * H * W + uint(row[j])", "n * C4 * H * W + uint(row[j])"},
+	{slim, "every group is written over the first", "(n * K4 + group * (Kg / 4)) * (P * Q)", "n * K4 * (P * Q)"},
+	{slim, "the next channels are taken from the next row", "from[j] += H * W;", "from[j] += W;"},
+	{slim, "padding repeats the first pixel", "xs[j] = inside[j] ? f : vec4(0.0);", "xs[j] = f;"},
+	{slim, "the fourth channel of a vector is lost", "fma(f.w, xs[j].w, sum[m * PX + j])", "sum[m * PX + j]"},
+	{slim, "the bias of the first filters for all", "vec4 bias = WIDEN(w[begin + m / 4]);", "vec4 bias = WIDEN(w[begin]);"},
+	{slim, "what rounding left of the bias is lost", "bias += WIDEN(w[begin + (BM + m) / 4]);", ""},
+	{slim, "the last pixels are not written", "first + j * gl_WorkGroupSize.x < pixels)", "first + j * gl_WorkGroupSize.x + 1 < pixels)"},
+	{slim, "filters that do not exist are written over the next picture", "if (k < Kg && ", "if ("},
+	{slim, "the shortcut is read from the input", "v += WIDEN(z[o]);", "v += WIDEN(x[o]);"},
+	{slim, "ReLU is forgotten", "if (applyReLU) v = relu(v);", ""},
+	{slim, "filters that do not exist are not zero where x is not finite", "if (k + 4 > Kg) v = mix(", "if (k + 4 < Kg) v = mix("},
 	// Winograd.
 	{winoIn, "paddings swapped", "int(th * M) - padTop, left = int(tw * M) - padLeft;", "int(th * M) - padLeft, left = int(tw * M) - padTop;"},
 	{winoIn, "every picture reads the first", "(n * C4 + c) * H * W;", "c * H * W;"},

@@ -60,7 +60,7 @@ var opsOf = map[string][]string{
 
 func init() {
 	for _, v := range shaders.Manifest {
-		if v.Source == "conv2d_packed.comp" || v.Source == "conv2d_tile.comp" || v.Emulated {
+		if v.Source == "conv2d_packed.comp" || v.Source == "conv2d_slim.comp" || v.Source == "conv2d_tile.comp" || v.Emulated {
 			opsOf[v.Name] = []string{"conv2d"}
 		}
 	}

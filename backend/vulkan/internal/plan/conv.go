@@ -71,6 +71,7 @@ var convKernels = func() (list []convKernel) {
 	for _, name := range []string{"conv2d_shared64_f32", "conv2d_regtile16_f32", "conv2d_regtile4_f32"} {
 		list = append(list, convKernel{name, name, denseConv})
 	}
+	list = append(list, convKernel{"conv2d_slim8x2_f32", "conv2d_slim8x2_f32", packedConv})
 	return append(list, tileConvKernels(false)...)
 }()
 

@@ -59,6 +59,7 @@ func devices() map[string]Limits {
 	big := Floor()
 	big.MaxStorageBufferRange = 1<<32 - 1
 	big.MaxMemoryAllocationSize = 1 << 40
+	big.MaxComputeSharedMemorySize, big.SubgroupSize = 48<<10, 32
 	tiny := Floor()
 	tiny.MaxStorageBufferRange = 1 << 20
 	tiny.MaxMemoryAllocationSize = 2 << 20
@@ -404,13 +405,19 @@ func TestLocalSizesOfPackedKernels(t *testing.T) {
 
 func TestKernelChoice(t *testing.T) {
 	gpu := Floor()
+	gpu.MaxComputeSharedMemorySize, gpu.SubgroupSize = 48<<10, 32
 	vectors, quads := Floor(), Floor()
 	vectors.SoftwareDriver, vectors.SubgroupSize, vectors.SubgroupQuad, vectors.MaxTexelBufferElements = true, 8, true, 1<<27
 	quads.SoftwareDriver, quads.SubgroupSize, quads.SubgroupQuad = true, 4, true
 	small := Floor()
 	small.MaxComputeSharedMemorySize = 4096 // below the floor of the specification: the shared kernel must not be chosen
-	few := small
+	few := vectors
 	few.MaxTexelBufferElements = 1000
+	slim := func(shared, subgroup uint32) Limits {
+		lim := gpu
+		lim.MaxComputeSharedMemorySize, lim.SubgroupSize = shared<<10, subgroup
+		return lim
+	}
 	direct := Options{Direct: true}
 	conv := func(filters, groups, stride int) string {
 		return fmt.Sprintf("graph g\ninput %%x : float32[1,64,56,56]\nparam @w : float32[%d,%d,3,3]\n%%y = conv2d(%%x, @w) groups=%d stride=%d,%d padding=1,1,1,1\noutput %%y\n",
@@ -429,8 +436,13 @@ func TestKernelChoice(t *testing.T) {
 		{"wide vectors", vectors, direct, conv(64, 1, 1), "conv2d_packed16x8_quad_f32"},
 		{"wide vectors, 8 filters", vectors, direct, conv(8, 1, 1), "conv2d_packed8x8_quad_f32"},
 		{"quads", quads, direct, conv(64, 1, 1), "conv2d_packed16x8_quad_f32"},
-		{"too little shared memory", small, direct, conv(64, 1, 1), "conv2d_packed4x4_f32"},
-		{"too few texels", few, direct, conv(64, 1, 1), "conv2d_packed8x4_ssbo_f32"},
+		{"too little shared memory", small, direct, conv(64, 1, 1), "conv2d_slim8x2_f32"},
+		{"too few texels", few, direct, conv(64, 1, 1), "conv2d_packed16x4_quad_ssbo_f32"},
+		{"few registers", slim(16, 16), Options{}, conv(64, 1, 1), "conv2d_slim8x2_f32"},
+		{"few registers, 32 KiB", slim(32, 16), Options{}, conv(64, 1, 2), "conv2d_slim8x2_f32"},
+		{"few registers, groups of 2", slim(16, 16), Options{}, conv(64, 32, 1), "conv2d_regtile4_f32"},
+		{"32 KiB, wide subgroups", slim(32, 64), Options{}, conv(64, 1, 1), "conv2d_tile64x64_split_f32"},
+		{"64 KiB, narrow subgroups", slim(64, 8), Options{}, conv(64, 1, 1), "conv2d_tile64x64_split_f32"},
 		{"transforms", vectors, Options{}, conv(64, 1, 1), "winograd4_conv2d_packed16x8_quad_f32"},
 		{"a stride has none", vectors, Options{}, conv(64, 1, 2), "conv2d_packed16x8_quad_f32"},
 		{"forced", gpu, Options{Variants: []string{"conv2d_regtile4_f32", "conv2d_shared64_f32"}}, conv(64, 1, 1), "conv2d_regtile4_f32"},

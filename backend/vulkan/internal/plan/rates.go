@@ -40,6 +40,7 @@ var rates = map[string][3]float64{
 	"conv2d_packed8x4_ssbo_f32":       {3800, 4, 2.4},
 	"conv2d_packed16x4_quad_ssbo_f32": {3200, 6, 4.2},
 	"conv2d_packed8x4_quad_ssbo_f32":  {3200, 5, 4.0},
+	"conv2d_slim8x2_f32":              {1500, 1, 1},
 	"conv2d_shared64_f32":             {9000, 1.4, 0.6},
 	"conv2d_regtile16_f32":            {2200, 5, 1.8},
 	"conv2d_regtile4_f32":             {1300, 3, 1.2},
@@ -49,6 +50,7 @@ var rates = map[string][3]float64{
 	"conv2d_packed4x4_f16":            {3500, 5, 1.0},
 	"conv2d_packed8x8_quad_f16":       {4500, 2, 2.4},
 	"conv2d_packed8x4_ssbo_f16":       {4500, 2.5, 1.0},
+	"conv2d_slim8x2_f16":              {2000, 0.5, 0.5},
 	// On matrix units; drivers on the CPU have none.
 	"conv2d_coopmat128x128_f16":        {87000, 1, 1},
 	"conv2d_coopmat64x128_f16":         {80000, 1, 1},
@@ -102,10 +104,12 @@ const (
 	otherSteps    = 2.25   // what begins and ends a tile takes as long as so many steps
 )
 
+// inMemory is how many times slower a kernel is when what belongs into registers lies in memory: float32 tiles on an NVIDIA H200 were 10 times slower so.
+const inMemory = 8
+
 // What makes kernels on matrix units slower than their rates, which are of subgroups of 32.
 const (
 	mostSums = 128 // of an invocation: no GPU has more than 256 registers for one, and operands and addresses want theirs
-	inMemory = 8   // times slower when sums lie in memory: float32 tiles on an NVIDIA H200 were 10 times slower so
 	// Narrow subgroups are Intel's, whose compiler makes many instructions of a matrix that is loaded from shared memory. By its own estimate (not
 	// measured; docs/benchmarks/compilers.md) a tile of 64×64 makes 1.9 times as many products a cycle as conv2d_tile64x64 with subgroups of 16, and
 	// 1.4 times as many with subgroups of 8. Those are left to tuning: llama.cpp measured its own kernels on such GPUs, and found them slower.
@@ -113,6 +117,13 @@ const (
 	narrow         = 3
 	narrowest      = 5
 )
+
+// fewRegisters tells whether a GPU has too few registers for tiles: 64 for an invocation where others have 128 to 256. Vulkan has no property for
+// that; Arm's Mali and Broadcom's V3D, which are so (docs/benchmarks/compilers.md), have narrow subgroups of one size and as little shared memory as
+// the specification allows, or twice that.
+func (lim *Limits) fewRegisters() bool {
+	return lim.kind() == gpu && (lim.MaxComputeSharedMemorySize <= 16<<10 || lim.MaxComputeSharedMemorySize <= 32<<10 && lim.SubgroupSize > 0 && lim.SubgroupSize <= 16)
+}
 
 // burden is how many times slower than its rate a kernel on matrix units is.
 func (lim *Limits) burden(v *shaders.Variant) float64 {
@@ -146,7 +157,11 @@ func (lim *Limits) rate(v *shaders.Variant) float64 {
 	if v.Emulated {
 		return 1e8 // only where it is asked for
 	}
-	return 1e9 * rates[v.Name][lim.kind()]
+	r := rates[v.Name][lim.kind()]
+	if lim.fewRegisters() && !v.FewRegisters {
+		r = min(r, rates["conv2d_slim8x2_f32"][gpu]) / inMemory // shared memory is ordinary memory there, and makes nothing faster
+	}
+	return 1e9 * r
 }
 
 // bandwidth is in bytes a second.
@@ -154,6 +169,9 @@ func (lim *Limits) bandwidth() float64 { return [...]float64{3000e9, 3e9, 1e9}[l
 
 // whyConv says in a few words what the rule goes by.
 func (lim *Limits) whyConv() string {
+	if lim.fewRegisters() {
+		return "a GPU with few registers, where larger tiles would lie in memory"
+	}
 	return [...]string{
 		"the tile and the division of sums that keep a large GPU busiest",
 		"a driver on the CPU fetches whole vectors from texel buffers, and a quad shares weights",
