@@ -105,7 +105,6 @@ var mistakes = []mistake{
 	{slim, "padding repeats the first pixel", "xs[j] = inside[j] ? f : vec4(0.0);", "xs[j] = f;"},
 	{slim, "the fourth channel of a vector is lost", "fma(f.w, xs[j].w, sum[m * PX + j])", "sum[m * PX + j]"},
 	{slim, "the bias of the first filters for all", "vec4 bias = WIDEN(w[begin + m / 4]);", "vec4 bias = WIDEN(w[begin]);"},
-	{slim, "what rounding left of the bias is lost", "bias += WIDEN(w[begin + (BM + m) / 4]);", ""},
 	{slim, "the last pixels are not written", "first + j * gl_WorkGroupSize.x < pixels)", "first + j * gl_WorkGroupSize.x + 1 < pixels)"},
 	{slim, "filters that do not exist are written over the next picture", "if (k < Kg && ", "if ("},
 	{slim, "the shortcut is read from the input", "v += WIDEN(z[o]);", "v += WIDEN(x[o]);"},
