@@ -291,6 +291,7 @@ func limits(f *facts.Facts) plan.Limits {
 		MaxComputeWorkGroupSize:         l.MaxComputeWorkgroupSize,
 		MaxComputeWorkGroupInvocations:  l.MaxComputeWorkgroupInvocations,
 		MaxComputeSharedMemorySize:      l.MaxComputeSharedMemorySize,
+		Integrated:                      f.Type == facts.DeviceIntegrated,
 		SoftwareDriver:                  f.Type == facts.DeviceCPU,
 	}
 }

@@ -31,6 +31,8 @@ type Limits struct {
 	Float16 bool
 	// MaxSubgroups is how many subgroups a workgroup may have where their size is asked for; 0 is no bound of its own.
 	MaxSubgroups uint32
+	// Integrated: a GPU in the processor, with its memory.
+	Integrated bool
 	// SoftwareDriver: the "device" is a program on the CPU, where shared memory is ordinary memory.
 	SoftwareDriver bool
 }

@@ -413,6 +413,8 @@ func TestKernelChoice(t *testing.T) {
 	small.MaxComputeSharedMemorySize = 4096 // below the floor of the specification: the shared kernel must not be chosen
 	few := vectors
 	few.MaxTexelBufferElements = 1000
+	integrated := gpu
+	integrated.Integrated = true
 	slim := func(shared, subgroup uint32) Limits {
 		lim := gpu
 		lim.MaxComputeSharedMemorySize, lim.SubgroupSize = shared<<10, subgroup
@@ -438,6 +440,7 @@ func TestKernelChoice(t *testing.T) {
 		{"quads", quads, direct, conv(64, 1, 1), "conv2d_packed16x8_quad_f32"},
 		{"too little shared memory", small, direct, conv(64, 1, 1), "conv2d_slim8x2_f32"},
 		{"too few texels", few, direct, conv(64, 1, 1), "conv2d_packed16x4_quad_ssbo_f32"},
+		{"an integrated GPU has enough to do", integrated, direct, conv(64, 1, 1), "conv2d_tile64x64_f32"},
 		{"few registers", slim(16, 16), Options{}, conv(64, 1, 1), "conv2d_slim8x2_f32"},
 		{"few registers, 32 KiB", slim(32, 16), Options{}, conv(64, 1, 2), "conv2d_slim8x2_f32"},
 		{"few registers, groups of 2", slim(16, 16), Options{}, conv(64, 32, 1), "conv2d_regtile4_f32"},

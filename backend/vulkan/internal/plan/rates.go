@@ -107,6 +107,24 @@ const (
 // inMemory is how many times slower a kernel is when what belongs into registers lies in memory: float32 tiles on an NVIDIA H200 were 10 times slower so.
 const inMemory = 8
 
+// An integrated GPU is taken for this, which is Intel's Xe and AMD's of the last years within a factor of three, by their data sheets (not measured). What
+// counts is that it has fewer multiprocessors than a discrete one, of half the rate, and less memory bandwidth for its rate: sums that are divided among
+// workgroups gain less there, and cost more.
+const (
+	integratedPart      = 1. / 20 // of the rate of a large GPU
+	integratedStep      = 2       // times longer for the products of a step, without matrix units
+	integratedBandwidth = 60e9    // bytes a second
+	integratedGroups    = 16      // workgroups that keep it busy
+)
+
+// fillingGroups is how many workgroups keep a GPU busy.
+func (lim *Limits) fillingGroups() int {
+	if lim.Integrated {
+		return integratedGroups
+	}
+	return 128
+}
+
 // What makes kernels on matrix units slower than their rates, which are of subgroups of 32.
 const (
 	mostSums = 128 // of an invocation: no GPU has more than 256 registers for one, and operands and addresses want theirs
@@ -144,10 +162,13 @@ func (lim *Limits) burden(v *shaders.Variant) float64 {
 }
 
 // stepSeconds is how long a workgroup takes for a step of conv2d_walk.glsl when it has a multiprocessor to itself.
-func stepSeconds(v *shaders.Variant) float64 {
+func (lim *Limits) stepSeconds(v *shaders.Variant) float64 {
 	each := 4e-12
-	if v.Matrix {
+	switch {
+	case v.Matrix:
 		each = 1.1e-12
+	case lim.Integrated:
+		each *= integratedStep
 	}
 	return arrival + each*float64(v.FilterBlock*v.PixelTile*v.StepChannels)
 }
@@ -161,16 +182,27 @@ func (lim *Limits) rate(v *shaders.Variant) float64 {
 	if lim.fewRegisters() && !v.FewRegisters {
 		r = min(r, rates["conv2d_slim8x2_f32"][gpu]) / inMemory // shared memory is ordinary memory there, and makes nothing faster
 	}
+	if lim.Integrated {
+		r *= integratedPart
+	}
 	return 1e9 * r
 }
 
 // bandwidth is in bytes a second.
-func (lim *Limits) bandwidth() float64 { return [...]float64{3000e9, 3e9, 1e9}[lim.kind()] }
+func (lim *Limits) bandwidth() float64 {
+	if lim.Integrated {
+		return integratedBandwidth
+	}
+	return [...]float64{3000e9, 3e9, 1e9}[lim.kind()]
+}
 
 // whyConv says in a few words what the rule goes by.
 func (lim *Limits) whyConv() string {
 	if lim.fewRegisters() {
 		return "a GPU with few registers, where larger tiles would lie in memory"
+	}
+	if lim.Integrated {
+		return "the tile and the division of sums that keep an integrated GPU busiest"
 	}
 	return [...]string{
 		"the tile and the division of sums that keep a large GPU busiest",

@@ -68,15 +68,12 @@ func (g *convGeometry) walkSeconds(lim Limits, v *shaders.Variant, splits int) f
 		return g.seconds(lim, v, steps*v.StepChannels, v.PixelTile)
 	}
 	taps := float64(v.StepChannels) * (float64(steps) + otherSteps*float64(splits))
-	seconds := max(g.seconds(lim, v, int(taps), v.PixelTile), (float64(ceilDiv(steps, splits))+otherSteps)*stepSeconds(v))
+	seconds := max(g.seconds(lim, v, int(taps), v.PixelTile), (float64(ceilDiv(steps, splits))+otherSteps)*lim.stepSeconds(v))
 	if v.Matrix {
 		seconds *= lim.burden(v)
 	}
 	return seconds
 }
-
-// fillingGroups is how many workgroups keep a large GPU busy.
-const fillingGroups = 128
 
 // divide divides the steps of the tiles of a candidate, which are few, among workgroups.
 func (g *convGeometry) divide(lim Limits, c *Candidate) error {
@@ -87,11 +84,12 @@ func (g *convGeometry) divide(lim Limits, c *Candidate) error {
 	steps, fewest := g.steps(v.StepChannels), max(1, least/v.StepChannels)
 	// As many for every batch: the last part of a batch has its scratch memory where the others have theirs.
 	one := ceilDiv(g.p*g.q, v.PixelTile) * ceilDiv(g.kg, v.FilterBlock) * g.op.Groups
-	splits := min(ceilDiv(2*fillingGroups, max(one, 1)), most, steps/fewest)
+	filling := lim.fillingGroups()
+	splits := min(ceilDiv(2*filling, max(one, 1)), most, steps/fewest)
 	if g.asked {
 		splits = min(3, steps)
 	}
-	if splits < 2 || few >= fillingGroups && !g.asked {
+	if splits < 2 || few >= filling && !g.asked {
 		return backend.Unsupported("conv2d", fmt.Sprintf("a layer of few tiles and many steps, to divide (at least %d)", 2*fewest), fmt.Sprintf("%d and %d", few, steps))
 	}
 	perSplit := ceilDiv(steps, splits)
