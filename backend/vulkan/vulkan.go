@@ -285,6 +285,7 @@ func limits(f *facts.Facts) plan.Limits {
 		MaxTexelBufferElements:          l.MaxTexelBufferElements,
 		SubgroupSize:                    f.Subgroup.Size,
 		MinSubgroupSize:                 f.Subgroup.Min,
+		MaxSubgroupSize:                 f.Subgroup.Max,
 		SubgroupQuad:                    f.Subgroup.Compute(facts.SubgroupBasic | facts.SubgroupQuad),
 		MaxPushConstantsSize:            l.MaxPushConstantsSize,
 		MaxComputeWorkGroupCount:        l.MaxComputeWorkgroupCount,

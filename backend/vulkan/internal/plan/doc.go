@@ -19,6 +19,7 @@ type Limits struct {
 	MaxComputeSharedMemorySize      uint32
 	SubgroupSize                    uint32 // 0: not known
 	MinSubgroupSize                 uint32 // of the narrowest that the driver makes; 0: not known
+	MaxSubgroupSize                 uint32 // of the widest; 0: not known
 	SubgroupQuad                    bool   // compute shaders have the quad operations
 	// Matrices are the shapes of cooperative matrices that a subgroup of MinSubgroupSize multiplies, float16 times float16 into float32; none where the
 	// device has not all that the kernels on them need. Matrix units are as wide as the narrowest subgroup where a device has several sizes (8 invocations

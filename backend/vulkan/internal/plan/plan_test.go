@@ -420,6 +420,8 @@ func TestKernelChoice(t *testing.T) {
 		lim.MaxComputeSharedMemorySize, lim.SubgroupSize = shared<<10, subgroup
 		return lim
 	}
+	sizes := slim(32, 16)
+	sizes.MaxSubgroupSize = 32
 	direct := Options{Direct: true}
 	conv := func(filters, groups, stride int) string {
 		return fmt.Sprintf("graph g\ninput %%x : float32[1,64,56,56]\nparam @w : float32[%d,%d,3,3]\n%%y = conv2d(%%x, @w) groups=%d stride=%d,%d padding=1,1,1,1\noutput %%y\n",
@@ -441,6 +443,7 @@ func TestKernelChoice(t *testing.T) {
 		{"too little shared memory", small, direct, conv(64, 1, 1), "conv2d_slim8x2_f32"},
 		{"too few texels", few, direct, conv(64, 1, 1), "conv2d_packed16x4_quad_ssbo_f32"},
 		{"an integrated GPU has enough to do", integrated, direct, conv(64, 1, 1), "conv2d_tile64x64_f32"},
+		{"subgroups of 16 and 32", sizes, Options{}, conv(64, 1, 1), "conv2d_tile64x64_split_f32"},
 		{"few registers", slim(16, 16), Options{}, conv(64, 1, 1), "conv2d_slim8x2_f32"},
 		{"few registers, 32 KiB", slim(32, 16), Options{}, conv(64, 1, 2), "conv2d_slim8x2_f32"},
 		{"few registers, groups of 2", slim(16, 16), Options{}, conv(64, 32, 1), "conv2d_regtile4_f32"},

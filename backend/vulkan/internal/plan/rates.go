@@ -137,10 +137,11 @@ const (
 )
 
 // fewRegisters tells whether a GPU has too few registers for tiles: 64 for an invocation where others have 128 to 256. Vulkan has no property for
-// that; Arm's Mali and Broadcom's V3D, which are so (docs/benchmarks/compilers.md), have narrow subgroups of one size and as little shared memory as
-// the specification allows, or twice that.
+// that; Arm's Mali and Broadcom's V3D, which are so (docs/benchmarks/compilers.md), have subgroups of 16 at most, which Intel's GPUs have beside wider ones,
+// and as little shared memory as the specification allows, or twice that.
 func (lim *Limits) fewRegisters() bool {
-	return lim.kind() == gpu && (lim.MaxComputeSharedMemorySize <= 16<<10 || lim.MaxComputeSharedMemorySize <= 32<<10 && lim.SubgroupSize > 0 && lim.SubgroupSize <= 16)
+	narrow := lim.SubgroupSize > 0 && max(lim.SubgroupSize, lim.MaxSubgroupSize) <= 16
+	return lim.kind() == gpu && (lim.MaxComputeSharedMemorySize <= 16<<10 || lim.MaxComputeSharedMemorySize <= 32<<10 && narrow)
 }
 
 // burden is how many times slower than its rate a kernel on matrix units is.
