@@ -1,6 +1,8 @@
 package vulkan
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vktest"
@@ -73,65 +76,43 @@ func compileOnAll(t *testing.T, what string) {
 
 // compileOn compiles kernels of resnet50 without running them: a device that is not there can do no more.
 func compileOn(t *testing.T, inst *vk.Instance, c candidate, what string, p Precision, batch int) {
-	features := wantedFeatures(&c.facts)
-	if features.PipelineExecutableInfo = c.facts.Features.PipelineExecutableInfo; !features.PipelineExecutableInfo {
-		t.Skipf("%s: %s does not tell what it compiled (VK_KHR_pipeline_executable_properties)", noSuchDevice, c.info.Name)
+	comp, err := newCompiler(inst, c, Options{Precision: p})
+	if backend.IsUnsupported(err) {
+		t.Skipf("%s: %v", noSuchDevice, err)
 	}
-	family, _ := c.facts.ComputeQueue()
-	dev, err := inst.CreateDevice(c.handle, vk.DeviceOptions{QueueFamily: family, Features: features})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer dev.Destroy()
-	d := &device{info: c.info, facts: c.facts, limits: limits(&c.facts), inst: inst, dev: dev}
-	d.configure(Options{Precision: p, NoCache: true})
-	k, err := newKernels(d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer k.destroy()
-	k.statistics = true
-	steps := chosenSteps(t, d, what, batch)
-	times := map[string]int{}
-	var distinct []*plan.Step
-	for _, s := range steps {
-		if times[pipelineKey(s)]++; times[pipelineKey(s)] == 1 {
-			distinct = append(distinct, s)
+	defer comp.close()
+	steps := chosenSteps(t, &comp.device, what, batch)
+	list, err := comp.report(t.Context(), steps)
+	checkReports(t, steps, list, err)
+	t.Logf("%d kernels of %d dispatches", len(list), len(steps))
+	for _, r := range list {
+		t.Logf("%s for %d nodes, %d invocations, subgroups of %d: %v", r.Kernel, len(r.Nodes), r.Invocations, r.SubgroupSize, texts(r.Statistics))
+		if r.Spilled > 0 && what == "rule" {
+			t.Errorf("%s, which the rule chooses: %v of what belongs into registers lie in memory", r.Kernel, r.Spilled)
+		}
+		if n := vectorRegisters(r.Statistics); shaders.Lookup(r.Kernel).FewRegisters && n > fewestRegisters {
+			t.Errorf("%s takes %v registers of an invocation, want at most %d", r.Kernel, n, fewestRegisters)
 		}
 	}
-	t.Logf("%d kernels of %d dispatches", len(distinct), len(steps))
-	for _, s := range distinct {
-		kn, err := k.get(s)
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		executables, err := dev.Statistics(kn.pipeline)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, e := range executables {
-			invocations := s.Variant.LocalSize
-			if invocations == 0 {
-				invocations = int(s.Spec[0])
-			}
-			t.Logf("%d× %s, %d invocations, subgroups of %d: %v", times[pipelineKey(s)], s.Variant.Name, invocations, e.SubgroupSize, e.Statistics)
-			if n := spilled(e.Statistics); n > 0 && what == "rule" {
-				t.Errorf("%s, which the rule chooses: %v of what belongs into registers lie in memory", s.Variant.Name, n)
-			}
-			if n := vectorRegisters(e.Statistics); s.Variant.FewRegisters && n > fewestRegisters {
-				t.Errorf("%s takes %v registers of an invocation, want at most %d", s.Variant.Name, n, fewestRegisters)
-			}
-		}
+}
+
+func texts(list []backend.KernelStatistic) string {
+	var b strings.Builder
+	for _, s := range list {
+		fmt.Fprintf(&b, "%s %.6g, ", s.Name, s.Value)
 	}
+	return strings.TrimSuffix(b.String(), ", ")
 }
 
 // fewestRegisters is what an invocation has on the GPUs that have the fewest, Arm's and Broadcom's.
 const fewestRegisters = 64
 
 // vectorRegisters is how many registers of an invocation RADV takes, 0 of other drivers.
-func vectorRegisters(list []vk.Statistic) float64 {
-	i := slices.IndexFunc(list, func(s vk.Statistic) bool { return s.Name == "VGPRs" })
+func vectorRegisters(list []backend.KernelStatistic) float64 {
+	i := slices.IndexFunc(list, func(s backend.KernelStatistic) bool { return s.Name == "VGPRs" })
 	if i < 0 {
 		return 0
 	}
@@ -187,33 +168,62 @@ func chosenSteps(t *testing.T, d *device, what string, batch int) (steps []*plan
 	return steps
 }
 
-// spilled is how much a compiler keeps in memory of what belongs into registers, in whatever unit: statistics have no common names.
-func spilled(list []vk.Statistic) (most float64) {
-	for _, s := range list {
-		switch strings.ToLower(s.Name) {
-		case "spilled vgprs", "scratch size", // RADV
-			"spill count", "scratch memory size", // ANV
-			"stp count",        // Turnip
-			"tmu spills",       // V3DV
-			"spills to memory": // NVK
-			most = max(most, s.Value)
+// TestKernelsAreReported for an executable, where the driver has the extension, and refused with a reason where not.
+func TestKernelsAreReported(t *testing.T) {
+	g := seededNetwork(t, "resnet20-cifar", 2, 32)
+	eachDevice(t, Options{}, func(t *testing.T, d *device) {
+		e, in, out := ready(t, d, g)
+		defer closeAll(in, out)
+		r := e.(backend.KernelReporter)
+		list, err := r.Kernels(t.Context())
+		if !d.facts.Features.PipelineExecutableInfo {
+			if !errors.Is(err, backend.ErrUnsupported) || !strings.Contains(err.Error(), "VK_KHR_pipeline_executable_properties") {
+				t.Errorf("got %v, %v, want what is missing", list, err)
+			}
+		} else {
+			checkReports(t, e.(*executable).plan.Steps, list, err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := r.Kernels(ctx); err == nil || !errors.Is(err, context.Canceled) && !backend.IsUnsupported(err) {
+			t.Errorf("cancelled: got %v", err)
+		}
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := r.Kernels(t.Context()); !errors.Is(err, backend.ErrClosed) {
+			t.Errorf("closed: got %v", err)
+		}
+	})
+}
+
+// checkReports wants each step's kernel and node in one report at least.
+func checkReports(t *testing.T, steps []*plan.Step, list []backend.KernelReport, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range steps {
+		if !slices.ContainsFunc(list, func(r backend.KernelReport) bool {
+			return r.Kernel == s.Variant.Name && slices.Contains(r.Nodes, s.Node) && r.Invocations > 0 && len(r.Statistics) > 0
+		}) {
+			t.Errorf("no report of %s for node %q", s.Variant.Name, s.Node)
 		}
 	}
-	return most
 }
 
 func TestSpilledFindsWhatDriversCallIt(t *testing.T) {
 	for _, c := range []struct {
-		list []vk.Statistic
+		list []backend.KernelStatistic
 		want float64
 	}{
 		{nil, 0},
-		{[]vk.Statistic{{Name: "SGPRs", Value: 96}, {Name: "Spilled SGPRs", Value: 4}, {Name: "Spilled VGPRs", Value: 0}, {Name: "Scratch size", Value: 0}}, 0}, // spilled scalars lie in vector registers
-		{[]vk.Statistic{{Name: "VGPRs", Value: 256}, {Name: "Spilled VGPRs", Value: 68}, {Name: "Scratch size", Value: 8704}}, 8704},
-		{[]vk.Statistic{{Name: "Spill Count", Value: 3}, {Name: "Fill Count", Value: 8}}, 3},
-		{[]vk.Statistic{{Name: "STP Count", Value: 30}}, 30},
-		{[]vk.Statistic{{Name: "Spill Size", Value: 64}, {Name: "TMU Spills", Value: 64}, {Name: "TMU Fills", Value: 64}}, 64},
-		{[]vk.Statistic{{Name: "Spills to memory", Value: 2}, {Name: "Spills to reg", Value: 9}}, 2},
+		{[]backend.KernelStatistic{{Name: "SGPRs", Value: 96}, {Name: "Spilled SGPRs", Value: 4}, {Name: "Spilled VGPRs", Value: 0}, {Name: "Scratch size", Value: 0}}, 0}, // spilled scalars lie in vector registers
+		{[]backend.KernelStatistic{{Name: "VGPRs", Value: 256}, {Name: "Spilled VGPRs", Value: 68}, {Name: "Scratch size", Value: 8704}}, 8704},
+		{[]backend.KernelStatistic{{Name: "Spill Count", Value: 3}, {Name: "Fill Count", Value: 8}}, 3},
+		{[]backend.KernelStatistic{{Name: "STP Count", Value: 30}}, 30},
+		{[]backend.KernelStatistic{{Name: "Spill Size", Value: 64}, {Name: "TMU Spills", Value: 64}, {Name: "TMU Fills", Value: 64}}, 64},
+		{[]backend.KernelStatistic{{Name: "Spills to memory", Value: 2}, {Name: "Spills to reg", Value: 9}}, 2},
 	} {
 		if got := spilled(c.list); got != c.want {
 			t.Errorf("%v: got %v, want %v", c.list, got, c.want)

@@ -23,7 +23,8 @@ func (a *app) profileCommand() *cobra.Command {
 		Short: "Show where the time of a run goes, node by node, and what limits it",
 		Long: `Show where the time of a run goes: the device's own time of each node, the arithmetic and the memory traffic it achieved,
 whether the device's measured arithmetic or its measured memory limits it, and which kernel ran and why. Nodes are timed one
-by one, so their sum may exceed the time of a run.
+by one, so their sum may exceed the time of a run. Below the table stand kernels that lie partly in memory for want of registers,
+where the driver tells; json has all that it says of each kernel.
 
 MODEL is as for --model of classify; an architecture without --weights gets random:1. Every answer is verified as in bench.
 --format trace opens in https://ui.perfetto.dev; svg is a roofline.
@@ -118,5 +119,6 @@ func (a *app) profileRuns(ctx context.Context, dev backend.Device, n bench.Netwo
 		return err
 	}
 	p.Nodes, p.DeviceTime, p.Verification = p.Profile.Nodes, p.Profile.Seconds, ready.Verification
-	return nil
+	p.Kernels, err = ready.Kernels(ctx)
+	return err
 }

@@ -1,14 +1,17 @@
 package main
 
 import (
+	"context"
 	"encoding/csv"
 	"encoding/json"
+	"reflect"
 	"strings"
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/cpu"
 	"github.com/resnet-run/resnet-run/backend/reference"
+	"github.com/resnet-run/resnet-run/graph"
 )
 
 func TestProfileWritesEveryFormat(t *testing.T) {
@@ -48,6 +51,68 @@ func TestProfileWritesEveryFormat(t *testing.T) {
 		if o := profile(format); o.code != exitOK || !strings.Contains(o.stdout, want) {
 			t.Errorf("%s: exit code %d, %.300s", format, o.code, o.stdout)
 		}
+	}
+}
+
+// talkative is a backend whose compiler says something.
+type talkative struct {
+	backend.Backend
+	reports []backend.KernelReport
+	err     error
+}
+
+func (b talkative) Open(ctx context.Context, id string) (backend.Device, error) {
+	d, err := b.Backend.Open(ctx, id)
+	return talkativeDevice{d, b}, err
+}
+
+type talkativeDevice struct {
+	backend.Device
+	b talkative
+}
+
+func (d talkativeDevice) Compile(ctx context.Context, g *graph.Graph) (backend.Executable, error) {
+	e, err := d.Device.Compile(ctx, g)
+	return talkativeExecutable{e, d.b}, err
+}
+
+type talkativeExecutable struct {
+	backend.Executable
+	b talkative
+}
+
+func (e talkativeExecutable) Profile(ctx context.Context, in, out []backend.Buffer) ([]backend.NodeTime, error) {
+	return e.Executable.(backend.Profiler).Profile(ctx, in, out)
+}
+
+func (e talkativeExecutable) Kernels(context.Context) ([]backend.KernelReport, error) {
+	return e.b.reports, e.b.err
+}
+
+// TestProfileTellsWhatTheCompilerSays: all of it in JSON, what makes a kernel slow in the table.
+func TestProfileTellsWhatTheCompilerSays(t *testing.T) {
+	world(t)
+	b := talkative{Backend: cpu.New(cpu.Options{Threads: 1}), reports: []backend.KernelReport{
+		{Kernel: "lean", Nodes: []string{"conv"}, SubgroupSize: 16, Statistics: []backend.KernelStatistic{{Name: "Registers", Value: 40}}},
+		{Kernel: "fat", Nodes: []string{"fc", "softmax"}, Spilled: 48, Statistics: []backend.KernelStatistic{{Name: "Spill Count", Description: "of registers", Value: 48}}},
+	}}
+	do := func(format string) outcome {
+		return run(t, t.Context(), nil, nil, []backend.Backend{b}, "profile", "colour.safetensors", "--backend", "cpu", "--runs", "1", "--no-peak", "-f", format)
+	}
+	if o := do("table"); o.code != exitOK || !strings.HasSuffix(o.stdout, "\n\nspilled: fat of fc (2 nodes) has 48 of what belongs into registers in memory, by the driver's count\n") {
+		t.Errorf("got %+v, want the kernel that spills, and it alone", o)
+	}
+	var got struct{ Kernels []backend.KernelReport }
+	if o := do("json"); json.Unmarshal([]byte(o.stdout), &got) != nil || !reflect.DeepEqual(got.Kernels, b.reports) {
+		t.Errorf("got %+v, want %+v", got.Kernels, b.reports)
+	}
+	b.reports, b.err = nil, backend.Unsupported("kernel statistics", "a driver that tells", "none")
+	if o := do("table"); o.code != exitOK || strings.Contains(o.stdout, "spilled") {
+		t.Errorf("a driver that says nothing: got %+v", o)
+	}
+	b.err = backend.ErrDeviceLost
+	if o := do("table"); o.code == exitOK || !strings.Contains(o.stderr, "device lost") {
+		t.Errorf("a device that is lost: got %+v", o)
 	}
 }
 

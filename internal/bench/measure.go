@@ -263,6 +263,21 @@ func (p *Prepared) Profile(ctx context.Context) ([]backend.NodeTime, error) {
 	return times, err
 }
 
+// Kernels is what the device's compiler says of the kernels, nil where it says nothing.
+//
+// Errors: those of [backend.KernelReporter] but backend.ErrUnsupported.
+func (p *Prepared) Kernels(ctx context.Context) ([]backend.KernelReport, error) {
+	r, ok := p.exec.(backend.KernelReporter)
+	if !ok {
+		return nil, nil
+	}
+	list, err := r.Kernels(ctx)
+	if backend.IsUnsupported(err) {
+		return nil, nil
+	}
+	return list, err
+}
+
 // Precisions is what the executable says as a [backend.MixedPrecision], nil where it does not.
 func (p *Prepared) Precisions() map[string]backend.Precision {
 	if m, ok := p.exec.(backend.MixedPrecision); ok {

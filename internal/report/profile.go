@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/internal/bench"
 	"github.com/resnet-run/resnet-run/internal/profile"
 )
@@ -27,6 +28,9 @@ type Profile struct {
 	DeviceTime   float64            `json:"device_seconds"` // sum of the nodes
 	Verification bench.Verification `json:"verification"`
 	Nodes        []profile.Node     `json:"nodes"`
+
+	// Kernels are what the device's compiler says of the kernels that ran, none where it says nothing.
+	Kernels []backend.KernelReport `json:"kernels,omitempty"`
 
 	*profile.Profile `json:"-"`
 }
@@ -57,7 +61,26 @@ func WriteProfile(w io.Writer, f Format, p *Profile) error {
 	if _, err := io.WriteString(w, strings.Join(p.lines(), "\n")+"\n\n"); err != nil {
 		return err
 	}
-	return writeTable(w, profileRows(p))
+	if err := writeTable(w, profileRows(p)); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, p.spills())
+	return err
+}
+
+// spills tells of the kernels that lie partly in memory, a line each behind an empty one; nothing where there are none.
+func (p *Profile) spills() string {
+	var b strings.Builder
+	for _, k := range p.Kernels {
+		if k.Spilled > 0 {
+			fmt.Fprintf(&b, "spilled: %s of %s (%d nodes) has %g of what belongs into registers in memory, by the driver's count\n",
+				Printable(k.Kernel), Printable(strings.Join(k.Nodes[:min(1, len(k.Nodes))], "")), len(k.Nodes), k.Spilled)
+		}
+	}
+	if b.Len() == 0 {
+		return ""
+	}
+	return "\n" + b.String()
 }
 
 func (p *Profile) title() string {
