@@ -123,6 +123,7 @@ func spilled(list []backend.KernelStatistic) (most float64) {
 			"spill count", "scratch memory size", // ANV
 			"stp count",        // Turnip
 			"tmu spills",       // V3DV
+			"spills",           // Honeykrisp
 			"spills to memory": // NVK
 			most = max(most, s.Value)
 		}

@@ -222,6 +222,7 @@ func TestSpilledFindsWhatDriversCallIt(t *testing.T) {
 		{[]backend.KernelStatistic{{Name: "VGPRs", Value: 256}, {Name: "Spilled VGPRs", Value: 68}, {Name: "Scratch size", Value: 8704}}, 8704},
 		{[]backend.KernelStatistic{{Name: "Spill Count", Value: 3}, {Name: "Fill Count", Value: 8}}, 3},
 		{[]backend.KernelStatistic{{Name: "STP Count", Value: 30}}, 30},
+		{[]backend.KernelStatistic{{Name: "Scratch", Value: 0}, {Name: "Spills", Value: 7}, {Name: "Fills", Value: 9}}, 7},
 		{[]backend.KernelStatistic{{Name: "Spill Size", Value: 64}, {Name: "TMU Spills", Value: 64}, {Name: "TMU Fills", Value: 64}}, 64},
 		{[]backend.KernelStatistic{{Name: "Spills to memory", Value: 2}, {Name: "Spills to reg", Value: 9}}, 2},
 	} {
