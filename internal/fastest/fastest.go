@@ -103,8 +103,8 @@ var probes = []probe{{1, 32, 28}, {1, 64, 56}, {16, 64, 56}}
 
 const (
 	longEnough = 2 * time.Millisecond  // for a run: then no larger network is needed
-	probeTime  = 20 * time.Millisecond // how long the runs of a network go on, about
-	probeRuns  = 50                    // at most
+	probeTime  = 60 * time.Millisecond // how long the runs of a network go on, about: processors and GPUs that stood still need some of it to raise their clocks
+	probeRuns  = 1000                  // at most
 )
 
 // Time returns the operations a second of the fastest of some runs of a small network, or of a larger one where that is over at once.
