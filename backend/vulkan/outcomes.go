@@ -142,22 +142,20 @@ func (o *outcomes) explain(g *graph.Graph, p *plan.Plan) {
 
 // prove proves what a plan has chosen. It is false when something did not pass, and was struck off.
 func (o *outcomes) prove(ctx context.Context, g *graph.Graph, p *plan.Plan) (ok bool, err error) {
+	chosen, err := choicesOf(g, p)
+	if err != nil {
+		return false, err
+	}
+	tell := o.teller(chosen)
+	defer tell(choice{})
 	ok = true
-	for _, batch := range batches(p) {
-		part, err := withBatch(g, p, batch)
+	for _, c := range chosen {
+		tell(c)
+		good, err := o.proveNode(ctx, c.node, c.candidate)
 		if err != nil {
-			return false, err
+			return false, fmt.Errorf("prove node %q (%s): %w", c.node.Name, c.node.Op.Name(), err)
 		}
-		for i, n := range part.Nodes {
-			if len(p.Choices) == 0 || p.Choices[i] == "" {
-				continue
-			}
-			good, err := o.proveNode(ctx, n, p.Choices[i])
-			if err != nil {
-				return false, fmt.Errorf("prove node %q (%s): %w", n.Name, n.Op.Name(), err)
-			}
-			ok = ok && good
-		}
+		ok = ok && good
 	}
 	return ok, nil
 }

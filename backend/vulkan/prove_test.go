@@ -2,6 +2,7 @@ package vulkan
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -190,6 +191,47 @@ func TestAWrongKernelIsStruckOff(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestProofsAreTold: each proof of a first compilation before it is made, and the end; nothing of a second one.
+func TestProofsAreTold(t *testing.T) {
+	g := parseBound(t, twoConvs)
+	var events []ProofEvent
+	on := func(ProofEvent) {}
+	tell := func(e ProofEvent) {
+		events = append(events, e)
+		on(e)
+	}
+	eachFreshDevice(t, Options{CacheDir: t.TempDir(), OnProof: tell}, func(t *testing.T, d *device) {
+		events = nil
+		judge(t, d, g, seededInput(g))
+		if len(events) < 2 {
+			t.Fatalf("got %v, want each proof and the end", events)
+		}
+		total := events[0].Total
+		for i, e := range events {
+			if e != (ProofEvent{d.info.Name, i, total}) {
+				t.Errorf("event %d: got %+v", i, e)
+			}
+		}
+		if total != len(events)-1 {
+			t.Errorf("%d events with a total of %d", len(events), total)
+		}
+		events = nil
+		judge(t, d, g, seededInput(g))
+		if len(events) > 0 {
+			t.Errorf("the second time: got %v, want nothing", events)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		on = func(ProofEvent) { cancel() }
+		if _, err := d.settle(ctx, d.planOptions(), parseBound(t, strings.ReplaceAll(twoConvs, "[2,12,", "[3,12,")), *d.tuning.Load()); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled by the first event: got %v", err)
+		}
+		if n := len(events); n != 2 || events[0].Done != 0 || events[1].Done != events[1].Total {
+			t.Errorf("a compilation that is cancelled: got %v, want the first proof and the end", events)
+		}
+		on = func(ProofEvent) {}
+	})
 }
 
 // struckKernel returns the candidate that was struck off, and checks that it is one of those that run the shader.

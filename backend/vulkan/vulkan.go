@@ -69,6 +69,9 @@ type Options struct {
 	// nil takes numbers from a normal distribution with a standard deviation of 1, as normalised pictures have it.
 	Calibrate func(inputs []graph.Port) [][]float32
 
+	// OnProof, when not nil, is called from within Compile before each proof of a kernel for a layer, and at the end. Proofs are made once for a device and
+	// its driver, and may take seconds. Several compilations may call it at once.
+	OnProof func(ProofEvent)
 	// Tuning says how kernels are chosen among those that have proved themselves; the zero value is by rule.
 	Tuning Tuning
 	// Unproved uses kernels without proof. It is for what judges kernels itself, such as the tests of this package: anyone else

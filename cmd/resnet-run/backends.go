@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/cpu"
@@ -33,8 +34,11 @@ var preferred = []preference{{"vulkan", true}, {"cpu", false}, {"vulkan", false}
 // newRegistry is the one place where backends are put in. Their warnings go to warnings.
 func newRegistry(warnings io.Writer) *backend.Registry {
 	r := &backend.Registry{}
-	log := slog.New(slog.NewTextHandler(warnings, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	for _, b := range []backend.Backend{vulkan.New(vulkan.Options{Logger: log}), cpu.New(cpu.Options{}), reference.New()} {
+	o := vulkan.Options{Logger: slog.New(slog.NewTextHandler(warnings, &slog.HandlerOptions{Level: slog.LevelWarn}))}
+	if isTerminal(warnings) {
+		o.OnProof = (&proofBar{w: warnings, patience: time.Second}).on
+	}
+	for _, b := range []backend.Backend{vulkan.New(o), cpu.New(cpu.Options{}), reference.New()} {
 		if err := r.Register(b); err != nil {
 			panic("resnet-run: bug: " + err.Error())
 		}

@@ -2,7 +2,10 @@ package main
 
 import (
 	"io"
+	"sync"
+	"time"
 
+	"github.com/resnet-run/resnet-run/backend/vulkan"
 	"github.com/resnet-run/resnet-run/internal/report"
 	"github.com/schollz/progressbar/v3"
 )
@@ -53,4 +56,51 @@ func (p *progress) finish() {
 	if p.bar != nil {
 		_ = p.bar.Clear()
 	}
+}
+
+// proofBar is a bar for the proofs of kernels, which are made when a device meets a network for the first time: nobody should wait for seconds and not
+// know for what.
+type proofBar struct {
+	w        io.Writer
+	patience time.Duration // how long proofs may take before they are worth a line
+
+	mu    sync.Mutex // several devices may compile at once; the bar is of the one that began
+	of    string     // its name, empty while there is none
+	since time.Time
+	bar   *progress
+}
+
+func (p *proofBar) on(e vulkan.ProofEvent) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.of == "" && e.Done < e.Total:
+		p.of, p.since = e.Device, time.Now()
+	case p.of != e.Device:
+		return
+	}
+	switch {
+	case e.Done == e.Total:
+		if p.bar != nil {
+			p.bar.finish()
+		}
+		p.of, p.bar = "", nil
+	case p.bar != nil:
+		p.bar.add()
+	case time.Since(p.since) >= p.patience:
+		p.bar = newProofBar(p.w, report.Printable(e.Device), e.Total)
+		_ = p.bar.bar.Set(e.Done)
+	}
+}
+
+func newProofBar(w io.Writer, device string, total int) *progress {
+	return &progress{progressbar.NewOptions(total,
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionSetDescription("proving kernels on "+device+", once"),
+		progressbar.OptionShowCount(),
+		progressbar.OptionSetPredictTime(true),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish(),
+		progressbar.OptionUseANSICodes(true),
+	)}
 }
