@@ -60,7 +60,11 @@ func TestCompilersKeepSumsInRegisters(t *testing.T) {
 const noSuchDevice = "no device to compile for"
 
 func compileOnAll(t *testing.T, what string) {
-	inst, list, err := (&vulkan{}).enumerate(t.Context())
+	validated := Options{Validation: true, OnMessage: func(m string) { t.Error(m) }}
+	inst, list, err := (&vulkan{validated}).enumerate(t.Context())
+	if errors.Is(err, vk.ErrNoValidationLayer) { // where somebody compiles by hand
+		inst, list, err = (&vulkan{}).enumerate(t.Context())
+	}
 	if err != nil {
 		t.Skipf("%s: %v", noSuchDevice, err)
 	}
