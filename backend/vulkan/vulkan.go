@@ -244,7 +244,7 @@ func describe(f *facts.Facts) backend.DeviceInfo {
 	if !ok {
 		typ = backend.Other
 	}
-	return backend.DeviceInfo{
+	info := backend.DeviceInfo{
 		Backend: Name, ID: f.DeviceUUID.String(), Name: f.Name, Type: typ, Driver: strings.TrimSpace(driver),
 		API: "Vulkan " + f.APIVersion.String(), MemoryBytes: int64(f.DeviceMemory()),
 		Properties: map[string]string{
@@ -261,6 +261,10 @@ func describe(f *facts.Facts) backend.DeviceInfo {
 			"unifiedMemory":                   fmt.Sprint(f.UnifiedMemory()),
 		},
 	}
+	if f.Multiprocessors > 0 {
+		info.Properties["multiprocessors"] = fmt.Sprint(f.Multiprocessors)
+	}
+	return info
 }
 
 // distinguish makes IDs unique: two drivers for one GPU tell the same UUID.
@@ -296,6 +300,7 @@ func limits(f *facts.Facts) plan.Limits {
 		MaxComputeWorkGroupInvocations:  l.MaxComputeWorkgroupInvocations,
 		MaxComputeSharedMemorySize:      l.MaxComputeSharedMemorySize,
 		Integrated:                      f.Type == facts.DeviceIntegrated,
+		Multiprocessors:                 f.Multiprocessors,
 		SoftwareDriver:                  f.Type == facts.DeviceCPU,
 	}
 }

@@ -47,6 +47,23 @@ func TestDriverOf(t *testing.T) {
 	}
 }
 
+func TestMultiprocessorsOf(t *testing.T) {
+	for _, c := range []struct {
+		structs [][]uint32
+		want    int
+	}{
+		{[][]uint32{nil, nil, nil}, 0},
+		{[][]uint32{{132, 64}, nil, nil}, 132},
+		{[][]uint32{nil, {1, 96}, nil}, 96},
+		{[][]uint32{nil, nil, {0xf, 0, 4, 48}}, 4},
+		{[][]uint32{nil, {1, 0xffffffff}, nil}, 0}, // nonsense
+	} {
+		if got := facts.MultiprocessorsOf(c.structs); got != c.want {
+			t.Errorf("%v: got %d, want %d", c.structs, got, c.want)
+		}
+	}
+}
+
 func TestDotProductOf(t *testing.T) {
 	for k, want := range map[int]facts.DotProduct{
 		0: {Int8Unsigned: true}, 1: {Int8Signed: true}, 3: {PackedInt8Unsigned: true}, 4: {PackedInt8Signed: true},

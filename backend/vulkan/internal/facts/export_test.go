@@ -17,6 +17,9 @@ func Structs() []Struct {
 			map[string]int{"driverID": 0, "driverName": 4, "driverInfo": 260, "conformanceVersion": 516}},
 		{"VkPhysicalDeviceSubgroupSizeControlProperties", "PHYSICAL_DEVICE_SUBGROUP_SIZE_CONTROL_PROPERTIES", typeSubgroupSizeProperties, 16,
 			map[string]int{"minSubgroupSize": 0, "maxSubgroupSize": 4, "maxComputeWorkgroupSubgroups": 8, "requiredSubgroupSizeStages": 12}},
+		{"VkPhysicalDeviceShaderSMBuiltinsPropertiesNV", "PHYSICAL_DEVICE_SHADER_SM_BUILTINS_PROPERTIES_NV", typeSMBuiltinsProperties, 8, map[string]int{"shaderSMCount": 0}},
+		{"VkPhysicalDeviceShaderCoreProperties2AMD", "PHYSICAL_DEVICE_SHADER_CORE_PROPERTIES_2_AMD", typeCoreProperties2, 8, map[string]int{"activeComputeUnitCount": 4}},
+		{"VkPhysicalDeviceShaderCoreBuiltinsPropertiesARM", "PHYSICAL_DEVICE_SHADER_CORE_BUILTINS_PROPERTIES_ARM", typeCoreBuiltinsProperties, 16, map[string]int{"shaderCoreCount": 8}},
 		{"VkPhysicalDeviceMemoryBudgetPropertiesEXT", "PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT", typeMemoryBudget, 256, map[string]int{"heapBudget": 0, "heapUsage": 128}},
 		{"VkPhysicalDeviceShaderIntegerDotProductProperties", "PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES", typeDotProductProperties, 120,
 			map[string]int{
@@ -32,4 +35,6 @@ var (
 	SubgroupOf   = subgroupOf
 	DriverOf     = driverOf
 	DotProductOf = dotProductOf
+
+	MultiprocessorsOf = multiprocessorsOf
 )

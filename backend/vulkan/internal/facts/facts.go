@@ -25,10 +25,13 @@ type Facts struct {
 	DriverUUID        UUID    `json:"driver_uuid"`
 	PipelineCacheUUID UUID    `json:"pipeline_cache_uuid"`
 
-	Limits        Limits              `json:"limits"`
-	Features      vk.Features         `json:"features"`
-	Subgroup      Subgroup            `json:"subgroup"`
-	DotProduct    DotProduct          `json:"integer_dot_product"`
+	Limits     Limits      `json:"limits"`
+	Features   vk.Features `json:"features"`
+	Subgroup   Subgroup    `json:"subgroup"`
+	DotProduct DotProduct  `json:"integer_dot_product"`
+	// Multiprocessors are what workgroups are given to: NVIDIA's SMs, AMD's compute units, Arm's shader cores; 0 where the driver does not tell.
+	Multiprocessors int `json:"multiprocessors,omitempty"`
+
 	MemoryTypes   []MemoryType        `json:"memory_types"`
 	Heaps         []Heap              `json:"heaps"`
 	QueueFamilies []QueueFamily       `json:"queue_families"`

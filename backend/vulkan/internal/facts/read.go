@@ -13,10 +13,13 @@ import (
 const (
 	typeIDProperties           = 1000071004
 	typeSubgroupProperties     = 1000094000
+	typeSMBuiltinsProperties   = 1000154001
 	typeDriverProperties       = 1000196000
 	typeSubgroupSizeProperties = 1000225000
+	typeCoreProperties2        = 1000227000
 	typeMemoryBudget           = 1000237000
 	typeDotProductProperties   = 1000280001
+	typeCoreBuiltinsProperties = 1000497001
 )
 
 // Read takes the snapshot of pd. What an old driver cannot say stays zero.
@@ -140,6 +143,12 @@ func (f *Facts) readProperties(inst *vk.Instance, pd vk.PhysicalDevice) {
 	if f.knows(vk.Version13, "VK_KHR_shader_integer_dot_product") {
 		dots = c.AddWords(typeDotProductProperties, 30)
 	}
+	cores := make([][]uint32, len(coreCounts))
+	for i, k := range coreCounts {
+		if f.HasExtension(k.extension) {
+			cores[i] = c.AddWords(k.structure, k.words)
+		}
+	}
 	if !inst.QueryProperties(pd, &c) {
 		return
 	}
@@ -151,6 +160,28 @@ func (f *Facts) readProperties(inst *vk.Instance, pd vk.PhysicalDevice) {
 	if dots != nil {
 		f.DotProduct = dotProductOf(dots)
 	}
+	f.Multiprocessors = multiprocessorsOf(cores)
+}
+
+// coreCounts are the extensions of vendors that tell how many multiprocessors a device has, and the word of their struct that does.
+var coreCounts = []struct {
+	extension   string
+	structure   uint32
+	words, word int
+}{
+	{"VK_NV_shader_sm_builtins", typeSMBuiltinsProperties, 2, 0},
+	{"VK_AMD_shader_core_properties2", typeCoreProperties2, 2, 1},
+	{"VK_ARM_shader_core_builtins", typeCoreBuiltinsProperties, 4, 2},
+}
+
+// multiprocessorsOf takes the structs of coreCounts, nil where the device has not the extension.
+func multiprocessorsOf(structs [][]uint32) int {
+	for i, w := range structs {
+		if w != nil && w[coreCounts[i].word] < 1<<16 { // else nonsense
+			return int(w[coreCounts[i].word])
+		}
+	}
+	return 0
 }
 
 // driverOf decodes VkPhysicalDeviceDriverProperties after its header: an id, two

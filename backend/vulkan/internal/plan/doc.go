@@ -32,6 +32,8 @@ type Limits struct {
 	Float16 bool
 	// MaxSubgroups is how many subgroups a workgroup may have where their size is asked for; 0 is no bound of its own.
 	MaxSubgroups uint32
+	// Multiprocessors are what a GPU gives workgroups to; 0: not known.
+	Multiprocessors int
 	// Integrated: a GPU in the processor, with its memory.
 	Integrated bool
 	// SoftwareDriver: the "device" is a program on the CPU, where shared memory is ordinary memory.

@@ -413,6 +413,8 @@ func TestKernelChoice(t *testing.T) {
 	small.MaxComputeSharedMemorySize = 4096 // below the floor of the specification: the shared kernel must not be chosen
 	few := vectors
 	few.MaxTexelBufferElements = 1000
+	small28, large := gpu, gpu
+	small28.Multiprocessors, large.Multiprocessors = 28, 132
 	integrated := gpu
 	integrated.Integrated = true
 	slim := func(shared, subgroup uint32) Limits {
@@ -442,6 +444,8 @@ func TestKernelChoice(t *testing.T) {
 		{"quads", quads, direct, conv(64, 1, 1), "conv2d_packed16x8_quad_f32"},
 		{"too little shared memory", small, direct, conv(64, 1, 1), "conv2d_slim8x2_f32"},
 		{"too few texels", few, direct, conv(64, 1, 1), "conv2d_packed16x4_quad_ssbo_f32"},
+		{"a GPU of 28 multiprocessors has enough to do", small28, direct, conv(64, 1, 1), "conv2d_tile64x64_f32"},
+		{"a GPU of 132 multiprocessors", large, direct, conv(64, 1, 1), "conv2d_tile64x64_split_f32"},
 		{"an integrated GPU has enough to do", integrated, direct, conv(64, 1, 1), "conv2d_tile64x64_f32"},
 		{"subgroups of 16 and 32", sizes, Options{}, conv(64, 1, 1), "conv2d_tile64x64_split_f32"},
 		{"few registers", slim(16, 16), Options{}, conv(64, 1, 1), "conv2d_slim8x2_f32"},
@@ -462,6 +466,15 @@ func TestKernelChoice(t *testing.T) {
 				t.Errorf("got reason %q", got[0].Why)
 			}
 		})
+	}
+	for _, half := range []bool{false, true} { // what was measured on 132 multiprocessors holds there, whether or not a driver tells how many there are
+		n := parse(t, conv(64, 1, 1)).Nodes[0]
+		told, err := Candidates(large, Options{Half: half}, n)
+		untold, err2 := Candidates(gpu, Options{Half: half}, n)
+		same := func(a, b Candidate) bool { return a.Name == b.Name && a.cost == b.cost }
+		if err != nil || err2 != nil || !slices.EqualFunc(told, untold, same) {
+			t.Errorf("132 multiprocessors: got %s, %v, want %s, %v, and the same estimates", names(told), err, names(untold), err2)
+		}
 	}
 	if got, err := Candidates(gpu, Options{Variants: []string{"relu_f32", "nonsense"}}, parse(t, conv(64, 1, 1)).Nodes[0]); !errors.Is(err, backend.ErrUnsupported) {
 		t.Errorf("kernels that are no convolutions were accepted: %s", names(got))

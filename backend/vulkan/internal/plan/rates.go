@@ -1,6 +1,10 @@
 package plan
 
-import "github.com/resnet-run/resnet-run/shaders"
+import (
+	"fmt"
+
+	"github.com/resnet-run/resnet-run/shaders"
+)
 
 // What follows is the rule by which kernels are chosen where nothing was measured on the device: rough rates for three
 // kinds of devices. Only the order and rough ratios matter. The kinds are told apart by facts, never by names.
@@ -107,22 +111,44 @@ const (
 // inMemory is how many times slower a kernel is when what belongs into registers lies in memory: float32 tiles on an NVIDIA H200 were 10 times slower so.
 const inMemory = 8
 
+// The GPU of the rates has 132 multiprocessors, and workgroups for 128 of them keep it busy. Others are taken to have as large a part of its rate and
+// bandwidth as of its multiprocessors, where their driver tells how many there are.
+const (
+	largeGPU    = 132
+	largeGroups = 128
+)
+
 // An integrated GPU is taken for this, which is Intel's Xe and AMD's of the last years within a factor of three, by their data sheets (not measured). What
 // counts is that it has fewer multiprocessors than a discrete one, of half the rate, and less memory bandwidth for its rate: sums that are divided among
 // workgroups gain less there, and cost more.
 const (
-	integratedPart      = 1. / 20 // of the rate of a large GPU
-	integratedStep      = 2       // times longer for the products of a step, without matrix units
-	integratedBandwidth = 60e9    // bytes a second
-	integratedGroups    = 16      // workgroups that keep it busy
+	integratedCores     = 16   // unless the driver tells
+	integratedRate      = 0.5  // of a multiprocessor of the large GPU
+	integratedStep      = 2    // times longer for the products of a step, without matrix units
+	integratedBandwidth = 60e9 // bytes a second
 )
 
-// fillingGroups is how many workgroups keep a GPU busy.
-func (lim *Limits) fillingGroups() int {
-	if lim.Integrated {
-		return integratedGroups
+// multiprocessors is how many a GPU has, or is taken to have.
+func (lim *Limits) multiprocessors() int {
+	switch {
+	case lim.Multiprocessors > 0:
+		return lim.Multiprocessors
+	case lim.Integrated:
+		return integratedCores
 	}
-	return 128
+	return largeGPU
+}
+
+// fillingGroups is how many workgroups keep a GPU busy.
+func (lim *Limits) fillingGroups() int { return max(1, lim.multiprocessors()*largeGroups/largeGPU) }
+
+// part is the part of the large GPU's rate that a GPU has.
+func (lim *Limits) part() float64 {
+	part := float64(lim.multiprocessors()) / largeGPU
+	if lim.Integrated {
+		part *= integratedRate
+	}
+	return part
 }
 
 // What makes kernels on matrix units slower than their rates, which are of subgroups of 32.
@@ -183,18 +209,21 @@ func (lim *Limits) rate(v *shaders.Variant) float64 {
 	if lim.fewRegisters() && !v.FewRegisters {
 		r = min(r, rates["conv2d_slim8x2_f32"][gpu]) / inMemory // shared memory is ordinary memory there, and makes nothing faster
 	}
-	if lim.Integrated {
-		r *= integratedPart
+	if lim.kind() == gpu {
+		r *= lim.part()
 	}
 	return 1e9 * r
 }
 
 // bandwidth is in bytes a second.
 func (lim *Limits) bandwidth() float64 {
-	if lim.Integrated {
+	switch {
+	case lim.Integrated:
 		return integratedBandwidth
+	case lim.kind() == gpu:
+		return 3000e9 * lim.part()
 	}
-	return [...]float64{3000e9, 3e9, 1e9}[lim.kind()]
+	return [...]float64{0, 3e9, 1e9}[lim.kind()]
 }
 
 // whyConv says in a few words what the rule goes by.
@@ -202,11 +231,8 @@ func (lim *Limits) whyConv() string {
 	if lim.fewRegisters() {
 		return "a GPU with few registers, where larger tiles would lie in memory"
 	}
-	if lim.Integrated {
-		return "the tile and the division of sums that keep an integrated GPU busiest"
-	}
 	return [...]string{
-		"the tile and the division of sums that keep a large GPU busiest",
+		fmt.Sprintf("the tile and the division of sums that keep a GPU of %d multiprocessors busiest", lim.multiprocessors()),
 		"a driver on the CPU fetches whole vectors from texel buffers, and a quad shares weights",
 		"a driver on the CPU, where a quad shares the weights that it fetches",
 	}[lim.kind()]
