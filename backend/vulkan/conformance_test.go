@@ -104,4 +104,20 @@ func TestKernelsStayInBounds(t *testing.T) {
 			t.Errorf("got %v, want at least 10 run", s)
 		}
 	})
+	for name, o := range map[string]Options{ // those that no rule chooses there
+		"slim": {Kernels: []string{"conv2d_slim8x2_f32"}}, "tile": {Kernels: []string{"conv2d_tile32x32_f32"}},
+		"matrices": {Precision: Half, Kernels: []string{"conv2d_coopmat32x32_emulated_f16"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			eachDriver(t, o, func(t *testing.T, open func(t *testing.T) backend.Device) {
+				if !strings.Contains(t.Name(), "/llvmpipe") {
+					t.Skip("lavapipe is the driver on which the layer's instrumentation is known to work")
+				}
+				s := conformance.Run(t, open, conformance.Options{Filter: `^conv2d/n2-c17-h9-w7-k19-g1/r3-s3-stride1,1-pad1,1,1,1-dil1,1/bias-add-relu/integers$`})
+				if s.Run != 1 && !alone() {
+					t.Errorf("got %v, want one case run", s)
+				}
+			})
+		})
+	}
 }

@@ -241,6 +241,8 @@ func fenced(what string, forced []options, cases []string) (out []stage) {
 // fill no tile.
 var tails = regexp.MustCompile(`^(conv2d/n[2-9]-c(5|17|33|65|513)-h\d+-w\d+-k(5|17|33|65|513)-g1/|linear/n7-)`)
 
+var tailsAndShortcut = regexp.MustCompile(`^conv2d/n2-c17-h9-w7-k19-g1/.*-add-`)
+
 // inBounds are the stages in which kernels check each access, for some of the cases.
 func (s suite) inBounds(ops []string, forced []options, cases []string) (out []stage) {
 	single := slices.DeleteFunc(slices.Clone(ops), func(op string) bool { return slices.Contains(graphCases, op) })
@@ -248,13 +250,16 @@ func (s suite) inBounds(ops []string, forced []options, cases []string) (out []s
 		cases = slices.DeleteFunc(slices.Clone(cases), func(c string) bool { op, _, _ := strings.Cut(c, "/"); return !slices.Contains(single, op) })
 		ops = single
 	}
+	stands := standsFor(forced)
 	for i, o := range forced {
 		checked := cases[:min(len(cases), inBoundsCases)]
 		switch {
-		case len(o.Kernels) > 0 && i == 0: // one of them stands for all, since they share their loads and stores
+		case len(o.Kernels) > 0 && i == stands:
 			checked = checked[:min(1, len(checked))]
-			if i := slices.IndexFunc(cases, tails.MatchString); i >= 0 && !isWinograd(o) {
-				checked = cases[i : i+1]
+			if !isWinograd(o) {
+				if list := withTails(cases); len(list) > 0 {
+					checked = list
+				}
 			}
 		case len(o.Kernels) > 0 || o.Half: // packed kernels in float16 that check take minutes to compile
 			continue
@@ -264,6 +269,24 @@ func (s suite) inBounds(ops []string, forced []options, cases []string) (out []s
 		out = append(out, stage{First: true, InBounds: true, Name: stageName(lavapipe, strings.Join(ops, ", ")+", each access checked", o), Driver: lavapipe, Options: o, Cases: checked})
 	}
 	return out
+}
+
+// standsFor is the one of some forced kernels whose accesses are checked for all, since they share their loads and stores: of those that emulate matrix units
+// the smallest, as the others take minutes to compile, else the first.
+func standsFor(forced []options) int {
+	return max(0, slices.IndexFunc(forced, func(o options) bool {
+		return len(o.Kernels) > 0 && strings.HasPrefix(o.Kernels[0], "conv2d_coopmat32x32_emulated")
+	}))
+}
+
+// withTails are two of the cases that fill no tile, or those there are: one of any epilogue, and one that adds a shortcut.
+func withTails(cases []string) (list []string) {
+	for _, wanted := range []*regexp.Regexp{tails, tailsAndShortcut} {
+		if i := slices.IndexFunc(cases, wanted.MatchString); i >= 0 {
+			list = append(list, cases[i])
+		}
+	}
+	return list
 }
 
 // optionsOf are the options under which files that are about some kernels, or lay out for all of them, decide anything.
