@@ -86,38 +86,3 @@ func TestHalfArithmeticConformance(t *testing.T) {
 
 // alone reports whether some cases were asked for by name.
 func alone() bool { return strings.Contains(flag.Lookup("test.run").Value.String(), "/") }
-
-// TestKernelsStayInBounds runs a case or two of each op with GPU-assisted validation, under which kernels check every access. Without
-// it a driver that runs on the CPU leaves out what lies outside of a binding, and a kernel that writes there passes the suite.
-func TestKernelsStayInBounds(t *testing.T) {
-	if testing.Short() {
-		t.Skip("kernels take long to compile with every access checked")
-	}
-	t.Setenv("VK_LAYER_ENABLES", "VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT")
-	eachDriver(t, Options{Unproved: true}, func(t *testing.T, open func(t *testing.T) backend.Device) {
-		if !strings.Contains(t.Name(), "/llvmpipe") {
-			t.Skip("lavapipe is the driver on which the layer's instrumentation is known to work")
-		}
-		s := conformance.Run(t, open, conformance.Options{Filter: `^(batch_norm|relu|add|global_avg_pool|channel_pad|subsample)/n2-c65-h3-w3.*/integers$|` +
-			`^(max|avg)_pool/n1-c7-h1-w1/r1-s1|^linear/n3-c17-k17/|^softmax/n65541-|^conv2d/n3-c7-h14-w19-k21-g1/r1-s1`})
-		if s.Run < 10 && !alone() {
-			t.Errorf("got %v, want at least 10 run", s)
-		}
-	})
-	for name, o := range map[string]Options{ // those that no rule chooses there
-		"slim": {Kernels: []string{"conv2d_slim8x2_f32"}}, "tile": {Kernels: []string{"conv2d_tile32x32_f32"}},
-		"matrices": {Precision: Half, Kernels: []string{"conv2d_coopmat32x32_emulated_f16"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			eachDriver(t, o, func(t *testing.T, open func(t *testing.T) backend.Device) {
-				if !strings.Contains(t.Name(), "/llvmpipe") {
-					t.Skip("lavapipe is the driver on which the layer's instrumentation is known to work")
-				}
-				s := conformance.Run(t, open, conformance.Options{Filter: `^conv2d/n2-c17-h9-w7-k19-g1/r3-s3-stride1,1-pad1,1,1,1-dil1,1/bias-add-relu/integers$`})
-				if s.Run != 1 && !alone() {
-					t.Errorf("got %v, want one case run", s)
-				}
-			})
-		})
-	}
-}

@@ -24,6 +24,9 @@ type messages struct {
 }
 
 func (m *messages) add(text string) {
+	if isAboutSettings(text) {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.all = append(m.all, text)

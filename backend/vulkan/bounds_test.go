@@ -1,0 +1,65 @@
+package vulkan
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/conformance"
+)
+
+// boundsEnv is set for the process in which kernels check every access.
+const boundsEnv = "RESNET_RUN_TEST_BOUNDS"
+
+// aboutSettings are the messages with which versions of the layer begin GPU-assisted validation: that it is slow, and what it changes.
+var aboutSettings = []string{"VALIDATION-SETTINGS:", "WARNING-GPU-Assisted-Validation:", "WARNING-Setting-Limit-Adjusted:"}
+
+// isAboutSettings tells whether a message of the layer says nothing about what the process does.
+func isAboutSettings(message string) bool {
+	return os.Getenv(boundsEnv) != "" && slices.ContainsFunc(aboutSettings, func(id string) bool { return strings.HasPrefix(message, "warning "+id) })
+}
+
+// TestKernelsStayInBounds runs a case or two of each op with GPU-assisted validation, under which kernels check every access. Without it a driver that runs
+// on the CPU leaves out what lies outside of a binding, and a kernel that writes there passes the suite. The layer looks at its settings when the process's
+// first instance is made, and others of these tests keep one open, so that it needs a process of its own.
+func TestKernelsStayInBounds(t *testing.T) {
+	if testing.Short() {
+		t.Skip("kernels take long to compile with every access checked")
+	}
+	if os.Getenv(boundsEnv) != "" {
+		t.Run("chosen", func(t *testing.T) {
+			checkBounds(t, Options{Unproved: true}, 10, `^(batch_norm|relu|add|global_avg_pool|channel_pad|subsample)/n2-c65-h3-w3.*/integers$|`+
+				`^(max|avg)_pool/n1-c7-h1-w1/r1-s1|^linear/n3-c17-k17/|^softmax/n65541-|^conv2d/n3-c7-h14-w19-k21-g1/r1-s1`)
+		})
+		for name, o := range map[string]Options{ // those that no rule chooses there
+			"slim": {Kernels: []string{"conv2d_slim8x2_f32"}}, "tile": {Kernels: []string{"conv2d_tile32x32_f32"}},
+			"matrices": {Precision: Half, Kernels: []string{"conv2d_coopmat32x32_emulated_f16"}},
+		} {
+			t.Run(name, func(t *testing.T) {
+				checkBounds(t, o, 1, `^conv2d/n2-c17-h9-w7-k19-g1/r3-s3-stride1,1-pad1,1,1,1-dil1,1/bias-add-relu/integers$`)
+			})
+		}
+		return
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestKernelsStayInBounds$", "-test.v")
+	cmd.Env = append(os.Environ(), boundsEnv+"=1", "VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT")
+	out, err := cmd.CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "--- PASS: TestKernelsStayInBounds") {
+		t.Errorf("%v:\n%s", err, out)
+	}
+}
+
+// checkBounds runs cases on lavapipe.
+func checkBounds(t *testing.T, o Options, least int, filter string) {
+	eachDriver(t, o, func(t *testing.T, open func(t *testing.T) backend.Device) {
+		if !strings.Contains(t.Name(), "/llvmpipe") {
+			t.Skip("lavapipe is the driver on which the layer's instrumentation is known to work")
+		}
+		if s := conformance.Run(t, open, conformance.Options{Filter: filter}); s.Run < least {
+			t.Errorf("got %v, want at least %d run", s, least)
+		}
+	})
+}
