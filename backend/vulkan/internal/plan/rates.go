@@ -166,8 +166,8 @@ const (
 // that; Arm's Mali and Broadcom's V3D, which are so (docs/benchmarks/compilers.md), have subgroups of 16 at most, which Intel's GPUs have beside wider ones,
 // and as little shared memory as the specification allows, or twice that.
 func (lim *Limits) fewRegisters() bool {
-	narrow := lim.SubgroupSize > 0 && max(lim.SubgroupSize, lim.MaxSubgroupSize) <= 16
-	return lim.kind() == gpu && (lim.MaxComputeSharedMemorySize <= 16<<10 || lim.MaxComputeSharedMemorySize <= 32<<10 && narrow)
+	isNarrow := lim.SubgroupSize > 0 && max(lim.SubgroupSize, lim.MaxSubgroupSize) <= 16
+	return lim.kind() == gpu && (lim.MaxComputeSharedMemorySize <= 16<<10 || lim.MaxComputeSharedMemorySize <= 32<<10 && isNarrow)
 }
 
 // burden is how many times slower than its rate a kernel on matrix units is.
