@@ -2,6 +2,7 @@ package vulkan
 
 import (
 	"bytes"
+	"errors"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -33,9 +34,8 @@ func TestAProofThatEndsTheProgramIsRemembered(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestAProofThatEndsTheProgramIsRemembered$")
-	cmd.Env = append(os.Environ(), endEnv+"="+dir)
-	if out, err := cmd.CombinedOutput(); cmd.ProcessState.ExitCode() != endStatus {
+	out, err := inProcess(t, "^TestAProofThatEndsTheProgramIsRemembered$", endEnv+"="+dir)
+	if ended := new(exec.ExitError); !errors.As(err, &ended) || ended.ExitCode() != endStatus {
 		t.Fatalf("the child: %v, want exit status %d\n%s", err, endStatus, out)
 	}
 	var log bytes.Buffer

@@ -2,24 +2,21 @@ package vulkan
 
 import (
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vktest"
 	"github.com/resnet-run/resnet-run/conformance"
 )
 
 // boundsEnv is set for the process in which kernels check every access.
 const boundsEnv = "RESNET_RUN_TEST_BOUNDS"
 
-// aboutSettings are the messages with which versions of the layer begin GPU-assisted validation: that it is slow, and what it changes.
-var aboutSettings = []string{"VALIDATION-SETTINGS:", "WARNING-GPU-Assisted-Validation:", "WARNING-Setting-Limit-Adjusted:"}
-
 // isAboutSettings tells whether a message of the layer says nothing about what the process does.
 func isAboutSettings(message string) bool {
-	return os.Getenv(boundsEnv) != "" && slices.ContainsFunc(aboutSettings, func(id string) bool { return strings.HasPrefix(message, "warning "+id) })
+	return os.Getenv(boundsEnv) != "" && slices.ContainsFunc(vktest.AboutSettings, func(id string) bool { return strings.HasPrefix(message, "warning "+id+":") })
 }
 
 // TestKernelsStayInBounds runs a case or two of each op with GPU-assisted validation, under which kernels check every access. Without it a driver that runs
@@ -44,10 +41,8 @@ func TestKernelsStayInBounds(t *testing.T) {
 		}
 		return
 	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestKernelsStayInBounds$", "-test.v")
-	cmd.Env = append(os.Environ(), boundsEnv+"=1", "VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT")
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "--- PASS: TestKernelsStayInBounds") {
+	out, err := inProcess(t, "^TestKernelsStayInBounds$", boundsEnv+"=1", "VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT")
+	if err != nil || !strings.Contains(out, "--- PASS: TestKernelsStayInBounds") {
 		t.Errorf("%v:\n%s", err, out)
 	}
 }

@@ -146,11 +146,11 @@ func (o *outcomes) prove(ctx context.Context, g *graph.Graph, p *plan.Plan) (ok 
 	if err != nil {
 		return false, err
 	}
-	tell := o.teller(chosen)
-	defer tell(choice{})
+	todo := o.unproved(chosen)
+	defer o.tell(len(todo), len(todo))
 	ok = true
-	for _, c := range chosen {
-		tell(c)
+	for i, c := range todo {
+		o.tell(i, len(todo))
 		good, err := o.proveNode(ctx, c.node, c.candidate)
 		if err != nil {
 			return false, fmt.Errorf("prove node %q (%s): %w", c.node.Name, c.node.Op.Name(), err)

@@ -34,37 +34,31 @@ type ProofEvent struct {
 	Done, Total int    // kernels for layers; the last event of several has as many done as there are, or the compilation has failed
 }
 
-// teller returns what is to be called before each choice is proved, and with none at the end: it tells of those that are not proved yet.
-func (o *outcomes) teller(chosen []choice) func(choice) {
-	if o.dev.opts.OnProof == nil {
-		return func(choice) {}
-	}
-	left := map[tune.Key]bool{}
-	keyOf := func(c choice) tune.Key {
-		shape := shapeOf(c.node)
-		return tune.Key{Kernel: c.candidate, Hash: o.hash(c.node, shape, c.candidate), Shape: shape}
-	}
+// unproved are the choices that are still to be proved, each kernel for a shape once. One that was struck off is among them: it does not pass.
+func (o *outcomes) unproved(chosen []choice) (list []choice) {
+	met := map[tune.Key]bool{}
 	for _, c := range chosen {
-		key := keyOf(c)
-		if _, ok := o.proof(key); !ok {
-			left[key] = true
+		shape := shapeOf(c.node)
+		key := tune.Key{Kernel: c.candidate, Hash: o.hash(c.node, shape, c.candidate), Shape: shape}
+		if !met[key] && !o.passed(key) {
+			list = append(list, c)
 		}
+		met[key] = true
 	}
-	e := ProofEvent{Device: o.dev.info.Name, Total: len(left)}
-	return func(c choice) {
-		switch {
-		case e.Total == 0:
-			return
-		case c.node == nil:
-			e.Done = e.Total
-		default:
-			key := keyOf(c)
-			if !left[key] {
-				return
-			}
-			delete(left, key)
-			e.Done = e.Total - len(left) - 1
-		}
-		o.dev.opts.OnProof(e)
+	return list
+}
+
+// passed reports whether a kernel has proved itself on the small shapes and on that of the key.
+func (o *outcomes) passed(key tune.Key) bool {
+	own, ok := o.proof(key)
+	key.Shape = ""
+	small, okSmall := o.proof(key)
+	return ok && okSmall && !own.Struck && !small.Struck
+}
+
+// tell says how far the proofs are to whom it concerns; it is nothing where none is to be made.
+func (o *outcomes) tell(done, total int) {
+	if o.dev.opts.OnProof != nil && total > 0 {
+		o.dev.opts.OnProof(ProofEvent{Device: o.dev.info.Name, Done: done, Total: total})
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"sync"
 	"testing"
 
@@ -184,6 +185,15 @@ func eachDriver(t *testing.T, o Options, f func(t *testing.T, open func(t *testi
 			said.fail(t)
 		})
 	}
+}
+
+// inProcess runs tests of this package in a process of their own.
+func inProcess(t *testing.T, tests string, env ...string) (out string, err error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", tests, "-test.v")
+	cmd.Env = append(os.Environ(), env...)
+	text, err := cmd.CombinedOutput()
+	return string(text), err
 }
 
 // unavailable ends a test for which no device could be listed.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -42,13 +41,11 @@ func TestCompilersKeepSumsInRegisters(t *testing.T) {
 	}
 	for _, gpu := range absentGPUs {
 		t.Run(gpu, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^"+t.Name()[:strings.IndexByte(t.Name(), '/')]+"$", "-test.v")
-			cmd.Env = append(os.Environ(), compileEnv+"=rule", vktest.ICDEnv+"="+drivers[0], "RADV_FORCE_FAMILY="+gpu)
-			out, err := cmd.CombinedOutput()
+			out, err := inProcess(t, "^TestCompilersKeepSumsInRegisters$", compileEnv+"=rule", vktest.ICDEnv+"="+drivers[0], "RADV_FORCE_FAMILY="+gpu)
 			switch {
-			case strings.Contains(string(out), noSuchDevice), strings.Contains(string(out), "Unknown family"):
+			case strings.Contains(out, noSuchDevice), strings.Contains(out, "Unknown family"):
 				t.Skipf("this version of Mesa does not know it, or does not compile without a GPU:\n%.300s", out)
-			case err != nil || !strings.Contains(string(out), "kernels of"):
+			case err != nil || !strings.Contains(out, "kernels of"):
 				t.Errorf("%v:\n%s", err, out)
 			}
 			t.Logf("%s", out)

@@ -2,7 +2,6 @@ package vulkan
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -34,13 +33,11 @@ func TestSubmissionsAreSynchronized(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := func(tests string, settings []string) (out string, err error) {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", tests, "-test.v")
-		cmd.Env = append(append(os.Environ(), acrossEnv+"=1"), settings...)
-		text, err := cmd.CombinedOutput()
-		if !strings.Contains(string(text), "=== RUN") {
-			t.Fatalf("%s: nothing ran: %v:\n%s", tests, err, text)
+		out, err = inProcess(t, tests, append([]string{acrossEnv + "=1"}, settings...)...)
+		if !strings.Contains(out, "=== RUN") {
+			t.Fatalf("%s: nothing ran: %v:\n%s", tests, err, out)
 		}
-		return string(text), err
+		return out, err
 	}
 	const hazard = "SYNC-HAZARD"
 	var with []string

@@ -2,7 +2,6 @@ package vulkan
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -64,13 +63,12 @@ func TestSecondStartFindsWhatTheDriverCompiled(t *testing.T) {
 	dir := t.TempDir()
 	var files []int
 	for range 2 {
-		cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^TestSecondStartFindsWhatTheDriverCompiled$", "-test.v")
-		cmd.Env = append(os.Environ(), startEnv+"="+dir, "MESA_SHADER_CACHE_DIR="+dir, "MESA_SHADER_CACHE_DISABLE=false", "MESA_DISK_CACHE_MULTI_FILE=true")
-		out, err := cmd.CombinedOutput()
+		out, err := inProcess(t, "^TestSecondStartFindsWhatTheDriverCompiled$",
+			startEnv+"="+dir, "MESA_SHADER_CACHE_DIR="+dir, "MESA_SHADER_CACHE_DISABLE=false", "MESA_DISK_CACHE_MULTI_FILE=true")
 		if err != nil {
 			t.Fatalf("%v:\n%s", err, out)
 		}
-		if !strings.Contains(string(out), "/llvmpipe") {
+		if !strings.Contains(out, "/llvmpipe") {
 			t.Skip("NOT RUN: there is no lavapipe here, whose cache this is about")
 		}
 		list, err := filepath.Glob(filepath.Join(dir, "mesa_shader_cache", "??", "*"))

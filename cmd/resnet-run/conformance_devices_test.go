@@ -214,7 +214,7 @@ func TestResumeRefusesWhatIsNotItsOwn(t *testing.T) {
 
 func TestConformanceBarIsDrawn(t *testing.T) {
 	var b bytes.Buffer
-	p := newConformanceBar(&b, 100)
+	p := newTimedBar(&b, "conformance", 100)
 	p.describe("conformance, a device")
 	for range 100 {
 		p.add()

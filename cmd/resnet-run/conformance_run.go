@@ -13,7 +13,6 @@ import (
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/conformance"
 	"github.com/resnet-run/resnet-run/internal/report"
-	"github.com/schollz/progressbar/v3"
 )
 
 // conformanceRun is the suite on one device after the other.
@@ -231,19 +230,7 @@ func (a *app) conformanceBar(total int) *progress {
 	if total < progressFrom || !isTerminal(a.stderr) {
 		return &progress{}
 	}
-	return newConformanceBar(a.stderr, total)
-}
-
-func newConformanceBar(w io.Writer, total int) *progress {
-	return &progress{progressbar.NewOptions(total,
-		progressbar.OptionSetWriter(w),
-		progressbar.OptionSetDescription("conformance"),
-		progressbar.OptionShowCount(),
-		progressbar.OptionSetPredictTime(true),
-		progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionClearOnFinish(),
-		progressbar.OptionUseANSICodes(true),
-	)}
+	return newTimedBar(a.stderr, "conformance", total)
 }
 
 // describe changes the words before the bar.

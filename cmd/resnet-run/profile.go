@@ -79,7 +79,8 @@ func (a *app) profile(ctx context.Context, f *benchFlags, name string, batch, ru
 	if !f.noPeak {
 		p.Device = bench.MeasurePeak(ctx, dev)
 	}
-	if err := a.profileRuns(ctx, dev, n, answers, p); err != nil {
+	shown := format == report.Table || format == report.JSON // what the compiler says, which the other formats leave out
+	if err := a.profileRuns(ctx, dev, n, answers, p, shown); err != nil {
 		if errors.Is(err, bench.ErrWrong) {
 			return failure(exitNotConformant, err)
 		}
@@ -89,8 +90,8 @@ func (a *app) profile(ctx context.Context, f *benchFlags, name string, batch, ru
 	return errors.Join(report.WriteProfile(out, format, p), out.Flush())
 }
 
-// profileRuns compiles the network and fills the profile.
-func (a *app) profileRuns(ctx context.Context, dev backend.Device, n bench.Network, answers *bench.Answers, p *report.Profile) (err error) {
+// profileRuns compiles the network and fills the profile, with what the compiler says of the kernels where that is wanted: it may compile them again.
+func (a *app) profileRuns(ctx context.Context, dev backend.Device, n bench.Network, answers *bench.Answers, p *report.Profile, kernels bool) (err error) {
 	ready, err := bench.Prepare(ctx, dev, n, answers, p.Batch, bench.Float32)
 	if ready != nil {
 		defer func() { err = errors.Join(err, bench.Close(ctx, ready)) }()
@@ -119,6 +120,8 @@ func (a *app) profileRuns(ctx context.Context, dev backend.Device, n bench.Netwo
 		return err
 	}
 	p.Nodes, p.DeviceTime, p.Verification = p.Profile.Nodes, p.Profile.Seconds, ready.Verification
-	p.Kernels, err = ready.Kernels(ctx)
+	if kernels {
+		p.Kernels, err = ready.Kernels(ctx)
+	}
 	return err
 }

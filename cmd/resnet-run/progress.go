@@ -38,6 +38,19 @@ func newBar(w io.Writer, total int) *progress {
 	)}
 }
 
+// newTimedBar is a bar that says how long it will take.
+func newTimedBar(w io.Writer, what string, total int) *progress {
+	return &progress{progressbar.NewOptions(total,
+		progressbar.OptionSetWriter(w),
+		progressbar.OptionSetDescription(what),
+		progressbar.OptionShowCount(),
+		progressbar.OptionSetPredictTime(true),
+		progressbar.OptionThrottle(100*time.Millisecond),
+		progressbar.OptionClearOnFinish(),
+		progressbar.OptionUseANSICodes(true),
+	)}
+}
+
 func (p *progress) add() {
 	if p.bar != nil {
 		_ = p.bar.Add(1) // a bar that cannot be drawn is no reason to stop
@@ -88,19 +101,7 @@ func (p *proofBar) on(e vulkan.ProofEvent) {
 	case p.bar != nil:
 		p.bar.add()
 	case time.Since(p.since) >= p.patience:
-		p.bar = newProofBar(p.w, report.Printable(e.Device), e.Total)
+		p.bar = newTimedBar(p.w, "proving kernels on "+report.Printable(e.Device)+", once", e.Total)
 		_ = p.bar.bar.Set(e.Done)
 	}
-}
-
-func newProofBar(w io.Writer, device string, total int) *progress {
-	return &progress{progressbar.NewOptions(total,
-		progressbar.OptionSetWriter(w),
-		progressbar.OptionSetDescription("proving kernels on "+device+", once"),
-		progressbar.OptionShowCount(),
-		progressbar.OptionSetPredictTime(true),
-		progressbar.OptionThrottle(100*time.Millisecond),
-		progressbar.OptionClearOnFinish(),
-		progressbar.OptionUseANSICodes(true),
-	)}
 }

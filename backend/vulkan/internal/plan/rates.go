@@ -142,8 +142,11 @@ func (lim *Limits) multiprocessors() int {
 // fillingGroups is how many workgroups keep a GPU busy.
 func (lim *Limits) fillingGroups() int { return max(1, lim.multiprocessors()*largeGroups/largeGPU) }
 
-// part is the part of the large GPU's rate that a GPU has.
+// part is the part of the large GPU's rate that a GPU has. Drivers on the CPU have rates of their own.
 func (lim *Limits) part() float64 {
+	if lim.kind() != gpu {
+		return 1
+	}
 	part := float64(lim.multiprocessors()) / largeGPU
 	if lim.Integrated {
 		part *= integratedRate
@@ -209,21 +212,15 @@ func (lim *Limits) rate(v *shaders.Variant) float64 {
 	if lim.fewRegisters() && !v.FewRegisters {
 		r = min(r, rates["conv2d_slim8x2_f32"][gpu]) / inMemory // shared memory is ordinary memory there, and makes nothing faster
 	}
-	if lim.kind() == gpu {
-		r *= lim.part()
-	}
-	return 1e9 * r
+	return 1e9 * r * lim.part()
 }
 
 // bandwidth is in bytes a second.
 func (lim *Limits) bandwidth() float64 {
-	switch {
-	case lim.Integrated:
+	if lim.Integrated {
 		return integratedBandwidth
-	case lim.kind() == gpu:
-		return 3000e9 * lim.part()
 	}
-	return [...]float64{0, 3e9, 1e9}[lim.kind()]
+	return [...]float64{3000e9, 3e9, 1e9}[lim.kind()] * lim.part()
 }
 
 // whyConv says in a few words what the rule goes by.

@@ -9,9 +9,6 @@ import (
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vktest"
 )
 
-// aboutSettings are the messages with which versions of the layer begin GPU-assisted validation: that it is slow, and what it changes.
-var aboutSettings = []string{"VALIDATION-SETTINGS", "WARNING-GPU-Assisted-Validation", "WARNING-Setting-Limit-Adjusted"}
-
 // TestAccessBeyondABufferIsReported has a kernel write and read one number behind its buffers under GPU-assisted validation: proof that the tests that
 // rely on that would be told.
 func TestAccessBeyondABufferIsReported(t *testing.T) {
@@ -33,7 +30,7 @@ func TestAccessBeyondABufferIsReported(t *testing.T) {
 		}
 		run(64)
 		for _, m := range d.TakeMessages() {
-			if !slices.Contains(aboutSettings, m.ID) {
+			if !slices.Contains(vktest.AboutSettings, m.ID) {
 				t.Fatalf("a message before the fault: %v", m)
 			}
 		}

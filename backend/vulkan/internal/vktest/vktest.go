@@ -75,6 +75,9 @@ type Device struct {
 	messages *log
 }
 
+// AboutSettings are the IDs of the messages with which versions of the layer begin GPU-assisted validation: that it is slow, and what it changes.
+var AboutSettings = []string{"VALIDATION-SETTINGS", "WARNING-GPU-Assisted-Validation", "WARNING-Setting-Limit-Adjusted"}
+
 // TakeMessages returns the messages since the test's start or the last call and
 // forgets them, for tests that provoke some.
 func (d Device) TakeMessages() []vk.Message { return d.messages.take() }
