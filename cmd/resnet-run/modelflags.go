@@ -24,7 +24,7 @@ type modelFlags struct {
 func (a *app) addModelFlags(f *pflag.FlagSet, withModel bool) *modelFlags {
 	m := &modelFlags{set: f}
 	if withModel {
-		f.StringVarP(&m.model, "model", "m", or(a.getenv("RESNET_RUN_MODEL"), model.DefaultName), "`MODEL`: a bundled name, a weights file, or an architecture with --weights")
+		f.StringVarP(&m.model, "model", "m", or(a.getenv("RESNET_RUN_MODEL"), model.DefaultName), "`MODEL`: a bundled name, a file of weights or ONNX, or an architecture with --weights")
 	}
 	f.StringVar(&m.opts.Weights, "weights", "", "weights of an architecture: a `FILE`, or random:SEED for tests and benchmarks")
 	f.StringVar(&m.opts.StateDict, "state-dict", "", "`PATH` of the state dict in a PyTorch file that holds several")
@@ -87,7 +87,7 @@ func (a *app) loadModel(ctx context.Context, f *modelFlags) (*model.Model, error
 	if err != nil {
 		return nil, failure(exitModel, err)
 	}
-	a.detail("model: %s (%s), weights: %s", m.Name, m.Config.CanonicalName(), m.Weights)
+	a.detail("model: %s (%s), weights: %s", m.Name, m.Architecture(), m.Weights)
 	a.detail("preprocess: %s", report.NewPreprocess(m.Preprocess, m.PreprocessFrom))
 	a.detail("labels: %d, from %s", len(m.Labels), m.LabelsFrom)
 	return m, nil

@@ -146,7 +146,7 @@ func TestRefusesOtherFormats(t *testing.T) {
 	copy(tar[257:], "ustar")
 	refuse(t, []badFile{
 		{"empty", nil, "the file is empty"},
-		{"short", []byte("ab"), `bytes 0..2: want safetensors or a PyTorch file, got a file that begins with "ab"`},
+		{"short", []byte("ab"), `bytes 0..2: want safetensors, a PyTorch file or ONNX, got a file that begins with "ab"`},
 		{"Git LFS pointer", []byte("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a"), "a Git LFS pointer"},
 		{"web page", []byte("<!DOCTYPE html><html>not found</html>"), "a web page"},
 		{"gzip", []byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x00"), "a gzip file"},

@@ -67,6 +67,19 @@ var storageDTypes = map[string]string{
 	"UntypedStorage": "uint8", // its size counts bytes
 }
 
+// int64At converts the element of a signed integer type at the start of b.
+func (d dtype) int64At(b []byte, order binary.ByteOrder) int64 {
+	switch d.size {
+	case 1:
+		return int64(int8(b[0]))
+	case 2:
+		return int64(int16(order.Uint16(b)))
+	case 4:
+		return int64(int32(order.Uint32(b)))
+	}
+	return int64(order.Uint64(b))
+}
+
 // float64At converts the element at the start of b, which is in the given byte order. All stored floating-point
 // types fit a float64 exactly; so do integers below 2^53.
 func (d dtype) float64At(b []byte, order binary.ByteOrder) float64 {

@@ -10,6 +10,7 @@ var errChanged = errors.New("it was written to after it was opened")
 
 // mapping is a file in memory.
 type mapping struct {
+	path   string // of a file beside the weights file; empty for that itself
 	data   []byte
 	unmap  func() error
 	check  func() error       // errChanged, once the file is not what it was

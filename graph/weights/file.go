@@ -13,6 +13,7 @@ import (
 	"sync"
 
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/graph/onnx/proto"
 )
 
 // The formats that [File.Format] reports.
@@ -20,6 +21,7 @@ const (
 	FormatSafetensors   = "safetensors"
 	FormatPyTorchZip    = "pytorch-zip"
 	FormatPyTorchLegacy = "pytorch-legacy"
+	FormatONNX          = "onnx"
 )
 
 // maxTensors bounds the number of tensors of a file; ResNet-1202 has about 7,200.
@@ -35,11 +37,14 @@ type File struct {
 	tensors  map[string]*tensor
 	refused  map[string]string // entries of the state dict that are no tensor we can read, and why
 	opaque   []string
+	onnx     *proto.Model // nil for other formats
 
-	mu      sync.RWMutex // held for reading while data is read, for writing to unmap it
-	mapped  *mapping     // nil for OpenBytes
-	cleanup runtime.Cleanup
-	open    bool
+	mu       sync.RWMutex        // held for reading while data is read, for writing to unmap it
+	mapped   *mapping            // nil for OpenBytes
+	onDisk   bool                // name is a path, beside which there may be other files
+	beside   map[string]*mapping // those that hold tensors, by the name that this file has for them
+	cleanups []runtime.Cleanup
+	open     bool
 }
 
 // Info describes a stored tensor.
@@ -99,27 +104,59 @@ func (o Options) open(path string, f *os.File) (*File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open weights: %w", err)
 	}
-	w, err := o.OpenBytes(path, m.data)
-	if err != nil {
-		return nil, errors.Join(err, m.unmap())
+	w := &File{name: path, data: m.data, mapped: m, onDisk: true}
+	if err := w.read(o); err != nil {
+		return nil, errors.Join(err, w.unmap())
 	}
-	w.mapped = m
 	// Lazy tensors hold the file for as long as anybody may read them; whoever closes it earlier gains an error, not a crash.
-	w.cleanup = runtime.AddCleanup(w, func(unmap func() error) { _ = unmap() }, m.unmap)
+	for _, m := range w.mappings() {
+		w.cleanups = append(w.cleanups, runtime.AddCleanup(w, func(unmap func() error) { _ = unmap() }, m.unmap))
+	}
 	return w, nil
 }
 
 // OpenBytes is the function [OpenBytes] with options.
 func (o Options) OpenBytes(name string, data []byte) (*File, error) {
-	f := &File{name: name, data: data, tensors: map[string]*tensor{}, open: true}
+	f := &File{name: name, data: data}
+	if err := f.read(o); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// read finds out what is in the file.
+func (f *File) read(o Options) error {
+	f.tensors, f.open = map[string]*tensor{}, true
 	if err := guard(func() error { return f.parse(o) }); err != nil {
-		return nil, f.fail(err)
+		return f.fail(err)
 	}
 	for n := range f.tensors {
 		f.names = append(f.names, n)
 	}
 	sort.Strings(f.names)
-	return f, nil
+	return nil
+}
+
+// mappings are the mapped files.
+func (f *File) mappings() []*mapping {
+	var all []*mapping
+	if f.mapped != nil {
+		all = append(all, f.mapped)
+	}
+	for _, m := range f.beside {
+		all = append(all, m)
+	}
+	return all
+}
+
+// unmap lets go of all mapped files.
+func (f *File) unmap() error {
+	var errs []error
+	for _, m := range f.mappings() {
+		errs = append(errs, m.unmap())
+	}
+	f.mapped, f.beside = nil, nil
+	return errors.Join(errs...)
 }
 
 // parse finds out the format and reads the structure.
@@ -140,11 +177,17 @@ func (f *File) parse(o Options) error {
 	case isPickle(d):
 		f.format = FormatPyTorchLegacy
 		return f.parseTorchLegacy(o)
+	case isONNX(d), filepath.Ext(f.name) == ".onnx" && hint(d) == "":
+		f.format = FormatONNX
+		if o.StateDict != "" {
+			return bad(0, 0, "state dict %q: an ONNX file holds a network, and no state dict", o.StateDict)
+		}
+		return f.parseONNX()
 	}
 	if h := hint(d); h != "" {
-		return bad(0, 0, "want safetensors or a PyTorch file, got %s", h)
+		return bad(0, 0, "want safetensors, a PyTorch file or ONNX, got %s", h)
 	}
-	return bad(0, int64(min(len(d), 16)), "want safetensors or a PyTorch file, got a file that begins with %q", d[:min(len(d), 16)])
+	return bad(0, int64(min(len(d), 16)), "want safetensors, a PyTorch file or ONNX, got a file that begins with %q", d[:min(len(d), 16)])
 }
 
 func isZip(d []byte) bool { return bytes.HasPrefix(d, []byte("PK\x03\x04")) }
@@ -195,7 +238,10 @@ func (f *File) fail(err error) error {
 	return fmt.Errorf("read weights %q: %w", f.name, err)
 }
 
-// Format is "safetensors", "pytorch-zip" or "pytorch-legacy".
+// Name is the path, or what stood for it, as it was opened.
+func (f *File) Name() string { return f.name }
+
+// Format is "safetensors", "pytorch-zip", "pytorch-legacy" or "onnx".
 func (f *File) Format() string { return f.format }
 
 // Names returns the names of all tensors as they are in the file, sorted.
@@ -221,7 +267,8 @@ func (f *File) Shapes() map[string]graph.Shape {
 	return m
 }
 
-// Metadata returns the __metadata__ of a safetensors file, and nil for other formats or when there is none.
+// Metadata returns the __metadata__ of a safetensors file or the metadata_props of an ONNX file, and nil for other
+// formats or when there is none.
 func (f *File) Metadata() map[string]string {
 	if f.metadata == nil {
 		return nil
@@ -250,13 +297,10 @@ func (f *File) Close() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.open, f.data = false, nil
-	if f.mapped == nil {
-		return nil
+	for _, c := range f.cleanups {
+		c.Stop()
 	}
-	f.cleanup.Stop()
-	m := f.mapped
-	f.mapped = nil
-	if err := m.unmap(); err != nil {
+	if err := f.unmap(); err != nil {
 		return fmt.Errorf("close weights %q: %w", f.name, err)
 	}
 	return nil

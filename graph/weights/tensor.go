@@ -166,6 +166,44 @@ func unravel(s graph.Shape, i int) []int {
 	return index
 }
 
+// Bool reads a tensor of one truth value.
+//
+// # Errors
+//
+// A [*FormatError] when it is of another type or has not one element; an error when the file has no such tensor; [ErrClosed].
+func (f *File) Bool(name string) (bool, error) {
+	set := false
+	err := f.withTensor(name, func(t *tensor, b []byte) error {
+		if i := t.info(name); t.dtype.name != "bool" || t.shape.Elems() != 1 {
+			return badTensor(name, i.Offset, i.Offset+i.SizeBytes, "want one bool, got %s%v", t.dtype.name, t.shape)
+		}
+		set = b[t.offset] != 0
+		return nil
+	})
+	return set, err
+}
+
+// Int64s reads a tensor of signed whole numbers, row-major.
+//
+// # Errors
+//
+// A [*FormatError] when the elements are of another type; an error when the file has no such tensor; [ErrClosed].
+func (f *File) Int64s(name string) ([]int64, error) {
+	var out []int64
+	err := f.withTensor(name, func(t *tensor, b []byte) error {
+		if t.dtype.kind != intKind {
+			i := t.info(name)
+			return badTensor(name, i.Offset, i.Offset+i.SizeBytes, "want signed whole numbers as elements, got %s", t.dtype.name)
+		}
+		out = make([]int64, t.shape.Elems())
+		return t.each(func(i, at int) error {
+			out[i] = t.dtype.int64At(b[at*t.dtype.size:], t.src.order)
+			return nil
+		})
+	})
+	return out, err
+}
+
 // Float64s reads a tensor of floating-point or integer elements, row-major. Unlike [File.Tensor] it accepts NaN and
 // infinities: it is meant for expected results, which may hold them.
 //
@@ -208,12 +246,16 @@ func (f *File) withTensor(name string, use func(*tensor, []byte) error) error {
 		return fmt.Errorf("read weights %q: no tensor %s", f.name, quote(name))
 	}
 	err := guard(func() error {
-		if f.mapped != nil {
-			if err := f.mapped.check(); err != nil {
+		m := f.mapped
+		if t.src.in != nil {
+			m = t.src.in
+		}
+		if m != nil {
+			if err := m.check(); err != nil {
 				return err
 			}
 			if t.src.at >= 0 {
-				defer f.mapped.forget(int(t.src.at), int(t.src.at+t.src.size))
+				defer m.forget(int(t.src.at), int(t.src.at+t.src.size))
 			}
 		}
 		b, err := t.src.bytes()
@@ -224,8 +266,13 @@ func (f *File) withTensor(name string, use func(*tensor, []byte) error) error {
 	})
 	if err != nil {
 		err = f.fail(err)
-		if fe, ok := err.(*FormatError); ok && fe.Tensor == "" {
-			fe.Tensor = name
+		if fe, ok := err.(*FormatError); ok {
+			if fe.Tensor == "" {
+				fe.Tensor = name
+			}
+			if t.src.in != nil {
+				fe.File = t.src.in.path
+			}
 		}
 	}
 	return err
@@ -233,8 +280,9 @@ func (f *File) withTensor(name string, use func(*tensor, []byte) error) error {
 
 // storage is a run of elements in the file.
 type storage struct {
-	at    int64 // first byte in the file, -1 when compressed
-	size  int64 // in bytes
+	at    int64    // first byte in the file, -1 when compressed
+	in    *mapping // the file beside the weights file, nil for that itself
+	size  int64    // in bytes
 	order binary.ByteOrder
 	load  func() ([]byte, error) // checks and returns the bytes
 }

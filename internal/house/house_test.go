@@ -22,6 +22,9 @@ const module = "github.com/resnet-run/resnet-run"
 var allowed = map[string][]string{
 	"graph":                          {},
 	"graph/...":                      {"graph"},
+	"graph/onnx":                     {"graph", "graph/onnx/proto", "graph/weights"},
+	"graph/onnx/proto":               {},
+	"graph/weights":                  {"graph", "graph/onnx/proto"},
 	"backend":                        {"graph"},
 	"backend/reference":              {"backend", "backend/hostmem", "graph"},
 	"backend/schedule":               {"backend", "graph"},

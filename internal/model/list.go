@@ -27,12 +27,12 @@ func List(ctx context.Context) ([]Summary, error) {
 			if err != nil {
 				return err
 			}
-			g, err := m.Config.Build(1, m.Side, m.Side)
+			g, err := m.Graph(1)
 			if err != nil {
 				return fmt.Errorf("list model %q: %w", name, err)
 			}
 			_, t := Layers(g)
-			all = append(all, Summary{name, kind, []int{m.Config.InChannels, m.Side, m.Side}, m.Config.Classes, m.LabelsFrom, t.Params, t.MACs})
+			all = append(all, Summary{name, kind, []int{m.InChannels, m.Side, m.Side}, m.Classes, m.LabelsFrom, t.Params, t.MACs})
 		}
 		return nil
 	}

@@ -29,13 +29,57 @@ type Options struct {
 // Model is a network ready to be compiled for any batch size. It is read-only after [Load].
 type Model struct {
 	Name    string // as results name it: the bundled name, the file's path, or the architecture and its seed
-	Config  resnet.Config
 	Weights string // where the weights come from, for people; empty without weights
 	Preset
-	Side     int               // rows and columns of the input
-	Metadata map[string]string // of a safetensors file, else nil
+	Classes    int
+	InChannels int
+	Side       int               // rows and columns of the input
+	Metadata   map[string]string // of a safetensors or ONNX file, else nil
 
+	network
+}
+
+// network is what makes the graphs of a model.
+type network interface {
+	// build makes the graph for a batch of pictures of that extent: one input, and the logits as its one output. It is
+	// bound when there are weights.
+	build(batch, height, width int) (*graph.Graph, error)
+	// bound reports whether there are weights.
+	bound() bool
+	// traits are what presets go by.
+	traits() traits
+	// architecture names it, for people.
+	architecture() string
+}
+
+// traits are what can be known of a network before its preset is chosen.
+type traits struct {
+	classes, inChannels int
+	size                int  // rows and columns of the pictures it is made for
+	small               bool // it begins with a convolution that keeps their extent, as networks for small pictures do
+}
+
+// state is a network of the family with the tensors of a state dict.
+type state struct {
+	config  resnet.Config
 	tensors map[string]*graph.Tensor // by canonical name; nil without weights
+}
+
+func (s *state) build(batch, height, width int) (*graph.Graph, error) {
+	g, err := s.config.Build(batch, height, width)
+	if err != nil || s.tensors == nil {
+		return g, err
+	}
+	return g.Bind(s.tensors)
+}
+
+func (s *state) bound() bool          { return s.tensors != nil }
+func (s *state) architecture() string { return s.config.CanonicalName() }
+
+func (s *state) traits() traits { return familyTraits(s.config) }
+
+func familyTraits(c resnet.Config) traits {
+	return traits{c.Classes, c.InChannels, c.InputSize, c.Stem == resnet.CIFARStem}
 }
 
 // Load puts together the model that ref names; see the package documentation.
@@ -94,17 +138,18 @@ func loadArchitecture(ctx context.Context, c resnet.Config, opts Options) (*Mode
 	seed, random := strings.CutPrefix(opts.Weights, "random:")
 	switch {
 	case opts.Weights == "" && opts.StructureOnly:
-		m := &Model{Name: c.Name, Config: c}
+		m := &Model{Name: c.Name, network: &state{config: c}}
 		return m, m.finish(nil, opts)
 	case opts.Weights == "":
 		return nil, errors.New("an architecture has no weights of its own: pass --weights FILE, or --weights random:1 for a test")
 	case random:
-		m := &Model{Name: c.Name + " " + opts.Weights, Config: c, Weights: opts.Weights}
+		st := &state{config: c}
+		m := &Model{Name: c.Name + " " + opts.Weights, Weights: opts.Weights, network: st}
 		if opts.StructureOnly {
 			return m, m.finish(nil, opts)
 		}
 		var err error
-		if m.tensors, err = randomWeights(ctx, c, seed); err != nil {
+		if st.tensors, err = randomWeights(ctx, c, seed); err != nil {
 			return nil, err
 		}
 		return m, m.finish(nil, opts)
@@ -117,10 +162,9 @@ func loadArchitecture(ctx context.Context, c resnet.Config, opts Options) (*Mode
 	if err != nil {
 		return nil, err
 	}
-	got := m.Config
-	got.StrideOn1x1 = c.StrideOn1x1
-	if got.CanonicalName() != c.Name {
-		return nil, fmt.Errorf("the weights in %s are those of %s", opts.Weights, m.Config.CanonicalName())
+	got, ok := m.Config()
+	if got.StrideOn1x1 = c.StrideOn1x1; !ok || got.CanonicalName() != c.Name {
+		return nil, fmt.Errorf("the weights in %s are those of %s", opts.Weights, m.Architecture())
 	}
 	return m, nil
 }
@@ -149,6 +193,19 @@ func (m *Model) read(f *weights.File, sources []hints, opts Options) error {
 	}
 	m.Metadata = f.Metadata()
 	sources = append([]hints{meta}, sources...)
+	if f.Format() == weights.FormatONNX {
+		m.network, err = newExported(f, opts)
+	} else {
+		m.network, err = m.detect(f, sources, opts)
+	}
+	if err != nil {
+		return err
+	}
+	return m.finish(sources, opts)
+}
+
+// detect finds out which network of the family the tensors of a state dict are of.
+func (m *Model) detect(f *weights.File, sources []hints, opts Options) (*state, error) {
 	detect := opts.Detect
 	for _, s := range sources {
 		if detect.Shortcut == 0 {
@@ -159,54 +216,63 @@ func (m *Model) read(f *weights.File, sources []hints, opts Options) error {
 	shapes := f.Shapes()
 	names, err := weights.Canonical(shapes)
 	if err != nil {
-		return fmt.Errorf("%s: %w", m.Weights, err)
+		return nil, fmt.Errorf("%s: %w", m.Weights, err)
 	}
 	canonical := make(map[string]graph.Shape, len(names.ToFile))
 	for name, inFile := range names.ToFile {
 		canonical[name] = shapes[inFile]
 	}
-	if m.Config, err = resnet.Detect(canonical, detect); err != nil {
-		return fmt.Errorf("%s: %w", m.Weights, err)
+	s := &state{tensors: make(map[string]*graph.Tensor, len(names.ToFile))}
+	if s.config, err = resnet.Detect(canonical, detect); err != nil {
+		return nil, fmt.Errorf("%s: %w", m.Weights, err)
 	}
-	m.tensors = make(map[string]*graph.Tensor, len(names.ToFile))
 	for name, inFile := range names.ToFile {
-		if m.tensors[name], err = f.Lazy(inFile); err != nil {
-			return err
+		if s.tensors[name], err = f.Lazy(inFile); err != nil {
+			return nil, err
 		}
 	}
-	return m.finish(sources, opts)
+	return s, nil
 }
 
 // finish chooses the preset and checks that the network takes the pictures that it makes.
 func (m *Model) finish(sources []hints, opts Options) error {
+	t := m.traits()
+	m.Classes, m.InChannels = t.classes, t.inChannels
 	var err error
-	if m.Preset, err = choosePreset(m.Config, sources, opts.Overrides); err != nil {
+	if m.Preset, err = choosePreset(t, sources, opts.Overrides); err != nil {
 		return err
 	}
 	if m.Side, err = inputSide(m.Preprocess); err != nil {
 		return err
 	}
-	if m.Config.InChannels != 3 && !opts.StructureOnly {
-		return fmt.Errorf("the network takes pictures of %d channels: want 3 (red, green, blue)", m.Config.InChannels)
+	if m.InChannels != 3 && !opts.StructureOnly {
+		return fmt.Errorf("the network takes pictures of %d channels: want 3 (red, green, blue)", m.InChannels)
 	}
-	if _, err := m.Config.Build(1, m.Side, m.Side); err != nil {
-		return err
-	}
-	return nil
+	_, err = m.build(1, m.Side, m.Side)
+	return err
 }
 
 // HasWeights reports whether the model's graphs are bound.
-func (m *Model) HasWeights() bool { return m.tensors != nil }
+func (m *Model) HasWeights() bool { return m.bound() }
 
-// Graph returns the network for pictures of the preset's size: input "input" [batch,3,Side,Side], output the logits
-// [batch,Classes]. It is bound when the model has weights.
+// Architecture names the network: a member of the family such as "resnet50", or what a file that holds a network of its own
+// says of it.
+func (m *Model) Architecture() string { return m.architecture() }
+
+// Config returns what the network is built from; ok is false for one that a file holds ready-made.
+func (m *Model) Config() (c resnet.Config, ok bool) {
+	s, ok := m.network.(*state)
+	if !ok {
+		return c, false
+	}
+	return s.config, true
+}
+
+// Graph returns the network for pictures of the preset's size: one input [batch,InChannels,Side,Side], and the logits
+// [batch,Classes] as its one output. It is bound when the model has weights.
 func (m *Model) Graph(batch int) (*graph.Graph, error) { return m.GraphOf(batch, m.Side, m.Side) }
 
 // GraphOf is [Model.Graph] for another extent of the input.
 func (m *Model) GraphOf(batch, height, width int) (*graph.Graph, error) {
-	g, err := m.Config.Build(batch, height, width)
-	if err != nil || m.tensors == nil {
-		return g, err
-	}
-	return g.Bind(m.tensors)
+	return m.build(batch, height, width)
 }

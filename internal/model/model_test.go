@@ -27,7 +27,7 @@ func TestLoadFile(t *testing.T) {
 		t.Errorf("got side %d, labels %q, weights %t", m.Side, m.Labels, m.HasWeights())
 	}
 	want := modeltest.Config()
-	got := m.Config
+	got, _ := m.Config()
 	if want.Name, want.InputSize = got.Name, got.InputSize; got != want {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -377,8 +377,8 @@ func TestBundledModels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m.Config.CanonicalName() != c.Name || strings.Join(m.Labels, " ") != strings.Join(CIFAR10Labels(), " ") || m.Side != 32 {
-		t.Errorf("got %s, %q, side %d", m.Config.CanonicalName(), m.Labels, m.Side)
+	if m.Architecture() != c.Name || strings.Join(m.Labels, " ") != strings.Join(CIFAR10Labels(), " ") || m.Side != 32 {
+		t.Errorf("got %s, %q, side %d", m.Architecture(), m.Labels, m.Side)
 	}
 	card, err := os.ReadFile("bundled/README.md")
 	if err != nil {

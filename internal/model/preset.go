@@ -150,39 +150,39 @@ var (
 )
 
 // architecturePreset is the preset of a network that comes without one.
-func architecturePreset(c resnet.Config) Preset {
+func architecturePreset(t traits) Preset {
 	p := Preset{
 		Preprocess: imaging.Preprocess{Mean: imageNetMean, Std: imageNetStd, Interpolation: imaging.Bilinear},
-		Labels:     numberedLabels(c.Classes),
+		Labels:     numberedLabels(t.classes),
 		LabelsFrom: "none known: the classes are numbered",
 	}
-	if c.Stem == resnet.CIFARStem {
-		p.Preprocess.Resize, p.Preprocess.Crop = c.InputSize, c.InputSize
+	if t.small {
+		p.Preprocess.Resize, p.Preprocess.Crop = t.size, t.size
 		p.PreprocessFrom = "architecture (CIFAR stem: the input size, ImageNet mean and std)"
 	} else {
-		p.Preprocess.Crop = c.InputSize
-		p.Preprocess.Resize = c.InputSize * 256 / 224
+		p.Preprocess.Crop = t.size
+		p.Preprocess.Resize = t.size * 256 / 224
 		p.PreprocessFrom = "architecture (ImageNet stem: torchvision's V1 preset)"
 	}
 	switch {
-	case c.Classes == 1000:
+	case t.classes == 1000:
 		p.Labels, p.LabelsFrom = ImageNetLabels(), "architecture (1000 classes: ImageNet-1k)"
-	case c.Classes == 10 && c.Stem == resnet.CIFARStem:
+	case t.classes == 10 && t.small:
 		p.Labels, p.LabelsFrom = CIFAR10Labels(), "architecture (CIFAR stem, 10 classes: CIFAR-10)"
 	}
 	return p
 }
 
 // choosePreset applies the rule of the package documentation: overrides, then the sources in order, then the architecture.
-func choosePreset(c resnet.Config, sources []hints, o Overrides) (Preset, error) {
-	p := architecturePreset(c)
+func choosePreset(t traits, sources []hints, o Overrides) (Preset, error) {
+	p := architecturePreset(t)
 	for i := len(sources) - 1; i >= 0; i-- {
 		s := sources[i]
 		if s.preprocess != nil {
 			p.Preprocess, p.PreprocessFrom = *s.preprocess, s.from
 		}
 		if s.labels != nil {
-			if err := wantLabels(s.labels, c.Classes); err != nil {
+			if err := wantLabels(s.labels, t.classes); err != nil {
 				return Preset{}, fmt.Errorf("%s: %w; move it away or pass the right names with --labels", s.from, err)
 			}
 			p.Labels, p.LabelsFrom = s.labels, s.from
@@ -191,7 +191,7 @@ func choosePreset(c resnet.Config, sources []hints, o Overrides) (Preset, error)
 	if o.LabelsFile != "" {
 		labels, err := readLabels(o.LabelsFile)
 		if err == nil {
-			err = wantLabels(labels, c.Classes)
+			err = wantLabels(labels, t.classes)
 		}
 		if err != nil {
 			return Preset{}, err

@@ -32,7 +32,7 @@ func TestArchitecturePresets(t *testing.T) {
 		{config(t, "resnet20-cifar"), 32, 32, "airplane", "truck"},
 		{fewer, 256, 224, "class 0", "class 6"},
 	} {
-		p, err := choosePreset(test.c, nil, Overrides{})
+		p, err := choosePreset(familyTraits(test.c), nil, Overrides{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +78,7 @@ func TestSidecarTransforms(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			p, err := choosePreset(config(t, "resnet50"), sources, Overrides{})
+			p, err := choosePreset(familyTraits(config(t, "resnet50")), sources, Overrides{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -140,11 +140,11 @@ func TestForeignSidecarsTellNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := choosePreset(config(t, "resnet18"), sources, Overrides{})
+	got, err := choosePreset(familyTraits(config(t, "resnet18")), sources, Overrides{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := architecturePreset(config(t, "resnet18")); !reflect.DeepEqual(got, want) {
+	if want := architecturePreset(familyTraits(config(t, "resnet18"))); !reflect.DeepEqual(got, want) {
 		t.Errorf("got preset from %q and %q, want that of the architecture", got.PreprocessFrom, got.LabelsFrom)
 	}
 }
@@ -166,7 +166,7 @@ func TestMetadataComesBeforeSidecarsAndOverridesBeforeAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	crop, std, in := 33, [3]float32{2, 3, 4}, imaging.Lanczos
-	p, err := choosePreset(c, []hints{meta, side}, Overrides{Crop: &crop, Std: &std, Interpolation: &in})
+	p, err := choosePreset(familyTraits(c), []hints{meta, side}, Overrides{Crop: &crop, Std: &std, Interpolation: &in})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,11 +191,11 @@ func TestLabelsMustFitTheNetwork(t *testing.T) {
 	if got, err := readLabels(path); err != nil || !reflect.DeepEqual(got, []string{"a", "b"}) {
 		t.Errorf("got %q, %v, want a and b", got, err)
 	}
-	if _, err := choosePreset(config(t, "resnet18"), nil, Overrides{LabelsFile: path}); err == nil || !strings.Contains(err.Error(), "want 1000") {
+	if _, err := choosePreset(familyTraits(config(t, "resnet18")), nil, Overrides{LabelsFile: path}); err == nil || !strings.Contains(err.Error(), "want 1000") {
 		t.Errorf("got error %v for 2 labels and 1000 classes", err)
 	}
 	h := hints{from: "config.json", labels: []string{"a", "b"}}
-	if _, err := choosePreset(config(t, "resnet18"), []hints{h}, Overrides{}); err == nil || !strings.Contains(err.Error(), "--labels") {
+	if _, err := choosePreset(familyTraits(config(t, "resnet18")), []hints{h}, Overrides{}); err == nil || !strings.Contains(err.Error(), "--labels") {
 		t.Errorf("got error %v, want one that says to pass --labels", err)
 	}
 	if _, err := readLabels(filepath.Join(dir, "none")); err == nil {
@@ -205,7 +205,7 @@ func TestLabelsMustFitTheNetwork(t *testing.T) {
 
 func TestPresetWithoutFixedSizeIsRefused(t *testing.T) {
 	zero := 0
-	p, err := choosePreset(config(t, "resnet18"), nil, Overrides{Crop: &zero})
+	p, err := choosePreset(familyTraits(config(t, "resnet18")), nil, Overrides{Crop: &zero})
 	if err != nil {
 		t.Fatal(err)
 	}

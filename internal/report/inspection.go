@@ -16,8 +16,8 @@ import (
 type Inspection struct {
 	Model        string            `json:"model"`
 	Architecture string            `json:"architecture"`
-	Config       resnet.Config     `json:"config"`
-	Weights      string            `json:"weights"` // empty for an architecture alone
+	Config       *resnet.Config    `json:"config,omitempty"` // none for a network of an ONNX file
+	Weights      string            `json:"weights"`          // empty for an architecture alone
 	Metadata     map[string]string `json:"metadata,omitempty"`
 	Passes       []string          `json:"passes"` // that were run on it, in order
 	Input        []int             `json:"input"`
@@ -32,8 +32,12 @@ type Inspection struct {
 
 // NewInspection describes a model as it was looked at.
 func NewInspection(m *model.Model, in *model.Inspected) Inspection {
+	var config *resnet.Config
+	if c, ok := m.Config(); ok {
+		config = &c
+	}
 	return Inspection{
-		Model: m.Name, Architecture: m.Config.CanonicalName(), Config: m.Config, Weights: m.Weights, Metadata: m.Metadata,
+		Model: m.Name, Architecture: m.Architecture(), Config: config, Weights: m.Weights, Metadata: m.Metadata,
 		Passes: in.Passes, Input: in.Graph.Inputs[0].Type.Shape.Dims(), Preprocess: NewPreprocess(m.Preprocess, m.PreprocessFrom),
 		Labels: m.Labels, LabelsFrom: m.LabelsFrom, Layers: in.Layers, Totals: in.Totals, Graph: in.Graph,
 	}

@@ -1,0 +1,358 @@
+package onnx
+
+import (
+	"errors"
+	"fmt"
+	"math"
+
+	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/graph/onnx/proto"
+)
+
+// importers has what makes nodes of a graph of a node of the file, by operator.
+var importers map[string]func(*importer, *proto.Node) error
+
+func init() { // the functions look into the table, through New
+	importers = map[string]func(*importer, *proto.Node) error{
+		"Conv": (*importer).conv, "BatchNormalization": (*importer).batchNorm, "Relu": (*importer).relu, "Softmax": (*importer).softmax,
+		"Add": (*importer).sum, "Sum": (*importer).sum, "Gemm": (*importer).gemm, "MatMul": (*importer).gemm,
+		"MaxPool": (*importer).maxPool, "AveragePool": (*importer).avgPool, "GlobalAveragePool": (*importer).globalAvgPool, "ReduceMean": (*importer).reduceMean,
+		"Flatten": (*importer).flatten, "Reshape": (*importer).reshape, "Squeeze": (*importer).squeeze, "Pad": (*importer).padOp, "Slice": (*importer).slice,
+		"Transpose": (*importer).transpose, "Identity": (*importer).identity, "Dropout": (*importer).dropout, "Cast": (*importer).cast,
+		"Constant": (*importer).constantOp, "ConstantOfShape": (*importer).constantOfShape, "Shape": (*importer).shape, "Gather": (*importer).gather,
+		"Concat": (*importer).concat, "Unsqueeze": (*importer).unsqueeze,
+		"Sub": (*importer).arithmetic, "Mul": (*importer).arithmetic, "Div": (*importer).arithmetic,
+	}
+}
+
+func (m *importer) conv(node *proto.Node) error {
+	x, err := m.padded(input(node, 0))
+	if err != nil {
+		return err
+	}
+	weight, err := m.constant(input(node, 1), "weights")
+	if err != nil {
+		return err
+	}
+	s := weight.tensor.Type.Shape
+	if s.Rank() != 4 {
+		return fmt.Errorf("weights %s: want [K,C,R,S], got %v", quote(weight.name), s)
+	}
+	k, _, height, width := s.NCHW()
+	w, err := m.window(node, x, [2]int{height, width})
+	if err != nil {
+		return err
+	}
+	if w.kernel != [2]int{height, width} {
+		return fmt.Errorf("attribute kernel_shape: want %d,%d, the extent of the weights, got %v", height, width, w.kernel)
+	}
+	op := graph.Conv2D{Stride: w.stride, Dilation: w.dilation, Padding: w.pad, Groups: small(intAttr(node, "group", 1))}
+	p, err := m.param(weight, "weights", s.Dims()...)
+	if err != nil {
+		return err
+	}
+	own := bias{name: input(node, 2), factor: 1, shapes: [][]int{{k}}, added: [][]int{{k, 1, 1}, {1, k, 1, 1}}}
+	return m.biased(node, own, k, func(bias *graph.Value) (graph.Op, []*graph.Value) {
+		if op.Bias = bias != nil; op.Bias {
+			return op, []*graph.Value{x.v, p, bias}
+		}
+		return op, []*graph.Value{x.v, p}
+	})
+}
+
+// bias says what a layer adds to each channel.
+type bias struct {
+	name          string  // the input, empty when there is none
+	factor        float32 // of the input
+	shapes, added [][]int // what the input may have as its shape, and what a constant that is added afterwards may
+}
+
+// biased adds a convolution or linear layer of k channels with its bias: its own, or one that the only reader of its result
+// adds.
+func (m *importer) biased(node *proto.Node, own bias, k int, layer func(bias *graph.Value) (graph.Op, []*graph.Value)) error {
+	out, shapes := node.Outputs[0], own.shapes
+	if own.name == "" {
+		if add, name := m.addOf(out); add != nil {
+			own.name, own.factor, shapes = name, 1, own.added
+			m.taken[add] = true
+			out = add.Outputs[0]
+		}
+	}
+	var p *graph.Value
+	if own.name != "" {
+		c, err := m.constant(own.name, "bias")
+		if err == nil {
+			c, err = m.vector(c, k, shapes)
+		}
+		if err == nil {
+			c, err = m.scaled(c, own.factor)
+		}
+		if err == nil {
+			p, err = m.param(c, "bias", k)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	op, in := layer(p)
+	v, err := m.add(node, op, in...)
+	if err == nil {
+		m.values[out] = value{v: v}
+	}
+	return err
+}
+
+// addOf finds the Add of a constant that is the only reader of a value: the way in which some exporters write a bias.
+func (m *importer) addOf(name string) (add *proto.Node, constant string) {
+	readers := m.n.readers[name]
+	if len(readers) != 1 || readers[0].Op != "Add" || len(readers[0].Inputs) != 2 || len(readers[0].Outputs) != 1 || m.n.outputs[name] {
+		return nil, ""
+	}
+	add = readers[0]
+	for i, in := range add.Inputs {
+		if other := add.Inputs[1-i]; in == name && other != name && m.isConstant(other) {
+			return add, other
+		}
+	}
+	return nil, ""
+}
+
+func (m *importer) batchNorm(node *proto.Node) error {
+	x, err := m.activation(input(node, 0))
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(wantInt(node, "training_mode", 0), wantInt(node, "spatial", 1)); err != nil {
+		return err
+	}
+	if x.Type.Shape.Rank() != 4 {
+		return fmt.Errorf("input %s: want 4 dimensions, got %v", quote(input(node, 0)), x.Type.Shape)
+	}
+	in := []*graph.Value{x}
+	for i, what := range []string{"scale", "bias", "mean", "variance"} {
+		c, err := m.constant(input(node, i+1), what)
+		if err != nil {
+			return err
+		}
+		p, err := m.param(c, what, x.Type.Shape.Dim(1))
+		if err != nil {
+			return err
+		}
+		in = append(in, p)
+	}
+	return m.set(node, graph.BatchNorm{Epsilon: float64(floatAttr(node, "epsilon", 1e-5))}, in...)
+}
+
+func (m *importer) relu(node *proto.Node) error {
+	x, err := m.activation(input(node, 0))
+	if err != nil {
+		return err
+	}
+	return m.set(node, graph.ReLU{}, x)
+}
+
+// softmax is over the last of two dimensions, where all versions of the operator mean the same.
+func (m *importer) softmax(node *proto.Node) error {
+	x, err := m.activation(input(node, 0))
+	if err != nil {
+		return err
+	}
+	if axis := intAttr(node, "axis", -1); x.Type.Shape.Rank() != 2 || axis != 1 && axis != -1 {
+		return fmt.Errorf("want two dimensions and axis 1, got %v and axis %d", x.Type.Shape, axis)
+	}
+	return m.set(node, graph.Softmax{}, x)
+}
+
+// sum adds its operands one by one.
+func (m *importer) sum(node *proto.Node) error {
+	if len(node.Inputs) == 0 {
+		return errors.New("inputs: want at least one, got none")
+	}
+	if m.isInts(node.Inputs[0]) {
+		return m.arithmetic(node)
+	}
+	total, err := m.activation(node.Inputs[0])
+	if err != nil {
+		return err
+	}
+	for i, name := range node.Inputs[1:] {
+		x, err := m.activation(name)
+		if err != nil {
+			return err
+		}
+		if last := i+2 == len(node.Inputs); last {
+			return m.set(node, graph.Add{}, total, x)
+		}
+		if total, err = m.add(node, graph.Add{}, total, x); err != nil {
+			return err
+		}
+	}
+	m.values[node.Outputs[0]] = value{v: total} // of one
+	return nil
+}
+
+// gemm is alpha·x·B + beta·C with a constant B, or MatMul; a Linear's weights are B's transpose.
+func (m *importer) gemm(node *proto.Node) error {
+	x, err := m.activation(input(node, 0))
+	if err != nil {
+		return err
+	}
+	if err := wantInt(node, "transA", 0); err != nil {
+		return err
+	}
+	b, err := m.constant(input(node, 1), "matrix")
+	if err != nil {
+		return err
+	}
+	if s := b.tensor.Type.Shape; s.Rank() != 2 || x.Type.Shape.Rank() != 2 {
+		return fmt.Errorf("want two dimensions of both, got %v and %v", x.Type.Shape, s)
+	}
+	if intAttr(node, "transB", 0) == 0 {
+		if b, err = m.transposed(b); err != nil {
+			return err
+		}
+	}
+	if b, err = m.scaled(b, floatAttr(node, "alpha", 1)); err != nil {
+		return err
+	}
+	s := b.tensor.Type.Shape
+	p, err := m.param(b, "matrix", s.Dims()...)
+	if err != nil {
+		return err
+	}
+	k := s.Dim(0)
+	own := bias{name: input(node, 2), factor: floatAttr(node, "beta", 1), shapes: [][]int{{k}, {1, k}, {1}, {1, 1}, {}}, added: [][]int{{k}, {1, k}}}
+	return m.biased(node, own, k, func(bias *graph.Value) (graph.Op, []*graph.Value) {
+		if bias == nil {
+			return graph.Linear{}, []*graph.Value{x, p}
+		}
+		return graph.Linear{Bias: true}, []*graph.Value{x, p, bias}
+	})
+}
+
+func (m *importer) maxPool(node *proto.Node) error {
+	x, w, err := m.pool(node)
+	if err != nil {
+		return err
+	}
+	if x.pad != (graph.Padding{}) && !isPositive(x.v) {
+		return errors.New("a Pad with zeros before it is a padding of its own only for the result of a Relu, and this is none")
+	}
+	return m.set(node, graph.MaxPool{Kernel: w.kernel, Stride: w.stride, Padding: w.pad, CeilMode: intAttr(node, "ceil_mode", 0) != 0}, x.v)
+}
+
+// isPositive reports whether a value has no number below 0: then zeros round it never win a maximum.
+func isPositive(v *graph.Value) bool {
+	if v.Node == nil {
+		return false
+	}
+	switch v.Node.Op.(type) {
+	case graph.ReLU:
+		return true
+	case graph.MaxPool, graph.AvgPool, graph.Subsample, graph.ChannelPad:
+		return isPositive(v.Node.Inputs[0])
+	}
+	return false
+}
+
+func (m *importer) avgPool(node *proto.Node) error {
+	x, w, err := m.pool(node)
+	if err != nil {
+		return err
+	}
+	include := intAttr(node, "count_include_pad", 0) != 0
+	if x.pad != (graph.Padding{}) {
+		if !include && w.pad != x.pad {
+			return errors.New("count_include_pad: want 1 for a pool with a padding of its own after a Pad, got 0")
+		}
+		include = true // the zeros of a Pad count as any number
+	}
+	return m.set(node, graph.AvgPool{Kernel: w.kernel, Stride: w.stride, Padding: w.pad, CeilMode: intAttr(node, "ceil_mode", 0) != 0, CountIncludePad: include}, x.v)
+}
+
+func (m *importer) pool(node *proto.Node) (value, window, error) {
+	x, err := m.padded(input(node, 0))
+	if err != nil {
+		return x, window{}, err
+	}
+	w, err := m.window(node, x, [2]int{})
+	if err == nil && w.dilation != [2]int{1, 1} {
+		err = fmt.Errorf("attribute dilations: want 1,1, got %v", w.dilation)
+	}
+	return x, w, err
+}
+
+func (m *importer) globalAvgPool(node *proto.Node) error {
+	x, err := m.activation(input(node, 0))
+	if err != nil {
+		return err
+	}
+	return m.set(node, graph.GlobalAvgPool{}, x)
+}
+
+// reduceMean is a mean over rows and columns: the axes are an attribute, since opset 18 an input.
+func (m *importer) reduceMean(node *proto.Node) error {
+	x, err := m.activation(input(node, 0))
+	if err != nil {
+		return err
+	}
+	axes, err := m.axes(node, 1, x.Type.Shape.Rank())
+	if err != nil {
+		return err
+	}
+	if x.Type.Shape.Rank() != 4 || len(axes) != 2 || !axes[2] || !axes[3] {
+		return fmt.Errorf("want the mean over axes 2 and 3 of [N,C,H,W], got axes %v of %v", sorted(axes), x.Type.Shape)
+	}
+	mean, err := m.add(node, graph.GlobalAvgPool{}, x)
+	if err == nil && intAttr(node, "keepdims", 1) == 0 {
+		mean, err = m.add(node, graph.Flatten{}, mean)
+	}
+	m.values[node.Outputs[0]] = value{v: mean}
+	return err
+}
+
+// identity lets another name stand for a value.
+func (m *importer) identity(node *proto.Node) error { return m.alias(node, input(node, 0)) }
+
+func (m *importer) alias(node *proto.Node, name string) error {
+	if v, ok := m.values[name]; ok {
+		m.values[node.Outputs[0]] = v
+		return nil
+	}
+	if m.isInts(name) {
+		x, err := m.ints(name, "input")
+		if err != nil {
+			return err
+		}
+		return m.setInts(node, x)
+	}
+	if !m.isParam(name) {
+		return fmt.Errorf("input %s: want the picture, a constant or the result of a node before this one, got a name of none of them", quote(name))
+	}
+	c, err := m.constant(name, "input")
+	m.values[node.Outputs[0]] = value{constant: &c}
+	return err
+}
+
+// dropout does nothing unless it is told to train.
+func (m *importer) dropout(node *proto.Node) error {
+	if name := input(node, 2); name != "" {
+		if training, known := m.flag(name); !known || training {
+			return errors.New("training_mode: want a constant false")
+		}
+	}
+	return m.alias(node, input(node, 0))
+}
+
+// cast changes no number between floating-point types, since activations have the precision that a device is told; whole
+// numbers of shapes stay whole.
+func (m *importer) cast(node *proto.Node) error {
+	to := proto.DType(clampInt32(intAttr(node, "to", 0)))
+	x := m.values[input(node, 0)]
+	if whole := to == proto.Int64 || to == proto.Int32; x.v != nil && !isFloat(to) || x.v == nil && !isFloat(to) && !whole {
+		return fmt.Errorf("attribute to: want a floating-point type, or int32 or int64 for shapes, got %v", to)
+	}
+	return m.alias(node, input(node, 0))
+}
+
+func clampInt32(v int64) int64 { return max(min(v, math.MaxInt32), math.MinInt32) }

@@ -1,0 +1,219 @@
+"""Writes graph/onnx/testdata: small networks as exporters write them, and what ONNX Runtime computes with them.
+
+Every file is a residual network of a few kilobytes. They come from both of PyTorch's exporters, with timm's variants of the family, and from
+onnx.helper in the manner of tf2onnx. expected.json has for each the shape of the input and the results; the input's elements are
+((7919 i) mod 256) / 255 - 0.5 for i = 0, 1, ..., in float32. Files with a fixed batch size are run picture by picture.
+
+Made with Python 3.11.7, torch 2.9.1, timm 1.0.31, onnx 1.23.2, onnxscript 0.7.2, onnxruntime 1.32.0, numpy 2.4.6. Run: python tools/golden/onnx/networks.py
+"""
+import json
+import os
+import shutil
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+import torch.nn.functional as F
+from onnx import TensorProto, helper, numpy_helper
+from timm.models.resnet import BasicBlock, Bottleneck, ResNet
+from torch import nn
+
+OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "graph", "onnx", "testdata")
+CHANNELS = (4, 8, 12, 16)
+expected = {}
+
+
+def picture(shape):
+    i = np.arange(np.prod(shape), dtype=np.int64)
+    return (((7919 * i) % 256).astype(np.float32) / np.float32(255) - np.float32(0.5)).reshape(shape)
+
+
+def settle(net):
+    """Random weights with statistics that batch norms could have."""
+    torch.manual_seed(7)
+    for m in net.modules():
+        if isinstance(m, nn.BatchNorm2d):
+            nn.init.normal_(m.weight, 1, 0.1)
+            nn.init.normal_(m.bias, 0, 0.1)
+            nn.init.normal_(m.running_mean, 0, 0.1)
+            nn.init.uniform_(m.running_var, 0.5, 1.5)
+        elif isinstance(m, (nn.Conv2d, nn.Linear)):
+            nn.init.normal_(m.weight, 0, (2 / m.weight[0].numel()) ** 0.5)
+            if m.bias is not None:
+                nn.init.normal_(m.bias, 0, 0.1)
+    return net.eval()
+
+
+def note(name, shape, want):
+    expected[name] = {"input": list(shape), "output": [float(v) for v in np.asarray(want).ravel()]}
+
+
+def run(name, shape):
+    path = os.path.join(OUT, name + ".onnx")
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    i = session.get_inputs()[0]
+    x = picture(shape)
+    if not i.name:
+        raise SystemExit(name)
+    if i.shape[3] == 3:
+        x = x.transpose(0, 2, 3, 1).copy()
+    parts = [x] if isinstance(i.shape[0], str) else [x[k:k + 1] for k in range(len(x))]
+    note(name, shape, np.concatenate([session.run(None, {i.name: p})[0] for p in parts]))
+
+
+def export(name, net, shape, keep_norms=False, dynamic=None, check=True, **options):
+    net = settle(net)
+    x = torch.from_numpy(picture(shape))[:2 if dynamic else 1]  # the tracer takes a batch of one for a constant
+    path = os.path.join(OUT, name + ".onnx")
+    if options.pop("dynamo", False):
+        torch.onnx.export(net, (x,), path, dynamo=True, dynamic_shapes=dynamic, verbose=False, **options)
+    else:
+        training = torch.onnx.TrainingMode.PRESERVE if keep_norms else torch.onnx.TrainingMode.EVAL
+        torch.onnx.export(net, (x,), path, dynamo=False, dynamic_axes=dynamic, training=training, input_names=["input"], output_names=["logits"], **options)
+    if check:
+        run(name, shape)
+
+
+def timm(block, **options):
+    return ResNet(block, (1, 1, 1, 1), num_classes=10, channels=CHANNELS, stem_width=options.pop("stem_width", 4), **options)
+
+
+class OptionA(nn.Module):
+    """A network for small pictures with the shortcuts of He et al. 2016, option A, as akamaster/pytorch_resnet_cifar10 writes them."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+        self.conv2, self.bn2 = nn.Conv2d(4, 8, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.linear = nn.Linear(8, 10)
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.conv1(x)))
+        x = F.relu(self.bn2(self.conv2(x)) + F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 2, 2)))
+        x = F.avg_pool2d(x, int(x.size(3)))
+        return self.linear(x.view(x.size(0), -1))
+
+
+class Preactivation(nn.Module):
+    """Norms before convolutions (He et al. 2016, Identity Mappings)."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 6, 7, stride=2, padding=3)
+        self.bn1, self.conv2 = nn.BatchNorm2d(6), nn.Conv2d(6, 6, 3, padding=1, bias=False)
+        self.bn2, self.conv3 = nn.BatchNorm2d(6), nn.Conv2d(6, 6, 3, padding=1, bias=False)
+        self.bn3, self.drop, self.fc = nn.BatchNorm2d(6), nn.Dropout(0.2), nn.Linear(6, 10)
+
+    def forward(self, x):
+        x = self.conv1(x)
+        y = self.conv2(F.relu(self.bn1(x)))
+        x = x + self.conv3(F.relu(self.bn2(y)))
+        x = F.relu(self.bn3(x)).mean((2, 3))
+        return F.softmax(self.fc(self.drop(x)), 1)
+
+
+def helper_model(name, nodes, inputs, weights, opset, **kinds):
+    rng = np.random.default_rng(11)
+    tensors = []
+    for key, shape in weights.items():
+        w = np.abs(rng.normal(1, 0.1, shape)) if key.endswith("var") else rng.normal(0, (2 / max(np.prod(shape[1:]), 8)) ** 0.5, shape)
+        tensors.append(numpy_helper.from_array(w.astype(kinds.get(key, np.float32)), key))
+    for key, value in kinds.get("lists", {}).items():
+        tensors.append(numpy_helper.from_array(np.array(value, np.int64), key))
+    graph = helper.make_graph(nodes, name, [helper.make_tensor_value_info("input", TensorProto.FLOAT, inputs)],
+                              [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [inputs[0], 10])], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], producer_name="by hand", ir_version=8)
+    model.metadata_props.add(key="labels", value=json.dumps(["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]))
+    onnx.checker.check_model(model)
+    onnx.save(model, os.path.join(OUT, name + ".onnx"))
+
+
+def channels_last():
+    """As tf2onnx writes Keras networks: a picture [N,H,W,C], zeros and biases as nodes of their own."""
+    n = helper.make_node
+    nodes = [
+        n("Transpose", ["input"], ["nchw"], perm=[0, 3, 1, 2]),
+        n("Pad", ["nchw", "pads3"], ["padded"], mode="constant"),
+        n("Conv", ["padded", "w1"], ["c1"], strides=[2, 2], kernel_shape=[7, 7], auto_pad="VALID"),
+        n("Add", ["c1", "b1"], ["c1b"]),
+        n("BatchNormalization", ["c1b", "bn_scale", "bn_bias", "bn_mean", "bn_var"], ["bn"], epsilon=1.001e-5),
+        n("Relu", ["bn"], ["r1"]),
+        n("Pad", ["r1", "pads1"], ["r1p"]),
+        n("MaxPool", ["r1p"], ["mp"], kernel_shape=[3, 3], strides=[2, 2]),
+        n("Conv", ["mp", "w2"], ["c2"], auto_pad="SAME_UPPER", strides=[2, 2], kernel_shape=[3, 3]),
+        n("Conv", ["mp", "w3", "b3"], ["c3"], strides=[2, 2]),
+        n("Sum", ["c2", "c3"], ["sum"]),
+        n("Relu", ["sum"], ["r2"]),
+        n("ReduceMean", ["r2"], ["mean"], axes=[2, 3], keepdims=0),
+        n("MatMul", ["mean", "w4"], ["fc"]),
+        n("Add", ["b4", "fc"], ["logits"]),
+        n("Softmax", ["logits"], ["probabilities"], axis=-1),
+    ]
+    weights = {"w1": (6, 3, 7, 7), "b1": (1, 6, 1, 1), "bn_scale": (6,), "bn_bias": (6,), "bn_mean": (6,), "bn_var": (6,),
+               "w2": (8, 6, 3, 3), "w3": (8, 6, 1, 1), "b3": (8,), "w4": (8, 10), "b4": (10,)}
+    helper_model("channels_last", nodes, ["n", 40, 48, 3], weights, 13,
+                 lists={"pads3": [0, 0, 3, 3, 0, 0, 3, 3], "pads1": [0, 0, 1, 1, 0, 0, 1, 1]})
+    run("channels_last", (2, 3, 40, 48))
+
+
+def old():
+    """Early operators: pads and slices as attributes, a Gemm with factors, a shape from Constant nodes, a pool that rounds up."""
+    n = helper.make_node
+    nodes = [
+        n("Conv", ["input", "w1", "b1"], ["c1"], pads=[1, 0, 2, 1], strides=[1, 2], dilations=[1, 2], kernel_shape=[3, 3]),
+        n("Relu", ["c1"], ["r1"]),
+        n("Slice", ["r1"], ["s1"], axes=[2], starts=[0], ends=[9223372036854775807]),
+        n("Pad", ["s1"], ["p1"], pads=[0, 1, 0, 0, 0, 2, 0, 0], mode="constant", value=0.0),
+        n("AveragePool", ["p1"], ["a1"], kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
+        n("MaxPool", ["a1"], ["m1"], kernel_shape=[2, 2], strides=[2, 2], auto_pad="SAME_LOWER"),
+        n("GlobalAveragePool", ["m1"], ["g1"]),
+        n("Constant", [], ["shape"], value=numpy_helper.from_array(np.array([0, -1], np.int64))),
+        n("Reshape", ["g1", "shape"], ["flat"]),
+        n("Dropout", ["flat"], ["dropped", "mask"], ratio=0.5),
+        n("Gemm", ["dropped", "w2", "b2"], ["fc"], alpha=0.5, beta=2.0),
+        n("Identity", ["fc"], ["probabilities"]),
+    ]
+    helper_model("old", nodes, ["n", 3, 21, 27], {"w1": (6, 3, 3, 3), "b1": (6,), "w2": (9, 10), "b2": (10,)}, 9)
+    run("old", (3, 3, 21, 27))
+
+
+def main():
+    shutil.rmtree(OUT, ignore_errors=True)
+    os.makedirs(OUT)
+    every = {"input": {0: "n", 2: "h", 3: "w"}, "logits": {0: "n"}}
+    batch = {"input": {0: "n"}, "logits": {0: "n"}}
+    export("basic", timm(BasicBlock), (2, 3, 40, 48))
+    export("bottleneck_dynamo", timm(Bottleneck), (2, 3, 40, 48), dynamo=True, dynamic={"x": {0: torch.export.Dim("n")}}, external_data=True)
+    export("resnext", timm(Bottleneck, cardinality=4, base_width=32), (2, 3, 56, 40), dynamic=every)
+    export("resnet_d", timm(Bottleneck, stem_type="deep", avg_down=True), (2, 3, 41, 47), keep_norms=True, do_constant_folding=False, dynamic=every)
+    export("resnet_d_dynamo", timm(BasicBlock, stem_type="deep", avg_down=True), (2, 3, 41, 47), dynamo=True, external_data=False)
+    export("option_a", OptionA(), (2, 3, 32, 32), dynamic=batch)
+    export("basic_opset9", timm(BasicBlock), (2, 3, 40, 48), opset_version=9, dynamic=batch)
+    export("option_a_unfolded", OptionA(), (2, 3, 32, 32), do_constant_folding=False, dynamic=batch)
+    export("option_a_dynamo", OptionA(), (2, 3, 32, 32), dynamo=True, external_data=False)
+    export("preactivation", Preactivation(), (2, 3, 40, 48), keep_norms=True)
+    export("preactivation_dynamo", Preactivation(), (2, 3, 40, 48), dynamo=True, external_data=False)
+    channels_last()
+    old()
+
+    # float16: what PyTorch computes in float64 with the same weights, since a CPU rounds each layer in its own way.
+    net = timm(BasicBlock)
+    path = os.path.join(OUT, "half.onnx")
+    torch.onnx.export(settle(net).half(), (torch.zeros(1, 3, 40, 48, dtype=torch.float16),), path, dynamo=False, input_names=["input"],
+                      training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False)
+    with torch.no_grad():
+        note("half", (2, 3, 40, 48), net.double()(torch.from_numpy(picture((2, 3, 40, 48))).double()))
+
+    # What is refused: squeeze and excitation needs Sigmoid and Mul.
+    export("squeeze_excitation", timm(BasicBlock, block_args={"attn_layer": "se"}), (1, 3, 40, 48), check=False)
+    with open(os.path.join(OUT, "expected.json"), "w") as f:
+        f.write("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in sorted(expected.items())) + "\n}\n")
+    for name in sorted(os.listdir(OUT)):
+        path = os.path.join(OUT, name)
+        if name.endswith(".onnx"):
+            m = onnx.load(path, load_external_data=False)
+            print(name, os.path.getsize(path), m.producer_name, m.opset_import[0].version, sorted({n.op_type for n in m.graph.node}))
+
+
+main()
