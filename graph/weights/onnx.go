@@ -178,6 +178,22 @@ func (f *File) external(entries map[string]string, want int64) (*storage, []byte
 	return src, m.data[offset : offset+length], nil
 }
 
+// locate opens a file of the model's folder. Where the model is a link to a file elsewhere, as in Hugging Face's cache, a
+// link to that other folder is as good.
+func (f *File) locate(location string) (*os.File, error) {
+	dir := filepath.Dir(f.name)
+	file, err := os.OpenInRoot(dir, location)
+	if err == nil || !filepath.IsLocal(location) {
+		return file, err
+	}
+	model, err1 := filepath.EvalSymlinks(f.name)
+	data, err2 := filepath.EvalSymlinks(filepath.Join(dir, location))
+	if err1 != nil || err2 != nil || filepath.Dir(model) != filepath.Dir(data) {
+		return nil, err
+	}
+	return os.OpenInRoot(filepath.Dir(model), filepath.Base(data))
+}
+
 // openBeside maps the file of that name beside the model, once.
 func (f *File) openBeside(location string) (*mapping, error) {
 	if m := f.beside[location]; m != nil {
@@ -186,7 +202,7 @@ func (f *File) openBeside(location string) (*mapping, error) {
 	if len(f.beside) == maxExternalFiles {
 		return nil, fmt.Errorf("want at most %d files, got more", maxExternalFiles)
 	}
-	file, err := os.OpenInRoot(filepath.Dir(f.name), filepath.FromSlash(location))
+	file, err := f.locate(filepath.FromSlash(location))
 	if err != nil {
 		return nil, err
 	}

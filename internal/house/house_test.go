@@ -24,6 +24,7 @@ var allowed = map[string][]string{
 	"graph/...":                      {"graph"},
 	"graph/onnx":                     {"graph", "graph/onnx/proto", "graph/weights"},
 	"graph/onnx/proto":               {},
+	"graph/onnx/proto/prototest":     {"graph/onnx/proto"},
 	"graph/weights":                  {"graph", "graph/onnx/proto"},
 	"backend":                        {"graph"},
 	"backend/reference":              {"backend", "backend/hostmem", "graph"},
@@ -76,7 +77,7 @@ var allowed = map[string][]string{
 }
 
 // helpers are for tests alone: they may import testing, and nothing but tests may import them.
-var helpers = []string{"backend/vulkan/internal/vktest", "internal/backendtest", "internal/backendtest/vulkantest", "internal/golden", "internal/model/modeltest"}
+var helpers = []string{"graph/onnx/proto/prototest", "backend/vulkan/internal/vktest", "internal/backendtest", "internal/backendtest/vulkantest", "internal/golden", "internal/model/modeltest"}
 
 type listed struct {
 	ImportPath, Dir string
