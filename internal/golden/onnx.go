@@ -152,7 +152,6 @@ type onnxGraph struct {
 	values    map[string]*graph.Value
 	b         *graph.Builder
 	c         Case
-	opset     int
 }
 
 func (t *onnxGraph) build(name string, data []byte) (Case, error) {
@@ -163,7 +162,7 @@ func (t *onnxGraph) build(name string, data []byte) (Case, error) {
 	if len(m.inputs) != len(t.given) || len(m.outputs) == 0 {
 		return t.c, fmt.Errorf("model: %d inputs and %d outputs, the test gives %d inputs", len(m.inputs), len(m.outputs), len(t.given))
 	}
-	t.constants, t.values, t.opset = m.tensors, map[string]*graph.Value{}, m.opset
+	t.constants, t.values = m.tensors, map[string]*graph.Value{}
 	t.b, t.c = graph.NewBuilder("onnx"), Case{Name: name, Want: map[string][]float64{}}
 	for i, name := range m.inputs { // an operator takes what it needs as values; the rest are parameters
 		t.constants[name] = t.given[i]
