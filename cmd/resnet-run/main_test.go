@@ -30,6 +30,7 @@ func world(t *testing.T) {
 	t.Chdir(t.TempDir())
 	modeltest.WriteModel(t, ".")
 	modeltest.WriteNaNModel(t, ".")
+	modeltest.WriteONNX(t, ".")
 	modeltest.WritePictures(t, "pictures")
 	modeltest.WriteFile(t, "bad.jpg", []byte("\xff\xd8\xff and nothing more"))
 	for class, colours := range map[string][]string{"red": {"red", "green"}, "Green": {"green"}, "blue": {"blue", "blue", "red"}} {

@@ -55,7 +55,7 @@ var allowed = map[string][]string{
 	"internal/model":                 {"graph", "graph/...", "backend/reference", "internal/imaging", "internal/seeded"},
 	"internal/model/pictures":        {},
 	"internal/model/pipeline":        {"graph", "graph/...", "backend", "internal/imaging", "internal/model", "internal/model/pictures"},
-	"internal/model/modeltest":       {"graph", "graph/resnet"},
+	"internal/model/modeltest":       {"graph", "graph/onnx/proto", "graph/onnx/proto/prototest", "graph/resnet"},
 	"internal/bench":                 {"backend", "backend/reference", "graph", "graph/pass", "internal/seeded"},
 	"internal/profile":               {"backend", "graph"},
 	"internal/report":                {"backend", "backend/schedule", "conformance", "internal/bench", "internal/compare", "internal/profile", "graph", "graph/resnet", "internal/model", "internal/model/pipeline", "internal/imaging"},

@@ -24,6 +24,9 @@ type exported struct {
 
 // newExported looks at the network of an ONNX file. The weights are looked at too, for its graphs are bound.
 func newExported(f *weights.File, opts Options) (*exported, error) {
+	if opts.Weights != "" {
+		return nil, fmt.Errorf("%s: an ONNX file brings its network along: pass it as the model, without --weights", opts.Weights)
+	}
 	if opts.Detect != (resnet.DetectOptions{}) {
 		return nil, errors.New("an ONNX file says how its network is built: want no kind of shortcut and no place of a stride")
 	}

@@ -1,0 +1,121 @@
+package model
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/resnet-run/resnet-run/backend/reference"
+	"github.com/resnet-run/resnet-run/graph"
+	pt "github.com/resnet-run/resnet-run/graph/onnx/proto/prototest"
+	"github.com/resnet-run/resnet-run/graph/resnet"
+	"github.com/resnet-run/resnet-run/internal/model/modeltest"
+)
+
+// A network that a file holds gives the same as the one that is found from its weights, logits where the file has
+// probabilities, and has labels and preset from the same places.
+func TestONNXGivesTheSameAsWeights(t *testing.T) {
+	dir := t.TempDir()
+	var models [2]*Model
+	var logits [2][]float64
+	for i, path := range []string{modeltest.WriteModel(t, dir), modeltest.WriteONNX(t, dir)} {
+		m, err := Load(t.Context(), path, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := m.Graph(2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !g.Bound() || !m.HasWeights() || len(g.Outputs) != 1 || g.Outputs[0].Type != graph.F32(2, 3) {
+			t.Errorf("%s: got bound %t, outputs %v", path, g.Bound(), g.Outputs)
+		}
+		x := make([]float64, 2*3*8*8)
+		for j := range x {
+			x[j] = float64(j%17) / 8
+		}
+		values, err := reference.Eval(t.Context(), g, map[string][]float64{g.Inputs[0].Name: x})
+		if err != nil {
+			t.Fatal(err)
+		}
+		models[i], logits[i] = m, values[g.Outputs[0].Name]
+	}
+	a, b := models[0], models[1]
+	for i := range logits[0] { // the epsilon is a float32 in the file
+		if d := logits[0][i] - logits[1][i]; d > 1e-9 || d < -1e-9 {
+			t.Errorf("logit %d: got %v, want %v", i, logits[1][i], logits[0][i])
+		}
+	}
+	if a.Classes != b.Classes || a.Side != b.Side || a.InChannels != b.InChannels || !slices.Equal(a.Labels, b.Labels) || a.Preprocess != b.Preprocess || a.LabelsFrom != b.LabelsFrom {
+		t.Errorf("got %+v of the ONNX file, want as of the weights %+v", b, a)
+	}
+	if _, ok := b.Config(); ok || b.Architecture() != "a network of an ONNX file by test" {
+		t.Errorf("got the architecture %q", b.Architecture())
+	}
+}
+
+// What a file leaves open follows from the way in which it begins, and from the number of its classes.
+func TestONNXPresets(t *testing.T) {
+	testdata := filepath.Join("..", "..", "graph", "onnx", "testdata")
+	crop := 64
+	for _, test := range []struct {
+		name   string
+		crop   *int
+		side   int
+		labels string
+		resize int
+	}{
+		{"option_a", nil, 32, "airplane", 32}, // begins with stride 1
+		{"resnext", nil, 224, "class 0", 256}, // leaves the extent open, begins with stride 2
+		{"channels_last", &crop, 64, "zero", 256},
+	} {
+		m, err := Load(t.Context(), filepath.Join(testdata, test.name+".onnx"), Options{Overrides: Overrides{Crop: test.crop}})
+		if err != nil {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		if m.Side != test.side || m.Labels[0] != test.labels || m.Classes != 10 || m.Preprocess.Resize != test.resize {
+			t.Errorf("%s: got side %d, resize %d, %d labels from %q", test.name, m.Side, m.Preprocess.Resize, len(m.Labels), m.Labels[0])
+		}
+	}
+}
+
+func TestONNXErrorsTellWhatToPass(t *testing.T) {
+	dir := t.TempDir()
+	testdata := filepath.Join("..", "..", "graph", "onnx", "testdata")
+	colour := modeltest.WriteONNX(t, dir)
+	file := func(name string, fields ...[]byte) string {
+		return modeltest.WriteFile(t, filepath.Join(dir, name), pt.Model(13, fields...))
+	}
+	relu := file("relu.onnx", pt.Input("x", 1, 3, 8, 8), pt.Output("y"), pt.Node("Relu", []string{"x"}, []string{"y"}))
+	grey := file("grey.onnx", pt.Input("x", 1, 1, 8, 8), pt.Output("f"), pt.Node("Flatten", []string{"x"}, []string{"f"}))
+	broken, err := os.ReadFile(colour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cut := modeltest.WriteFile(t, filepath.Join(dir, "cut.onnx"), broken[:len(broken)/2])
+	for name, test := range map[string]struct {
+		ref  string
+		opts Options
+		want []string
+	}{
+		"rows and columns":  {filepath.Join(testdata, "basic.onnx"), Options{}, []string{"40×48", "--crop"}},
+		"shortcuts":         {colour, Options{Detect: resnet.DetectOptions{Shortcut: resnet.ZeroPad}}, []string{"want no kind of shortcut"}},
+		"a state dict":      {colour, Options{StateDict: "ema"}, []string{"no state dict"}},
+		"as weights":        {"resnet18", Options{Weights: colour}, []string{"colour.onnx", "without --weights"}},
+		"no classes":        {relu, Options{}, []string{"relu.onnx", "want one result, numbers for classes"}},
+		"grey pictures":     {grey, Options{}, []string{"1 channels: want 3"}},
+		"cut":               {cut, Options{}, []string{"cut.onnx", "unexpected EOF"}},
+		"unknown operators": {filepath.Join(testdata, "squeeze_excitation.onnx"), Options{Overrides: Overrides{Crop: new(int)}}, []string{"squeeze_excitation.onnx", "Sigmoid (4×)"}},
+	} {
+		_, err := Load(t.Context(), test.ref, test.opts)
+		for _, w := range test.want {
+			if !strings.Contains(fmt.Sprint(err), w) {
+				t.Errorf("%s: got %v, want %q in it", name, err, w)
+			}
+		}
+	}
+}
