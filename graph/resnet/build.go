@@ -84,7 +84,15 @@ func (n *network) stem(x tap) tap {
 		x = n.conv("conv1", x, n.c.StemWidth, 3, 1, 1)
 		return n.node("relu", graph.ReLU{}, n.batchNorm("bn1", x))
 	}
-	x = n.conv("conv1", x, n.c.StemWidth, 7, 2, 1)
+	if n.c.Stem == DeepStem { // names of timm, which numbers the steps before bn1
+		x = n.batchNorm("conv1.1", n.conv("conv1.0", x, n.c.StemInner[0], 3, 2, 1))
+		x = n.node("conv1.2", graph.ReLU{}, x)
+		x = n.batchNorm("conv1.4", n.conv("conv1.3", x, n.c.StemInner[1], 3, 1, 1))
+		x = n.node("conv1.5", graph.ReLU{}, x)
+		x = n.conv("conv1.6", x, n.c.StemWidth, 3, 1, 1)
+	} else {
+		x = n.conv("conv1", x, n.c.StemWidth, 7, 2, 1)
+	}
 	x = n.node("relu", graph.ReLU{}, n.batchNorm("bn1", x))
 	return n.node("maxpool", graph.MaxPool{Kernel: [2]int{3, 3}, Stride: [2]int{2, 2}, Padding: graph.Pad(1)}, x)
 }
@@ -123,8 +131,15 @@ func (n *network) shortcut(at string, x tap, out, stride int) tap {
 	if stride == 1 && x.c == out {
 		return x
 	}
-	if n.c.Shortcut == Projection {
+	switch n.c.Shortcut {
+	case Projection:
 		return n.batchNorm(at+"downsample.1", n.conv(at+"downsample.0", x, out, 1, stride, 1))
+	case PoolProjection:
+		if stride > 1 {
+			two := [2]int{stride, stride}
+			x = n.node(at+"downsample.0", graph.AvgPool{Kernel: two, Stride: two, CeilMode: true}, x)
+		}
+		return n.batchNorm(at+"downsample.2", n.conv(at+"downsample.1", x, out, 1, 1, 1))
 	}
 	if stride > 1 {
 		x = n.node(at+"shortcut.subsample", graph.Subsample{Stride: [2]int{stride, stride}}, x)

@@ -19,9 +19,11 @@ type Config struct {
 	// Widths is the number of channels of each stage before the block's expansion (called planes elsewhere): 64, 128,
 	// 256, 512 or, in the 6n+2 networks, 16, 32, 64. Stage 1 keeps the size of its input, the others halve it.
 	Widths    [MaxStages]int `json:"widths"`
-	StemWidth int            `json:"stem_width"` // channels of the stem's convolution
+	StemWidth int            `json:"stem_width"` // channels that the stem gives
 	Stem      Stem           `json:"stem"`
-	Shortcut  Shortcut       `json:"shortcut"`
+	// StemInner are the channels of the first two convolutions of a [DeepStem], 0 for other stems.
+	StemInner [2]int   `json:"stem_inner,omitzero"`
+	Shortcut  Shortcut `json:"shortcut"`
 	// Groups and WidthPerGroup shape the 3×3 convolution of a bottleneck: in a stage of width W it has Groups groups of
 	// W·WidthPerGroup/64 channels. 1 and 64 for plain networks, 32 and 4 for ResNeXt 32x4d, 1 and 128 for wide ResNets.
 	Groups        int `json:"groups"`
@@ -53,8 +55,8 @@ func (c Config) Stages() int {
 	return n
 }
 
-// Layers is the number of layers as the names of the members count them: the convolutions on the residual paths, the
-// stem's and the linear layer. Resnet50 has 50.
+// Layers is the number of layers as the names of the members count them: the convolutions on the residual paths, one of the
+// stem and the linear layer. Resnet50 has 50.
 func (c Config) Layers() int {
 	n := 2
 	for _, d := range c.Depths {
@@ -92,13 +94,18 @@ func (c Config) Validate() error {
 
 func (c Config) validate() error {
 	if !enumValid(blockNames, c.Block) {
-		return fmt.Errorf("block: want basic or bottleneck, got %v", c.Block)
+		return fmt.Errorf("block: want %s, got %v", choice(blockNames), c.Block)
 	}
 	if !enumValid(stemNames, c.Stem) {
-		return fmt.Errorf("stem: want imagenet or cifar, got %v", c.Stem)
+		return fmt.Errorf("stem: want %s, got %v", choice(stemNames), c.Stem)
 	}
 	if !enumValid(shortcutNames, c.Shortcut) {
-		return fmt.Errorf("shortcut: want projection or zero-pad, got %v", c.Shortcut)
+		return fmt.Errorf("shortcut: want %s, got %v", choice(shortcutNames), c.Shortcut)
+	}
+	for _, w := range c.StemInner {
+		if deep := c.Stem == DeepStem; deep && (w < 1 || w > maxChannels) || !deep && w != 0 {
+			return fmt.Errorf("stem inner: want two numbers of 1 to %d channels for a deep stem, and 0 for others, got %v for %v", maxChannels, c.StemInner, c.Stem)
+		}
 	}
 	if err := c.validateStages(); err != nil {
 		return err
@@ -199,14 +206,20 @@ func (c Config) description() string {
 	if c.Groups != 1 || c.WidthPerGroup != 64 {
 		fmt.Fprintf(&b, "-%dx%dd", c.Groups, c.WidthPerGroup)
 	}
-	if c.Stem == CIFARStem {
+	switch c.Stem {
+	case CIFARStem:
 		b.WriteString("-cifar")
+	case DeepStem:
+		fmt.Fprintf(&b, "-deep%s", dotted(c.StemInner[:]))
 	}
 	if c.PoolKernel > 0 {
 		fmt.Fprintf(&b, "-pool%d", c.PoolKernel)
 	}
-	if c.Shortcut == ZeroPad {
+	switch c.Shortcut {
+	case ZeroPad:
 		b.WriteString("-a")
+	case PoolProjection:
+		b.WriteString("-pooled")
 	}
 	if c.StrideOn1x1 {
 		b.WriteString("-v1")

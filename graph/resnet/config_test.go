@@ -32,7 +32,8 @@ func TestMembersHaveTheLayersOfTheirNames(t *testing.T) {
 		for _, n := range g.Nodes {
 			switch n.Op.(type) {
 			case graph.Conv2D, graph.Linear:
-				if !strings.Contains(n.Name, "downsample") {
+				deep := n.Name == "conv1.0" || n.Name == "conv1.3" // a deep stem counts as one
+				if !strings.Contains(n.Name, "downsample") && !deep {
 					got++
 				}
 			}
@@ -45,8 +46,8 @@ func TestMembersHaveTheLayersOfTheirNames(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	names := Names()
-	if !sort.StringsAreSorted(names) || len(names) != 30 {
-		t.Errorf("got %d names, sorted %v, want 30 in order", len(names), sort.StringsAreSorted(names))
+	if !sort.StringsAreSorted(names) || len(names) != 49 {
+		t.Errorf("got %d names, sorted %v, want 49 in order", len(names), sort.StringsAreSorted(names))
 	}
 	for _, n := range names {
 		c := mustLookup(t, n)
@@ -97,8 +98,10 @@ func TestValidateSaysWhatDoesNotFit(t *testing.T) {
 		want   string
 	}{
 		{"resnet18", func(c *Config) { c.Block = 0 }, `validate config "resnet18": block: want basic or bottleneck, got block(0)`},
-		{"resnet18", func(c *Config) { c.Stem = 9 }, "stem: want imagenet or cifar, got stem(9)"},
-		{"resnet18", func(c *Config) { c.Shortcut = 0 }, "shortcut: want projection or zero-pad, got shortcut(0)"},
+		{"resnet18", func(c *Config) { c.Stem = 9 }, "stem: want imagenet, cifar or deep, got stem(9)"},
+		{"resnet18", func(c *Config) { c.Shortcut = 0 }, "shortcut: want projection, zero-pad or pool-projection, got shortcut(0)"},
+		{"resnet18", func(c *Config) { c.StemInner[1] = 8 }, "stem inner: want two numbers of 1 to 262144 channels for a deep stem, and 0 for others, got [0 8] for imagenet"},
+		{"resnet18d", func(c *Config) { c.StemInner[0] = 0 }, "for others, got [0 32] for deep"},
 		{"resnet18", func(c *Config) { c.Depths = [4]int{} }, "depths: want at least one stage of at least one block, got [0 0 0 0]"},
 		{"resnet18", func(c *Config) { c.Depths[0] = -1 }, "depths: want at least one stage"},
 		{"resnet18", func(c *Config) { c.Depths[1] = 0 }, "stage 2: want depth and width 0 after the last stage, got 0 and 128"},
@@ -255,7 +258,7 @@ func TestConfigIsJSON(t *testing.T) {
 		t.Errorf("an invalid block: got %v", err)
 	}
 	var c Config
-	if err := json.Unmarshal([]byte(`{"stem":"deep"}`), &c); err == nil || !strings.Contains(err.Error(), `parse stem: want imagenet or cifar, got "deep"`) {
+	if err := json.Unmarshal([]byte(`{"stem":"flat"}`), &c); err == nil || !strings.Contains(err.Error(), `parse stem: want imagenet, cifar or deep, got "flat"`) {
 		t.Errorf("an unknown stem: got %v", err)
 	}
 	if got := fmt.Sprint(Bottleneck, CIFARStem, ZeroPad, Shortcut(7)); got != "bottleneck cifar zero-pad shortcut(7)" {

@@ -20,15 +20,15 @@ type DetectOptions struct {
 	StrideOn1x1 bool
 }
 
-// Detect finds the network that has exactly the given tensors, by their canonical names (those of torchvision) and
-// shapes alone. Names that end in num_batches_tracked are ignored.
+// Detect finds the network that has exactly the given tensors, by their canonical names (those of torchvision, and timm's
+// for what only timm has) and shapes alone. Names that end in num_batches_tracked are ignored.
 //
 // What shapes cannot tell is decided so:
 //   - Without any downsample tensor the shortcuts are parameter-free (option A), with one they are projections (option
 //     B). A network in which no block changes the shape has projections, since it makes no difference.
 //   - The stride of bottlenecks is on the 3×3 convolution, unless opts.StrideOn1x1 is set.
 //   - A CIFAR stem before four stages goes with a 4×4 average pool, everything else with a global one.
-//   - The input size is 224 for the ImageNet stem and 32 for the CIFAR stem; epsilon is 1e-5.
+//   - The input size is 32 for the CIFAR stem and 224 for the others; epsilon is 1e-5.
 //
 // Errors: a *[DetectError] that says which tensors are missing, left over or of another shape.
 func Detect(shapes map[string]graph.Shape, opts DetectOptions) (Config, error) {
@@ -39,7 +39,7 @@ func Detect(shapes map[string]graph.Shape, opts DetectOptions) (Config, error) {
 		}
 	}
 	if opts.Shortcut != 0 && !enumValid(shortcutNames, opts.Shortcut) {
-		return Config{}, fmt.Errorf("detect network: option shortcut: want projection or zero-pad, got %v", opts.Shortcut)
+		return Config{}, fmt.Errorf("detect network: option shortcut: want %s, got %v", choice(shortcutNames), opts.Shortcut)
 	}
 	guess := survey(tensors).config(opts)
 	want, err := parameters(guess)
@@ -139,6 +139,10 @@ func withFreeShapes(member map[string]graph.Shape, c Config) map[string]graph.Sh
 	for _, name := range []string{"fc.weight", "fc.bias"} {
 		shapes[name] = shapes[name].WithDim(0, c.Classes)
 	}
-	shapes["conv1.weight"] = shapes["conv1.weight"].WithDim(1, c.InChannels)
+	first := "conv1.weight"
+	if c.Stem == DeepStem {
+		first = "conv1.0.weight"
+	}
+	shapes[first] = shapes[first].WithDim(1, c.InChannels)
 	return shapes
 }

@@ -64,6 +64,8 @@ func TestDetectFindsNetworksThatAreNoMembers(t *testing.T) {
 			StemWidth: 20, Stem: CIFARStem, Shortcut: Projection, Groups: 3, WidthPerGroup: 16, InChannels: 4, Classes: 2, InputSize: 32, Epsilon: 1e-5},
 		{Name: "resnet-basic-1.1.1.1-cifar-pool4-a", Block: Basic, Depths: [4]int{1, 1, 1, 1}, Widths: [4]int{64, 128, 256, 512},
 			StemWidth: 64, Stem: CIFARStem, Shortcut: ZeroPad, Groups: 1, WidthPerGroup: 64, PoolKernel: 4, InChannels: 3, Classes: 10, InputSize: 32, Epsilon: 1e-5},
+		{Name: "resnet-basic-1.2-w8.12-stem6-deep3.5-pooled", Block: Basic, Depths: [4]int{1, 2}, Widths: [4]int{8, 12}, StemWidth: 6, StemInner: [2]int{3, 5},
+			Stem: DeepStem, Shortcut: PoolProjection, Groups: 1, WidthPerGroup: 64, InChannels: 3, Classes: 1000, InputSize: 224, Epsilon: 1e-5},
 		{Name: "resnet-basic-2-w8-cifar", Block: Basic, Depths: [4]int{2}, Widths: [4]int{8}, StemWidth: 8,
 			Stem: CIFARStem, Shortcut: Projection, Groups: 1, WidthPerGroup: 64, InChannels: 3, Classes: 10, InputSize: 32, Epsilon: 1e-5},
 	} {
@@ -121,7 +123,7 @@ func TestDetectOptions(t *testing.T) {
 	})
 	t.Run("an invalid shortcut is refused", func(t *testing.T) {
 		_, err := Detect(nil, DetectOptions{Shortcut: 9})
-		if err == nil || !strings.Contains(err.Error(), "option shortcut: want projection or zero-pad, got shortcut(9)") {
+		if err == nil || !strings.Contains(err.Error(), "option shortcut: want projection, zero-pad or pool-projection, got shortcut(9)") {
 			t.Errorf("got %v", err)
 		}
 	})

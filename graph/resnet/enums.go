@@ -1,6 +1,9 @@
 package resnet
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Block is the kind of residual block. The zero value is invalid.
 type Block uint8
@@ -36,6 +39,7 @@ const (
 	_            Stem = iota
 	ImageNetStem      // 7×7 convolution of stride 2, then 3×3 max-pool of stride 2
 	CIFARStem         // 3×3 convolution of stride 1
+	DeepStem          // three 3×3 convolutions, the first of stride 2, then the max-pool (He et al. 2019, "C")
 )
 
 // Shortcut is what a shortcut does where the block changes the shape. The zero value is invalid.
@@ -43,24 +47,25 @@ type Shortcut uint8
 
 // The shortcuts. Where the shape stays, all of them are the identity.
 const (
-	_          Shortcut = iota
-	Projection          // option B of He et al. 2016: 1×1 convolution and batch norm
-	ZeroPad             // option A: every second row and column, and channels of zeros, half of them on each side
+	_              Shortcut = iota
+	Projection              // option B of He et al. 2016: 1×1 convolution and batch norm
+	ZeroPad                 // option A: every second row and column, and channels of zeros, half of them on each side
+	PoolProjection          // 2×2 average pool where the picture is halved, then 1×1 convolution and batch norm (He et al. 2019, "D")
 )
 
 var (
 	blockNames    = []string{Basic: "basic", Bottleneck: "bottleneck"}
-	stemNames     = []string{ImageNetStem: "imagenet", CIFARStem: "cifar"}
-	shortcutNames = []string{Projection: "projection", ZeroPad: "zero-pad"}
+	stemNames     = []string{ImageNetStem: "imagenet", CIFARStem: "cifar", DeepStem: "deep"}
+	shortcutNames = []string{Projection: "projection", ZeroPad: "zero-pad", PoolProjection: "pool-projection"}
 )
 
 // String returns "basic" or "bottleneck".
 func (b Block) String() string { return enumString("block", blockNames, b) }
 
-// String returns "imagenet" or "cifar".
+// String returns "imagenet", "cifar" or "deep".
 func (s Stem) String() string { return enumString("stem", stemNames, s) }
 
-// String returns "projection" or "zero-pad".
+// String returns "projection", "zero-pad" or "pool-projection".
 func (s Shortcut) String() string { return enumString("shortcut", shortcutNames, s) }
 
 // MarshalText returns the name. Errors: b is invalid.
@@ -81,6 +86,12 @@ func (s *Stem) UnmarshalText(text []byte) error { return parseEnum("stem", stemN
 // UnmarshalText is the inverse of [Shortcut.MarshalText].
 func (s *Shortcut) UnmarshalText(text []byte) error {
 	return parseEnum("shortcut", shortcutNames, text, s)
+}
+
+// choice lists the names of an enumeration as a sentence does: "a, b or c".
+func choice(names []string) string {
+	last := len(names) - 1
+	return strings.Join(names[1:last], ", ") + " or " + names[last]
 }
 
 func enumValid[E ~uint8](names []string, e E) bool { return e > 0 && int(e) < len(names) }
@@ -106,5 +117,5 @@ func parseEnum[E ~uint8](kind string, names []string, text []byte, e *E) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("parse %s: want %s or %s, got %.40q", kind, names[1], names[2], text)
+	return fmt.Errorf("parse %s: want %s, got %.40q", kind, choice(names), text)
 }

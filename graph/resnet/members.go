@@ -46,6 +46,29 @@ var members = func() []Config {
 		c.Groups, c.WidthPerGroup = x.groups, x.widthPerGroup
 		add(x.name, c)
 	}
+	for _, l := range []struct {
+		layers   int
+		block    Block
+		depths   [MaxStages]int
+		variants string // letters of timm's names, after the number of layers; - for none
+	}{
+		{10, Basic, [MaxStages]int{1, 1, 1, 1}, "t"},
+		{14, Bottleneck, [MaxStages]int{1, 1, 1, 1}, "t"},
+		{18, Basic, [MaxStages]int{2, 2, 2, 2}, "d"},
+		{26, Bottleneck, [MaxStages]int{2, 2, 2, 2}, "-dt"},
+		{34, Basic, [MaxStages]int{3, 4, 6, 3}, "d"},
+		{50, Bottleneck, [MaxStages]int{3, 4, 6, 3}, "cdst"},
+		{101, Bottleneck, [MaxStages]int{3, 4, 23, 3}, "cds"},
+		{152, Bottleneck, [MaxStages]int{3, 8, 36, 3}, "cds"},
+		{200, Bottleneck, [MaxStages]int{3, 24, 36, 3}, "d"},
+	} {
+		for _, v := range l.variants {
+			add(strings.TrimSuffix(fmt.Sprintf("resnet%d%c", l.layers, v), "-"), variant(imageNet(l.block, l.depths), v))
+		}
+	}
+	resnextD := variant(imageNet(Bottleneck, [MaxStages]int{3, 4, 6, 3}), 'd')
+	resnextD.Groups, resnextD.WidthPerGroup = 32, 4
+	add("resnext50d_32x4d", resnextD)
 	for _, n := range []int{3, 5, 7, 9, 18, 200} {
 		add(fmt.Sprintf("resnet%d-cifar", 6*n+2), sixN(n, ZeroPad))
 		add(fmt.Sprintf("resnet%d-cifar-b", 6*n+2), sixN(n, Projection))
@@ -60,6 +83,22 @@ func imageNet(b Block, depths [MaxStages]int) Config {
 		Stem: ImageNetStem, Shortcut: Projection, Groups: 1, WidthPerGroup: 64,
 		InChannels: 3, Classes: 1000, InputSize: 224, Epsilon: 1e-5,
 	}
+}
+
+// variant changes the stem and the shortcuts of a network as the letter says. C and d are of He et al. 2019 ("Bag of tricks
+// for image classification with convolutional neural networks", section 4), s is GluonCV's, t is timm's.
+func variant(c Config, letter rune) Config {
+	switch letter {
+	case 'c':
+		c.Stem, c.StemInner = DeepStem, [2]int{32, 32}
+	case 'd':
+		c.Stem, c.StemInner, c.Shortcut = DeepStem, [2]int{32, 32}, PoolProjection
+	case 's':
+		c.Stem, c.StemInner, c.StemWidth = DeepStem, [2]int{64, 64}, 128
+	case 't':
+		c.Stem, c.StemInner, c.Shortcut = DeepStem, [2]int{24, 32}, PoolProjection
+	}
+	return c
 }
 
 // cifarOf makes the network for 32×32 pictures that is otherwise like c: 3×3 stem, 4×4 average pool, 10 classes.
@@ -80,6 +119,8 @@ func sixN(n int, s Shortcut) Config {
 // Names returns the names of the members, sorted:
 //
 //   - resnet18 … resnet152, resnext…, wide_resnet…: as torchvision has them
+//   - resnet26, and those with one of the letters c, d, s and t behind the number of layers: as timm has them, with a deep
+//     stem, and d and t with average pools in their shortcuts
 //   - resnet50-v1, resnet101-v1, resnet152-v1: with the stride on the first 1×1 convolution ([Config.StrideOn1x1])
 //   - resnet20-cifar … resnet1202-cifar: the 6n+2 networks with option A shortcuts, and …-cifar-b with option B
 //   - resnet18-cifar … resnet152-cifar: the ImageNet networks with the stem and the pool for 32×32 pictures

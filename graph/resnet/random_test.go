@@ -28,13 +28,21 @@ func randomConfig(r *rand.Rand) Config {
 			c.Widths[s] *= unit
 		}
 	}
-	if r.IntN(2) == 0 {
+	switch r.IntN(4) {
+	case 0, 1:
 		c.Stem, c.InputSize = CIFARStem, 32
 		if stages == MaxStages {
 			c.PoolKernel = 4
 		}
+	case 2:
+		c.Stem, c.StemInner = DeepStem, [2]int{1 + r.IntN(30), 1 + r.IntN(30)}
 	}
-	if r.IntN(3) == 0 {
+	switch r.IntN(4) {
+	case 0: // where there is a shortcut that shows it
+		if stages > 1 || c.StemWidth != c.outWidth(0) {
+			c.Shortcut = PoolProjection
+		}
+	case 1:
 		c.Shortcut = ZeroPad
 		in := c.StemWidth
 		for s := range stages { // widths that do not fall

@@ -13,7 +13,10 @@ type evidence struct {
 	block               Block
 	stages              [MaxStages]stageEvidence
 	projections         bool
-	stemKernel          int // rows and columns of conv1, 0 when it is absent or odd
+	pooled              votes // which tensor of a shortcut is a convolution: 1 in downsample.0, 2 in downsample.1 after a pool
+	stemKernel          int   // rows and columns of conv1, 0 when it is absent or odd
+	deep                int   // tensors of a deep stem
+	stemInner           [2]votes
 	stemWidth           votes
 	inChannels, classes votes
 }
@@ -57,6 +60,11 @@ func survey(tensors map[string]graph.Shape) *evidence {
 		stage, block, rest, ok := blockTensor(name)
 		if ok {
 			e.projections = e.projections || strings.HasPrefix(rest, "downsample.")
+			if len(d) == 4 && rest == "downsample.0.weight" {
+				e.pooled.add(1)
+			} else if len(d) == 4 && rest == "downsample.1.weight" {
+				e.pooled.add(2)
+			}
 			e.stages[stage].see(e.block, block, rest, d)
 			continue
 		}
@@ -67,6 +75,8 @@ func survey(tensors map[string]graph.Shape) *evidence {
 			if d[2] == d[3] {
 				e.stemKernel = d[2]
 			}
+		case strings.HasPrefix(name, "conv1."):
+			e.seeDeepStem(name, d)
 		case strings.HasPrefix(name, "bn1.") && len(d) == 1:
 			e.stemWidth.add(d[0])
 		case name == "fc.weight" && len(d) == 2, name == "fc.bias" && len(d) == 1:
@@ -74,6 +84,33 @@ func survey(tensors map[string]graph.Shape) *evidence {
 		}
 	}
 	return e
+}
+
+// seeDeepStem takes down a tensor conv1.0 to conv1.6: convolutions 0, 3 and 6, batch norms 1 and 4.
+func (e *evidence) seeDeepStem(name string, d []int) {
+	i, _, _ := strings.Cut(strings.TrimPrefix(name, "conv1."), ".")
+	norm := i == "1" || i == "4"
+	if len(d) != 4 && !norm || len(d) != 1 && norm {
+		return
+	}
+	switch i {
+	case "0":
+		e.inChannels.add(d[1])
+		e.stemInner[0].add(d[0])
+	case "1":
+		e.stemInner[0].add(d[0])
+	case "3":
+		e.stemInner[0].add(d[1])
+		e.stemInner[1].add(d[0])
+	case "4":
+		e.stemInner[1].add(d[0])
+	case "6":
+		e.stemInner[1].add(d[1])
+		e.stemWidth.add(d[0])
+	default:
+		return
+	}
+	e.deep++
 }
 
 // kindOfBlocks is Bottleneck when at least half of the blocks with a first convolution have a third.
@@ -183,7 +220,12 @@ func (e *evidence) config(opts DetectOptions) Config {
 	c.Groups, c.WidthPerGroup = groups.winner(1), widthPerGroup.winner(64)
 	stages := c.Stages()
 	c.Stem, c.InputSize, c.Classes = ImageNetStem, 224, 1000
-	if e.stemKernel == 3 || e.stemKernel != 7 && stages < MaxStages {
+	if e.stemKernel == 0 && e.deep > 1 {
+		c.Stem = DeepStem
+		for i := range c.StemInner {
+			c.StemInner[i] = e.stemInner[i].winner(32)
+		}
+	} else if e.stemKernel == 3 || e.stemKernel != 7 && stages < MaxStages {
 		c.Stem, c.InputSize, c.Classes = CIFARStem, 32, 10
 		if stages == MaxStages {
 			c.PoolKernel = 4
@@ -194,7 +236,9 @@ func (e *evidence) config(opts DetectOptions) Config {
 	c.Shortcut = opts.Shortcut
 	if c.Shortcut == 0 {
 		c.Shortcut = Projection
-		if !e.projections && (stages > 1 || stages == 1 && c.StemWidth != c.outWidth(0)) {
+		if e.pooled.winner(1) == 2 {
+			c.Shortcut = PoolProjection
+		} else if !e.projections && (stages > 1 || stages == 1 && c.StemWidth != c.outWidth(0)) {
 			c.Shortcut = ZeroPad
 		}
 	}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes graph/resnet/testdata/structure.json.gz: what PyTorch says about every member of the family.
 
-Made with Python 3.11, torch 2.9.1, torchvision 0.24.1. Run from the root of the repository:
+Made with Python 3.11, torch 2.9.1, torchvision 0.24.1, timm 1.0.31. Run from the root of the repository:
 
     python tools/golden/resnet/structure.py
 
@@ -10,7 +10,7 @@ multiply-accumulates (torch.utils.flop_counter, halved), the shapes of what each
 linear layer returns, and, for the first case of a member, the names and shapes of the state dictionary. Everything runs
 on torch's meta device, which computes shapes only.
 
-The ImageNet networks are torchvision's. Those with a CIFAR stem are assembled from torchvision's blocks, with the stem,
+The ImageNet networks are torchvision's, those with a letter behind the number of layers timm's. Those with a CIFAR stem are assembled from torchvision's blocks, with the stem,
 pool and shortcuts that He et al. 2016 section 4.2 describes.
 """
 import gzip
@@ -18,6 +18,7 @@ import json
 import pathlib
 import platform
 
+import timm
 import torch
 import torch.nn.functional as F
 import torchvision
@@ -34,6 +35,12 @@ IMAGENET = {  # member: (block, depths, groups, width per group)
     "resnet101": (tv.Bottleneck, (3, 4, 23, 3), 1, 64),
     "resnet152": (tv.Bottleneck, (3, 8, 36, 3), 1, 64),
 }
+
+
+TIMM = (
+    "resnet10t", "resnet14t", "resnet18d", "resnet26", "resnet26d", "resnet26t", "resnet34d", "resnet50c", "resnet50d", "resnet50s", "resnet50t",
+    "resnet101c", "resnet101d", "resnet101s", "resnet152c", "resnet152d", "resnet152s", "resnet200d", "resnext50d_32x4d",
+)
 
 
 class OptionA(nn.Module):
@@ -77,6 +84,8 @@ class SixN(nn.Module):
 
 
 def make(member, channels, classes):
+    if member in TIMM:
+        return timm.create_model(member, in_chans=channels, num_classes=classes)
     base, _, variant = member.partition("-")
     if variant.startswith("cifar") and base not in IMAGENET:
         n = (int(base.removeprefix("resnet")) - 2) // 6
@@ -98,6 +107,9 @@ def make(member, channels, classes):
     return m
 
 
+RENAMED = {"global_pool.pool": "avgpool"}  # of timm
+
+
 def case(member, shape, classes, with_params):
     with torch.device("meta"):
         m = make(member, shape[1], classes).eval()
@@ -106,7 +118,7 @@ def case(member, shape, classes, with_params):
     kinds = (nn.Conv2d, nn.BatchNorm2d, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Linear)
     for name, module in m.named_modules():
         if isinstance(module, kinds):
-            module.register_forward_hook(lambda _m, _i, out, name=name: outputs.__setitem__(name, list(out.shape)))
+            module.register_forward_hook(lambda _m, _i, out, name=RENAMED.get(name, name): outputs.__setitem__(name, list(out.shape)))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         m(x)
     c = {"member": member, "input": list(shape), "classes": classes, "macs": counter.get_total_flops() // 2, "outputs": outputs}
@@ -127,19 +139,24 @@ def main():
     for n in (20, 32, 44, 56, 110, 1202):
         for option in ("", "-b"):
             cases.append(case(f"resnet{n}-cifar{option}", (1, 3, 32, 32), 10, True))
+    for name in TIMM:
+        cases.append(case(name, (1, 3, 224, 224), 1000, True))
     # other batches, channels, classes, and pictures that are neither square nor even
     for member, shape, classes in (
         ("resnet18", (2, 1, 97, 131), 7),
         ("resnet50", (3, 4, 201, 63), 5),
         ("resnet50-v1", (2, 3, 65, 97), 3),
         ("resnext50_32x4d", (1, 3, 75, 33), 11),
+        ("resnet18d", (2, 1, 97, 131), 7),
+        ("resnet50s", (2, 4, 66, 103), 9),
+        ("resnet26t", (1, 3, 229, 67), 5),
         ("resnet20-cifar", (2, 1, 33, 29), 100),
         ("resnet32-cifar-b", (5, 2, 15, 31), 4),
         ("resnet18-cifar", (2, 6, 27, 49), 10),
         ("resnet50-cifar", (1, 3, 56, 25), 10),
     ):
         cases.append(case(member, shape, classes, False))
-    made_with = f"python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}"
+    made_with = f"python {platform.python_version()}, torch {torch.__version__}, torchvision {torchvision.__version__}, timm {timm.__version__}"
     text = json.dumps({"made_with": made_with, "cases": cases}, separators=(",", ":"))
     OUT.parent.mkdir(parents=True, exist_ok=True)
     OUT.write_bytes(gzip.compress(text.encode(), 9, mtime=0))
