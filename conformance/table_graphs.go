@@ -41,6 +41,11 @@ func blockConfigs() []resnet.Config {
 	})
 	add("wide", func(c *resnet.Config) { bottleneck(c); c.WidthPerGroup = 128 })
 	add("imagenet-stem", func(c *resnet.Config) { c.Stem, c.InputSize = resnet.ImageNetStem, 32 })
+	deep := func(c *resnet.Config) {
+		c.Stem, c.StemInner, c.Shortcut, c.InputSize = resnet.DeepStem, [2]int{7, 12}, resnet.PoolProjection, 32
+	}
+	add("basic-pooled", deep)
+	add("bottleneck-pooled", func(c *resnet.Config) { bottleneck(c); deep(c) })
 	add("avgpool-head", func(c *resnet.Config) { c.PoolKernel, c.InputSize = 8, 16 })
 	return out
 }

@@ -48,7 +48,7 @@ func (a *app) conformanceChild(ctx context.Context, f *conformanceFlags, o confo
 	var failed error
 	say := func(l childLine) error { failed = errors.Join(failed, out.Encode(l)); return failed }
 	o.Begin = func(c *conformance.Case) { _ = say(childLine{Begin: c.Name}) } // the next result tells
-	open := a.conformanceOpener(newConformanceTarget(f.backends[0]+":"+f.devices[0], f.threads), func(d backend.DeviceInfo) error {
+	open := a.conformanceOpener(newConformanceTarget(report.JoinTarget(f.backends[0], f.devices[0]), f.threads), func(d backend.DeviceInfo) error {
 		return say(childLine{Device: &report.Facts{DeviceInfo: d}})
 	})
 	_, err := conformance.Execute(ctx, open, o, func(r conformance.Result) error {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/cpu"
 	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/conformance"
 	"github.com/resnet-run/resnet-run/graph"
@@ -83,17 +84,24 @@ func init() {
 	otherPrograms["deadly"] = func() int { return deadlyProgram(nil).run(context.Background(), os.Args[1:]) }
 }
 
-// deadlyProgram is the program with the deadly backend only.
+// deadlyProgram is the program with the deadly backend, and the cpu backend for lists of two.
 func deadlyProgram(self func(context.Context, ...string) *exec.Cmd) *app {
 	r := &backend.Registry{}
-	if err := r.Register(deadlyBackend{reference.New()}); err != nil {
-		panic(err)
+	for _, b := range []backend.Backend{deadlyBackend{reference.New()}, cpu.New(cpu.Options{Threads: 1})} {
+		if err := r.Register(b); err != nil {
+			panic(err)
+		}
 	}
 	return &app{stdin: strings.NewReader(""), stdout: os.Stdout, stderr: os.Stderr, getenv: func(string) string { return "" }, registry: r, self: self}
 }
 
 // deadly runs the command on the deadly backend in child processes, with its report as JSON.
 func deadly(t *testing.T, args ...string) (report.Conformance, int) {
+	t.Helper()
+	return inChildren(t, append([]string{"--backend", "deadly"}, args...)...)
+}
+
+func inChildren(t *testing.T, args ...string) (report.Conformance, int) {
 	t.Helper()
 	var out strings.Builder
 	var errs lockedText
@@ -103,12 +111,22 @@ func deadly(t *testing.T, args ...string) (report.Conformance, int) {
 		return c
 	})
 	a.stdout, a.stderr = &out, &errs
-	code := a.run(t.Context(), append([]string{"conformance", "--backend", "deadly", "--format", "json"}, args...))
+	code := a.run(t.Context(), append([]string{"conformance", "--format", "json"}, args...))
 	c, err := report.ReadConformance(strings.NewReader(out.String()))
 	if err != nil || len(c.Devices) != 1 {
 		t.Fatalf("%v: %s, %s", err, out.String(), errs.String())
 	}
 	return c, code
+}
+
+// A list is one device in a child as well, also in the second, which the first one's death asks for.
+func TestConformanceOfAListInChildren(t *testing.T) {
+	t.Parallel()
+	c, code := inChildren(t, "--backend", "deadly,cpu", "--filter", "^(contract/info|softmax/n1-c10/|global_avg_pool/n2)")
+	d := c.Devices[0]
+	if code != exitNotConformant || d.Target != "deadly,cpu" || d.Rerun != "resnet-run conformance --backend deadly,cpu --filter" || d.Summary.Failed != 2 || d.Summary.Run < 6 || c.Interrupted {
+		t.Errorf("got exit code %d, target %q, %+v", code, d.Target, d.Summary)
+	}
 }
 
 func TestConformanceSurvivesADriverThatDoesNot(t *testing.T) {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -89,8 +88,7 @@ func (r *conformanceRun) checkEarlier() error {
 	}
 	if len(errs) == 0 {
 		for _, d := range r.c.Devices {
-			name, _, _ := strings.Cut(d.Target, ":")
-			if _, err := r.app.registry.Backend(name); err != nil && name != auto {
+			if err := r.app.knowsTarget(d.Target); err != nil {
 				errs = append(errs, fmt.Errorf("device %s: %w", d.Target, err))
 			}
 			if len(d.Results) > len(r.cases) {

@@ -37,7 +37,7 @@ func (r *conformanceRun) begin(ctx context.Context) error {
 		Known: reported(r.o.KnownFailures), Limits: reported(r.o.Limits), Cases: len(r.cases), Started: time.Now(), Missing: missing,
 	}
 	for _, t := range targets {
-		r.c.Devices = append(r.c.Devices, &report.DeviceConformance{Target: t.backend + ":" + t.device})
+		r.c.Devices = append(r.c.Devices, &report.DeviceConformance{Target: report.JoinTarget(t.backend, t.device)})
 	}
 	return nil
 }
@@ -105,8 +105,8 @@ func (r *conformanceRun) device(ctx context.Context, d *report.DeviceConformance
 			if t.backend == auto { // the next process takes the same one, whatever auto finds
 				t.backend = info.Backend
 			}
-			t.device = info.ID
 			d.Open(t.backend, info)
+			_, t.device = report.SplitTarget(d.Target)
 			r.bar.describe("conformance, " + report.Printable(info.Name))
 			return nil
 		},

@@ -20,11 +20,19 @@ const allDevices = "all"
 // newConformanceTarget reads "backend:device"; what follows the first colon is the device. Names with commas between them
 // are one device, a schedule over several.
 func newConformanceTarget(target, threads string) *deviceFlags {
-	if strings.Contains(target, ",") {
-		return &deviceFlags{backend: target, threads: threads}
-	}
-	name, device, _ := strings.Cut(target, ":")
+	name, device := report.SplitTarget(target)
 	return &deviceFlags{backend: name, device: device, threads: threads}
+}
+
+// knowsTarget reports whether there are the backends that a target of a report names.
+func (a *app) knowsTarget(target string) error {
+	for _, one := range strings.Split(target, ",") {
+		name, _, _ := strings.Cut(one, ":")
+		if _, err := a.registry.Backend(name); err != nil && name != auto {
+			return err
+		}
+	}
+	return nil
 }
 
 // conformanceTargets are the devices that the flags mean. A single one is not looked for here: the process that opens it

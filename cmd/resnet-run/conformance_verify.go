@@ -125,8 +125,7 @@ func (a *app) rerunCases(ctx context.Context, v *report.Verification, p *submiss
 		was[r.Case] = r
 	}
 	r := report.Rerun{Target: d.Target}
-	name, _, _ := strings.Cut(d.Target, ":")
-	if _, err := a.registry.Backend(name); err != nil {
+	if err := a.knowsTarget(d.Target); err != nil {
 		return failure(exitNoDevice, fmt.Errorf("run cases of the package again: %w", err))
 	}
 	err = a.runCases(ctx, f, newConformanceTarget(d.Target, f.threads), o, conformanceSink{

@@ -46,7 +46,7 @@ type Exception struct {
 
 // DeviceConformance is the outcome on one device.
 type DeviceConformance struct {
-	Target     string              `json:"target"` // what chose it: "backend:device"
+	Target     string              `json:"target"` // what chose it: "backend:device", or a list of them
 	Device     Facts               `json:"device"` // empty before it has been opened
 	Seconds    float64             `json:"seconds"`
 	Conformant bool                `json:"conformant"`
@@ -154,8 +154,30 @@ func newWorst(f conformance.Finding) Worst {
 
 // Open sets what the opened device of a backend tells of itself.
 func (d *DeviceConformance) Open(name string, info backend.DeviceInfo) {
-	d.Device, d.Target = Facts{info}, name+":"+info.ID
-	d.Rerun = fmt.Sprintf("resnet-run conformance --backend %s --device %s --filter", shellQuote(name), shellQuote(info.ID))
+	d.Device, d.Target = Facts{info}, JoinTarget(name, info.ID)
+	d.Rerun = "resnet-run conformance --backend " + shellQuote(name)
+	if d.Target != name {
+		d.Rerun += " --device " + shellQuote(info.ID)
+	}
+	d.Rerun += " --filter"
+}
+
+// JoinTarget names a device of a backend: "backend:device". Names with commas between them are one device, a schedule over
+// several, and need no other.
+func JoinTarget(backend, device string) string {
+	if strings.Contains(backend, ",") {
+		return backend
+	}
+	return backend + ":" + device
+}
+
+// SplitTarget is the inverse of [JoinTarget]; device is what follows the first colon, and empty for a list.
+func SplitTarget(target string) (backend, device string) {
+	if strings.Contains(target, ",") {
+		return target, ""
+	}
+	backend, device, _ = strings.Cut(target, ":")
+	return backend, device
 }
 
 // Add appends a result and counts it.

@@ -190,7 +190,7 @@ func (k *check) facts(where string, d *report.DeviceConformance) {
 	if d.Device.Name == "" || d.Device.Type == backend.InvalidDevice {
 		k.problem(where, "device: want a name and a type, got %q, %v", d.Device.Name, d.Device.Type)
 	}
-	name, _, _ := strings.Cut(d.Target, ":")
+	name, _ := report.SplitTarget(d.Target)
 	again := report.DeviceConformance{}
 	again.Open(name, d.Device.DeviceInfo)
 	if again.Target != d.Target || again.Rerun != d.Rerun {
