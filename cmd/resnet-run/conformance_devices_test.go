@@ -190,8 +190,8 @@ func TestResumeRefusesWhatIsNotItsOwn(t *testing.T) {
 		{`"devices": [`, `"devices": [], "other": [`, "", "devices: want at least one", exitUsage},
 		{"", "", "--backend zero", "--backend: want none with --resume", exitUsage},
 		{"", "", "--device 0", "--device: want none with --resume", exitUsage},
-		{"", "", "--profile full", "--profile: want as in the report that is resumed, quick, got full", exitUsage},
-		{"", "", "--repeat 3", "--repeat: want as in the report that is resumed, 1, got 3", exitUsage},
+		{"", "", "--profile full", "--profile: want as in the report that is resumed, \"quick\", got \"full\"", exitUsage},
+		{"", "", "--repeat 3", "--repeat: want as in the report that is resumed, \"1\", got \"3\"", exitUsage},
 		{"", "", "--strict", "--strict: want as in the report", exitUsage},
 		{"", "", "--known relu/.*=x", "--known: want as in the report", exitUsage},
 	} {

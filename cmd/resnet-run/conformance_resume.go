@@ -51,7 +51,7 @@ func (f *conformanceFlags) takeUp() (*report.Conformance, error) {
 		{"timeout", timeout.String(), f.timeout.String()}, {"repeat", strconv.Itoa(repeat), strconv.Itoa(f.repeat)}, {"known", fmt.Sprint(known), fmt.Sprint(f.known)}, {"limit", fmt.Sprint(limits), fmt.Sprint(f.limits)},
 	} {
 		if f.set.Changed(v.flag) && v.then != v.now {
-			errs = append(errs, fmt.Errorf("--%s: want as in the report that is resumed, %s, got %s", v.flag, v.then, v.now))
+			errs = append(errs, fmt.Errorf("--%s: want as in the report that is resumed, %q, got %q", v.flag, v.then, v.now))
 		}
 	}
 	f.profile, f.filter, f.strict, f.timeout, f.known, f.limits, f.repeat = c.Profile, c.Filter, c.Strict, timeout, known, limits, repeat

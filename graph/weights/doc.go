@@ -1,5 +1,6 @@
-// Package weights reads the tensors of weights files: safetensors, and PyTorch's .pth, .pt and .th in the zip format
-// (since PyTorch 1.6) and in the legacy format before it. It reads; it writes nothing and runs nothing.
+// Package weights reads the tensors of weights files: safetensors, PyTorch's .pth, .pt and .th in the zip format
+// (since PyTorch 1.6) and in the legacy format before it, and the initializers of ONNX files. It reads; it writes nothing
+// and runs nothing.
 //
 // # Glossary
 //
@@ -21,7 +22,9 @@
 //
 //   - a safetensors header has at most 16 MiB (the format allows 100 MB), a file at most 65,536 tensors;
 //   - a pickle has at most 32 MiB and 1,048,576 opcodes; no length in it is believed before the bytes are there;
-//   - a PyTorch file's tensors together have at most 1 Mi elements plus one for each byte of the file (of its
+//   - an ONNX file's messages are read without recursion, and with at most 131,072 nodes; its tensors may lie in up to 64
+//     files of its own folder, and in no file elsewhere;
+//   - a PyTorch or ONNX file's tensors together have at most 1 Mi elements plus one for each byte of the file (of its
 //     storages after decompression), which bounds tensors that repeat or overlap; decompressed entries together
 //     have at most 64 MiB plus 16 times the file's size;
 //   - a file that shrinks while it is mapped gives an error, not a crash; so does one that was written to, to whoever
@@ -53,5 +56,5 @@
 // # What it does not do
 //
 // TorchScript archives, the tar format before PyTorch 0.1.10, whole pickled modules, sparse and quantised tensors get
-// an error that says so. ONNX has a package of its own.
+// an error that says so. The network of an ONNX file is read by package onnx, from what [File.ONNX] returns.
 package weights

@@ -17,7 +17,7 @@ type Scheme string
 
 // The schemes that [Canonical] knows. Plain ResNets have the same names in timm as in torchvision, so such files are
 // reported as torchvision; timm is reported for names that only its variants have (deep stems, average-pooled
-// shortcuts, attention), which stay untranslated.
+// shortcuts, attention), which are canonical as they are.
 const (
 	SchemeTorchvision Scheme = "torchvision"
 	SchemeTimm        Scheme = "timm"
@@ -30,6 +30,7 @@ const (
 //	conv1.weight, bn1.{weight,bias,running_mean,running_var}, fc.{weight,bias}
 //	layer{1..4}.{block}.conv{1,2,3}.weight, layer{1..4}.{block}.bn{1,2,3}.*
 //	layer{1..4}.{block}.downsample.0.weight, layer{1..4}.{block}.downsample.1.*
+//	and, in timm's variants, conv1.{0,3,6}.weight, conv1.{1,4}.*, layer{1..4}.{block}.downsample.1.weight, ….downsample.2.*
 type Names struct {
 	Scheme Scheme
 	// Prefix is what all names had in common before the scheme's names, for example "module.".

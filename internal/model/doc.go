@@ -4,7 +4,7 @@
 // # What can be loaded
 //
 // [Load] takes the name of a bundled model ("resnet20-cifar10"), the path of a weights file (safetensors or PyTorch;
-// the architecture is found from its tensors, see [resnet.Detect]), or the name of an architecture ("resnet50") along
+// the architecture is found from its tensors, see [resnet.Detect]) or of an ONNX file, which holds a network, or the name of an architecture ("resnet50") along
 // with Options.Weights: a file, or "random:SEED" for reproducible weights with calibrated batch-norm statistics.
 //
 // # The preset
@@ -13,13 +13,15 @@
 // decided one by one, and [Preset] says what decided them:
 //
 //  1. the options (on the command line --resize, --crop, --mean, --std, --interpolation, --labels);
-//  2. metadata in the header of a safetensors file: "preprocess" and "labels";
+//  2. metadata in the header of a safetensors file, or the metadata_props of an ONNX file: "preprocess" and "labels";
 //  3. preprocessor_config.json beside the weights file (Hugging Face transformers);
 //  4. config.json beside it: pretrained_cfg and label_names (timm), id2label (transformers);
 //  5. the architecture: for an ImageNet stem torchvision's V1 preset, which resizes the shorter side to 256/224 of the
 //     input size with bilinear interpolation, cuts out the centre and takes ImageNet's mean and standard deviation; for a
 //     CIFAR stem a resize and crop to the input size with the same mean and standard deviation. The labels are those of
-//     ImageNet-1k for 1000 classes, those of CIFAR-10 for a CIFAR stem with 10, and numbers otherwise.
+//     ImageNet-1k for 1000 classes, those of CIFAR-10 for a CIFAR stem with 10, and numbers otherwise. A network of an ONNX
+//     file counts as one with a CIFAR stem when its first convolution has stride 1; the input size is the file's, or 32 and
+//     224 when it leaves it open.
 //
 // torchvision's V2 weights want --resize 232: nothing in such a file tells it apart from a V1 file.
 package model

@@ -207,6 +207,8 @@ def main():
 
     # What is refused: squeeze and excitation needs Sigmoid and Mul.
     export("squeeze_excitation", timm(BasicBlock, block_args={"attn_layer": "se"}), (1, 3, 40, 48), check=False)
+    with open(os.path.join(OUT, "README.md"), "w") as f:
+        f.write("Written by `tools/golden/onnx/networks.py`, whose head has the versions; do not edit. `expected.json` has what ONNX Runtime computes with each network.\n")
     with open(os.path.join(OUT, "expected.json"), "w") as f:
         f.write("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in sorted(expected.items())) + "\n}\n")
     for name in sorted(os.listdir(OUT)):
