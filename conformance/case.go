@@ -198,7 +198,7 @@ func classOf(op graph.Op, v Values) Class {
 		return ClassA
 	}
 	switch op.(type) {
-	case graph.BatchNorm, graph.AvgPool, graph.GlobalAvgPool, graph.Softmax:
+	case graph.BatchNorm, graph.Gate, graph.AvgPool, graph.GlobalAvgPool, graph.Softmax:
 		return ClassA
 	}
 	return Exact

@@ -216,8 +216,9 @@ func (c computed) bounds(ctx context.Context, n *graph.Node, in [][]float64) (j 
 // operations that copy or compare stay exact, since rounding their result comes to the same.
 func allowUnrounded(n *graph.Node, in [][]float64, bound []float64) {
 	made := func(i int) bool { return n.Inputs[i].Kind == graph.NodeValue }
+	_, isGate := n.Op.(graph.Gate)
 	if _, ok := n.Op.(graph.Add); !ok {
-		if made(0) {
+		if made(0) || isGate && (made(1) || len(in) > 2 && made(2)) { // of a gate each operand has a rounding in its bound
 			for j := range bound {
 				bound[j] *= 2
 			}

@@ -41,6 +41,10 @@ func (t *table) elementwise() {
 		t.both(Quick, edges, graph.ReLU{}, name4(s), x)
 		t.both(Quick, edges, graph.Add{}, name4(s), x, other)
 		t.both(Quick, edges, graph.BatchNorm{Epsilon: 1e-5}, name4(s)+"/eps1e-5", x, stats...)
+		gates := port{name: "s", typ: graph.F32(s.Dim(0), s.Dim(1), 1, 1), input: true}
+		t.both(Quick, edges, graph.Gate{}, name4(s), x, gates)
+		t.both(Full, edges, graph.Gate{Act: graph.ActReLU}, name4(s)+"/relu", x, gates)
+		t.both(quickIf(s.Dim(0) > 1), edges, graph.Gate{Add: true, Act: graph.ActReLU}, name4(s)+"/add-relu", x, gates, port{name: "shortcut", typ: x, input: true})
 		t.both(Quick, edges, graph.GlobalAvgPool{}, name4(s), x)
 		t.both(Quick, edges, graph.Flatten{}, name4(s), x)
 		for i, p := range [][2]int{{0, 0}, {1, 0}, {0, 3}, {2, 5}, {16, 16}} {
@@ -58,6 +62,9 @@ func (t *table) elementwise() {
 		t.op(Quick, care, v, graph.Add{}, name4(s), x, port{name: "b", typ: x, input: true})
 		t.op(Quick, care, v, graph.BatchNorm{Epsilon: 1e-3}, name4(s)+"/eps1e-3", x,
 			port{name: "weight", typ: c}, port{name: "bias", typ: c}, port{name: "mean", typ: c}, port{name: "variance", typ: c})
+		gates := port{name: "s", typ: graph.F32(2, 5, 1, 1), input: true}
+		t.op(Quick, care, v, graph.Gate{}, name4(s), x, gates)
+		t.op(Quick, care, v, graph.Gate{Add: true}, name4(s)+"/add", x, gates, port{name: "shortcut", typ: x, input: true})
 		t.op(Quick, care, v, graph.GlobalAvgPool{}, name4(s), x)
 		t.op(Quick, care, v, graph.Flatten{}, name4(s), x)
 		t.op(Quick, care, v, graph.ChannelPad{Before: 1, After: 2}, name4(s)+"/before1-after2", x)

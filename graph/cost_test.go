@@ -45,6 +45,7 @@ func TestCostOfEachOp(t *testing.T) {
 		{"max_pool(float32[1,2,7,9]) kernel=3,2 stride=2,3", graph.Cost{FLOPs: 18 * 5, ReadBytes: 4 * 126, WriteBytes: 4 * 18}},
 		{"avg_pool(float32[1,2,7,9]) kernel=3,2 stride=2,3", graph.Cost{FLOPs: 18 * 6, ReadBytes: 4 * 126, WriteBytes: 4 * 18}},
 		{"global_avg_pool(float32[2,3,4,5])", graph.Cost{FLOPs: 120, ReadBytes: 480, WriteBytes: 24}},
+		{"gate(float32[2,3,4,5], float32[2,3,1,1], float32[2,3,4,5]) add=true act=relu", graph.Cost{FLOPs: 24 + 3*120, ReadBytes: 984, WriteBytes: 480}},
 		{"softmax(float32[3,7])", graph.Cost{FLOPs: 105, ReadBytes: 84, WriteBytes: 84}},
 		{"flatten(float32[2,3,4,5])", graph.Cost{}},
 		{"channel_pad(float32[2,3,4,5]) before=1 after=2", graph.Cost{ReadBytes: 480, WriteBytes: 960}},

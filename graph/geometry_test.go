@@ -48,7 +48,7 @@ func TestShapesAreThoseOfPyTorch(t *testing.T) {
 		}
 	}
 	for op, least := range map[string]int{"conv2d": 150, "max_pool": 100, "avg_pool": 100, "linear": 10, "subsample": 5, "channel_pad": 5,
-		"global_avg_pool": 5, "flatten": 5, "softmax": 5, "error": 40} {
+		"global_avg_pool": 5, "flatten": 5, "softmax": 5, "gate": 5, "error": 40} {
 		if count[op] < least {
 			t.Errorf("got %d cases of %s, want at least %d", count[op], op, least)
 		}
@@ -64,6 +64,10 @@ func TestInferSaysWhatDoesNotFit(t *testing.T) {
 		{"add(float32[2])", `node "node" (add): inputs: want 2 (a, b), got 1`},
 		{"add(float32[2], float16[2])", `node "node" (add): input 1: want float32 as input 0, got float16`},
 		{"add(float32[2,3], float32[3,2])", `node "node" (add): input 1: want [2,3] as input 0, got [3,2]`},
+		{"gate(float32[2,3,4,5])", `node "node" (gate): inputs: want 2 (x, s), got 1`},
+		{"gate(float32[2,3,4,5], float32[2,3,1,2])", `node "node" (gate): input 1: want gates [2,3,1,1], got [2,3,1,2]`},
+		{"gate(float32[2,3,4,5], float32[2,3,1,1], float32[2,3,4,1]) add=true", `node "node" (gate): input 2: want shortcut [2,3,4,5], got [2,3,4,1]`},
+		{"gate(float32[2,3], float32[2,3,1,1])", `node "node" (gate): input 0: want 4 dimensions [N,C,H,W], got [2,3]`},
 		{"softmax(float32[])", `node "node" (softmax): input 0: want a last dimension of at least 1, got []`},
 		{"softmax(float32[3,0])", `node "node" (softmax): input 0: want a last dimension of at least 1, got [3,0]`},
 		{"softmax(int8[3])", `node "node" (softmax): input 0: want a floating-point tensor, got int8[3]`},

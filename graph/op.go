@@ -31,7 +31,7 @@ func Infer(op Op, in ...TensorType) (TensorType, error) {
 // isOp keeps the set closed: a pointer to an op, or a struct that embeds one, has the methods too.
 func isOp(op Op) bool {
 	switch op.(type) {
-	case Conv2D, Linear, BatchNorm, ReLU, Add, Softmax, MaxPool, AvgPool, GlobalAvgPool, Flatten, ChannelPad, Subsample:
+	case Conv2D, Linear, BatchNorm, Gate, ReLU, Add, Softmax, MaxPool, AvgPool, GlobalAvgPool, Flatten, ChannelPad, Subsample:
 		return true
 	}
 	return false

@@ -71,6 +71,7 @@ var opSpecs = func() map[string]opSpec {
 			return []field{{"stride", &o.Stride}, {"padding", &o.Padding}, {"dilation", &o.Dilation}, {"groups", &o.Groups},
 				{"bias", &o.Bias}, {"add", &o.Add}, {"act", &o.Act}}
 		}),
+		spec(Gate{}, func(o *Gate) []field { return []field{{"add", &o.Add}, {"act", &o.Act}} }),
 		spec(Linear{}, func(o *Linear) []field { return []field{{"bias", &o.Bias}} }),
 		spec(BatchNorm{}, func(o *BatchNorm) []field { return []field{{"epsilon", &o.Epsilon}} }),
 		spec(MaxPool{Stride: one}, func(o *MaxPool) []field {

@@ -21,6 +21,7 @@ var halfVariants = []Variant{
 	// The same module as for float32: only the texels differ.
 	{Name: "global_avg_pool_packed_f16", Source: "global_avg_pool_packed.comp", Target: target, Bindings: 2, Texels: []int{0}, PushBytes: 12, Spec: flatSpec, Half: true, Optimize: true},
 	half(Variant{Name: "peak_fma_f16", Source: "peak_fma.comp", Target: target, Bindings: 1, PushBytes: 12, Spec: []string{"WG", "fused"}}),
+	half(gate("gate_f16")), half(gate("gate_add_f16", "OP_ADD")),
 	half(Variant{Name: "relu_f16", Source: "elementwise.comp", Target: target, Bindings: 2, PushBytes: 4, Spec: flatSpec}),
 	half(Variant{Name: "add_f16", Source: "elementwise.comp", Defines: []string{"OP_ADD"}, Target: target, Bindings: 3, PushBytes: 4, Spec: flatSpec}),
 }

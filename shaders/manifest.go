@@ -99,6 +99,7 @@ var Manifest = []Variant{
 	{Name: "global_avg_pool_packed_f32", Source: "global_avg_pool_packed.comp", Target: target, Bindings: 2, Texels: []int{0}, PushBytes: 12, Spec: flatSpec, Optimize: true},
 	{Name: "relu_f32", Source: "elementwise.comp", Target: target, Bindings: 2, PushBytes: 4, Spec: flatSpec},
 	{Name: "add_f32", Source: "elementwise.comp", Defines: []string{"OP_ADD"}, Target: target, Bindings: 3, PushBytes: 4, Spec: flatSpec},
+	gate("gate_f32"), gate("gate_add_f32", "OP_ADD"), gate("gate_packed_f32", "PACKED"), gate("gate_add_packed_f32", "PACKED", "OP_ADD"),
 	{Name: "batch_norm_f32", Source: "batch_norm.comp", Target: target, Bindings: 3, PushBytes: 12, Spec: flatSpec},
 	{Name: "max_pool_f32", Source: "pool.comp", Defines: []string{"OP_MAX"}, Target: target, Bindings: 2, PushBytes: 20, Spec: poolSpec},
 	{Name: "avg_pool_f32", Source: "pool.comp", Defines: []string{"OP_AVG"}, Target: target, Bindings: 2, PushBytes: 20, Spec: poolSpec},
@@ -112,6 +113,15 @@ var Manifest = []Variant{
 }
 
 func init() { Manifest = slices.Concat(Manifest, halfVariants, matrixVariants, tileVariants) }
+
+// gate is a row of gate.comp. Its bindings are x, s, with OP_ADD the shortcut, and y.
+func gate(name string, defines ...string) Variant {
+	v := Variant{Name: name, Source: "gate.comp", Defines: defines, Target: target, Bindings: 3, PushBytes: 8, Spec: []string{"WG", "RELU"}}
+	if slices.Contains(defines, "OP_ADD") {
+		v.Bindings = 4
+	}
+	return v
+}
 
 // packed is a row of conv2d_packed.comp with a tile of filters × pixels an invocation. Its texel buffers are x, w and the shortcut.
 func packed(name string, filters, pixels int, quad, storage bool) Variant {

@@ -196,6 +196,8 @@ func (p *program) lower(n *graph.Node) {
 		p.matrix(n, linearMatrix(op, n.Inputs[1].Type.Shape), nil)
 	case graph.BatchNorm:
 		p.lines(n, batchNormLine(n, op, x))
+	case graph.Gate:
+		p.gate(n, op)
 	case graph.ReLU:
 		p.lines(n, reluLine(x))
 	case graph.Add:

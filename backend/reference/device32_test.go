@@ -89,6 +89,17 @@ func (d device32) run(n *graph.Node, in [][]float32) []float32 {
 			c := at[1]
 			out[j] = d.batchNorm(in[0][j], in[1][c], in[2][c], in[3][c], in[4][c], o.Epsilon)
 		})
+	case graph.Gate:
+		each(shape, func(j int, at [4]int) {
+			s := in[1][at[0]*shape.Dim(1)+at[1]]
+			out[j] = d.mul(in[0][j], d.div(1, d.add(1, d.exp(-s))))
+			if o.Add {
+				out[j] = d.add(out[j], in[2][j])
+			}
+			if o.Act == graph.ActReLU {
+				out[j] = max(out[j], 0)
+			}
+		})
 	case graph.AvgPool:
 		each(shape, func(j int, at [4]int) { out[j] = d.avg(o, n.Inputs[0].Type.Shape, in[0], at) })
 	case graph.GlobalAvgPool:

@@ -33,6 +33,7 @@
 //     (reciprocal of an inverse square root: 2 ULP + 2.5 ULP = 9u) and division 5; two multiplications; the sum with bias 1;
 //     and one to spare. c = (|variance| + epsilon)/(variance + epsilon), 1 as a rule, is what rounding epsilon and
 //     the sum under the root does: a relative 2u·c, halved by the root.
+//   - gate: γ(r)·|x·σ(s)| with r = (1 - σ)·(6 + 4·|s|) + 7, and for a shortcut γ(1) of the sum of both; see gateError.
 //   - softmax, computed with the maximum subtracted first: see softmaxRow.
 //
 // A node that works on float16 ([backend.Precision]) has these bounds for the numbers that its operands are rounded to, and so more for the

@@ -98,8 +98,13 @@ func evalNode(ctx context.Context, n *graph.Node, inputs [][]float64, bounds boo
 			out.bound[i] = 0 // NaN and infinity are wanted as they are
 		}
 	}
-	if op, ok := n.Op.(graph.Conv2D); ok && bounds {
-		eitherPadding(op, in, out)
+	if bounds {
+		switch op := n.Op.(type) {
+		case graph.Conv2D:
+			eitherPadding(op, in, out)
+		case graph.Gate:
+			eitherGate(in, out)
+		}
 	}
 	return out.data, out.bound, nil
 }
@@ -116,6 +121,8 @@ func compute(ctx context.Context, op graph.Op, in []tensor, out result) error {
 		return linear(ctx, o, in, out)
 	case graph.BatchNorm:
 		return batchNorm(ctx, o, in, out)
+	case graph.Gate:
+		return gate(ctx, o, in, out)
 	case graph.ReLU:
 		return reluAll(ctx, in, out)
 	case graph.Add:

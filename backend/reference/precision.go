@@ -108,6 +108,8 @@ func (w *widening) operands(inputs [][]float64) error {
 	switch w.n.Op.(type) {
 	case graph.Conv2D, graph.Linear:
 		more, err = w.products(sums)
+	case graph.Gate:
+		more = [][]float64{w.gates(inputs)}
 	case graph.ReLU:
 		more = w.errs[:1]
 	case graph.Add, graph.MaxPool, graph.AvgPool, graph.GlobalAvgPool, graph.Flatten, graph.ChannelPad, graph.Subsample:
@@ -151,6 +153,24 @@ func (w *widening) products(sums *graph.Node) ([][]float64, error) {
 		out = append(out, v)
 	}
 	return out, nil
+}
+
+// gates is what rounding the operands of a [graph.Gate] changes: δx·σ(s) + (|x| + δx)·|σ(s ± δs) - σ(s)| + δshortcut.
+func (w *widening) gates(inputs [][]float64) []float64 {
+	more := make([]float64, len(w.bound))
+	x := w.stored(0)
+	size := len(more) / max(len(inputs[1]), 1)
+	for i, s := range inputs[1] {
+		g, d := sigmoid(s), w.errs[1][i]
+		moved := math.Max(sigmoid(s+d)-g, g-sigmoid(s-d))
+		for j := i * size; j < (i+1)*size; j++ {
+			more[j] = w.errs[0][j]*g + x[j]*moved
+			if len(inputs) > 2 {
+				more[j] += w.errs[2][j]
+			}
+		}
+	}
+	return more
 }
 
 // sumsOf is a node that adds products of its first two inputs, without its activation; nil for others.

@@ -6,8 +6,8 @@ import (
 	"github.com/resnet-run/resnet-run/graph"
 )
 
-// FuseAdd turns conv2d followed by add into one conv2d with the add in its epilogue, the other addend being the
-// shortcut. The convolution moves down to where the add stood: there the shortcut is at hand, whatever the order of
+// FuseAdd turns conv2d or gate followed by add into one node with the add in its epilogue, the other addend being the
+// shortcut. The node moves down to where the add stood: there the shortcut is at hand, whatever the order of
 // the two was. It must be read by the add alone and have no epilogue yet; when that is so for both addends, the later
 // one is taken and the earlier becomes its shortcut.
 func FuseAdd(g *graph.Graph) (*graph.Graph, error) {
@@ -18,12 +18,12 @@ func FuseAdd(g *graph.Graph) (*graph.Graph, error) {
 		if _, ok := n.Op.(graph.Add); !ok {
 			continue
 		}
-		a, opA, okA := r.plainConv(n.Inputs[0])
-		b, opB, okB := r.plainConv(n.Inputs[1])
+		a, opA := r.adding(n.Inputs[0])
+		b, opB := r.adding(n.Inputs[1])
 		switch {
-		case okB && (!okA || position[b] > position[a]):
+		case b != nil && (a == nil || position[b] > position[a]):
 			r.fuseAdd(b, opB, n, n.Inputs[0])
-		case okA:
+		case a != nil:
 			r.fuseAdd(a, opA, n, n.Inputs[1])
 		}
 	}
@@ -33,22 +33,62 @@ func FuseAdd(g *graph.Graph) (*graph.Graph, error) {
 	return r.build()
 }
 
-func (r *rewrite) fuseAdd(conv *graph.Node, op graph.Conv2D, add *graph.Node, shortcut *graph.Value) {
-	op.Add = true
-	r.absorb(conv, add, op, append(slices.Clone(conv.Inputs), shortcut))
+// adding returns the sole producer of v and what it is with an add in its epilogue; nil for one that cannot have it.
+func (r *rewrite) adding(v *graph.Value) (*graph.Node, graph.Op) {
+	n := r.sole(v)
+	if n == nil {
+		return nil, nil
+	}
+	switch op := n.Op.(type) {
+	case graph.Conv2D:
+		if !op.Add && op.Act == graph.NoActivation {
+			op.Add = true
+			return n, op
+		}
+	case graph.Gate:
+		if !op.Add && op.Act == graph.NoActivation {
+			op.Add = true
+			return n, op
+		}
+	}
+	return nil, nil
 }
 
-// FuseReLU turns conv2d, with or without an add in its epilogue, followed by relu into one conv2d that activates. The
-// relu must be the only reader of the convolution.
+func (r *rewrite) fuseAdd(n *graph.Node, op graph.Op, add *graph.Node, shortcut *graph.Value) {
+	r.absorb(n, add, op, append(slices.Clone(n.Inputs), shortcut))
+}
+
+// activating returns the sole producer of v and what it is with a ReLU in its epilogue; nil for one that cannot have it.
+func (r *rewrite) activating(v *graph.Value) (*graph.Node, graph.Op) {
+	n := r.sole(v)
+	if n == nil {
+		return nil, nil
+	}
+	switch op := n.Op.(type) {
+	case graph.Conv2D:
+		if op.Act == graph.NoActivation {
+			op.Act = graph.ActReLU
+			return n, op
+		}
+	case graph.Gate:
+		if op.Act == graph.NoActivation {
+			op.Act = graph.ActReLU
+			return n, op
+		}
+	}
+	return nil, nil
+}
+
+// FuseReLU turns conv2d or gate, with or without an add in its epilogue, followed by relu into one node that activates. The
+// relu must be its only reader.
 func FuseReLU(g *graph.Graph) (*graph.Graph, error) {
 	r := newRewrite(g)
 	for _, n := range g.Nodes {
 		if _, ok := n.Op.(graph.ReLU); !ok {
 			continue
 		}
-		if conv, op, ok := r.soleConv(n.Inputs[0]); ok && op.Act == graph.NoActivation {
-			op.Act = graph.ActReLU
-			r.absorb(conv, n, op, conv.Inputs)
+		if from, op := r.activating(n.Inputs[0]); from != nil {
+			r.absorb(from, n, op, from.Inputs)
 		}
 	}
 	if !r.changed() {

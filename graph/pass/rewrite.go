@@ -48,7 +48,7 @@ func newRewrite(g *graph.Graph) *rewrite {
 }
 
 // absorb replaces the work of node n by op on inputs, which include the work of the node first: that one is left out.
-// The caller has made sure with soleConv that only n reads it.
+// The caller has made sure with sole that only n reads it.
 func (r *rewrite) absorb(first, n *graph.Node, op graph.Op, inputs []*graph.Value) {
 	r.dropped[first.Output] = true
 	r.steps[n] = step{op, inputs}
@@ -73,19 +73,22 @@ func (r *rewrite) param(base, suffix string, t graph.TensorType, data *graph.Ten
 	return v
 }
 
-// soleConv returns the convolution that made v when nobody would miss v if the one reader took over its work: it is
-// read once and is no output of the graph.
-func (r *rewrite) soleConv(v *graph.Value) (*graph.Node, graph.Conv2D, bool) {
+// sole returns the node that made v when nobody would miss v if the one reader took over its work: it is read once and is
+// no output of the graph. It is nil otherwise.
+func (r *rewrite) sole(v *graph.Value) *graph.Node {
 	if v.Kind != graph.NodeValue || len(r.users[v]) != 1 || r.isOutput[v] {
-		return nil, graph.Conv2D{}, false
+		return nil
 	}
-	op, ok := v.Node.Op.(graph.Conv2D)
-	return v.Node, op, ok
+	return v.Node
 }
 
-// plainConv is soleConv for a convolution without an epilogue.
+// plainConv is sole for a convolution without an epilogue.
 func (r *rewrite) plainConv(v *graph.Value) (*graph.Node, graph.Conv2D, bool) {
-	n, op, ok := r.soleConv(v)
+	n := r.sole(v)
+	if n == nil {
+		return nil, graph.Conv2D{}, false
+	}
+	op, ok := n.Op.(graph.Conv2D)
 	return n, op, ok && !op.Add && op.Act == graph.NoActivation
 }
 

@@ -23,6 +23,8 @@ func encodeOp(op graph.Op) (*pb.Op, error) {
 		return &pb.Op{Kind: &pb.Op_Linear{Linear: &pb.Linear{Bias: o.Bias}}}, nil
 	case graph.BatchNorm:
 		return &pb.Op{Kind: &pb.Op_BatchNorm{BatchNorm: &pb.BatchNorm{Epsilon: o.Epsilon}}}, nil
+	case graph.Gate:
+		return &pb.Op{Kind: &pb.Op_Gate{Gate: &pb.Gate{Add: o.Add, Activation: activations[o.Act]}}}, nil
 	case graph.ReLU:
 		return &pb.Op{Kind: &pb.Op_Relu{Relu: &pb.ReLU{}}}, nil
 	case graph.Add:
@@ -71,6 +73,12 @@ func (n *numbers) op(p *pb.Op) (graph.Op, error) {
 		return graph.Linear{Bias: k.Linear.GetBias()}, nil
 	case *pb.Op_BatchNorm:
 		return graph.BatchNorm{Epsilon: k.BatchNorm.GetEpsilon()}, nil
+	case *pb.Op_Gate:
+		act, ok := activationsBack[k.Gate.GetActivation()]
+		if !ok {
+			return nil, unknown("gate: activation", int32(k.Gate.GetActivation()))
+		}
+		return graph.Gate{Add: k.Gate.GetAdd(), Act: act}, nil
 	case *pb.Op_Relu:
 		return graph.ReLU{}, nil
 	case *pb.Op_Add:

@@ -136,6 +136,16 @@ Shape InferSubsample(const Rules& r, const pb::Subsample& o) {
   return {x[0], x[1], (x[2] - 1) / o.stride().rows() + 1, (x[3] - 1) / o.stride().columns() + 1};
 }
 
+Shape InferGate(const Rules& r, const pb::Gate& o) {
+  r.Inputs(2 + o.add());
+  r.Image(0);
+  if (o.activation() != pb::ACTIVATION_NONE && o.activation() != pb::ACTIVATION_RELU)
+    throw Unsupported("activation: want none or relu, got " + std::to_string(o.activation()));
+  r.Is(1, {r.in[0][0], r.in[0][1], 1, 1});
+  if (o.add()) r.Is(2, r.in[0]);
+  return r.in[0];
+}
+
 }  // namespace
 
 int64_t Elements(const Shape& s) {
@@ -191,6 +201,7 @@ Shape Infer(const std::string& node, const pb::Op& op, const std::vector<Shape>&
     case pb::Op::kFlatten: return InferFlatten(r);
     case pb::Op::kChannelPad: return InferPad(r, op.channel_pad());
     case pb::Op::kSubsample: return InferSubsample(r, op.subsample());
+    case pb::Op::kGate: return InferGate(r, op.gate());
     default: throw Unsupported(node + ": op: unknown to this plugin");
   }
 }

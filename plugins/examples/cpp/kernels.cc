@@ -208,6 +208,18 @@ void Subsample(const pb::Subsample& o, const float* x, const Shape& xs, float* y
         y[(i * ys[2] + p) * ys[3] + q] = x[(i * xs[2] + p * o.stride().rows()) * xs[3] + q * o.stride().columns()];
 }
 
+void Gate(const pb::Gate& o, const std::vector<const float*>& in, const Shape& xs, float* y, const Stop& stop) {
+  const int64_t plane = xs[2] * xs[3];
+  const bool relu = o.activation() == pb::ACTIVATION_RELU;
+  Parallel(xs[0] * xs[1], Elements(xs), stop, [&](int64_t i) {
+    const double open = 1 / (1 + std::exp(-double(in[1][i])));
+    for (int64_t j = i * plane; j < (i + 1) * plane; j++) {
+      const double v = in[0][j] * open + (o.add() ? in[2][j] : 0.0f);
+      y[j] = relu ? Relu(float(v)) : float(v);
+    }
+  });
+}
+
 }  // namespace
 
 void Compute(const pb::Op& op, const std::vector<const float*>& in, const std::vector<Shape>& shapes, float* y,
@@ -232,6 +244,7 @@ void Compute(const pb::Op& op, const std::vector<const float*>& in, const std::v
     case pb::Op::kFlatten: std::copy_n(in[0], n, y); return;
     case pb::Op::kChannelPad: return ChannelPad(op.channel_pad(), in[0], xs, y, ys);
     case pb::Op::kSubsample: return Subsample(op.subsample(), in[0], xs, y, ys);
+    case pb::Op::kGate: return Gate(op.gate(), in, xs, y, stop);
     default: throw std::logic_error("an operation that Infer does not know");
   }
 }

@@ -136,6 +136,13 @@ def subsample(b, o, x, types):
     return b.add("Slice", x[0], number(0, 0), number(1 << 62, 1 << 62), number(2, 3), number(*pair(o.stride)))
 
 
+def gate(b, o, x, types):
+    y = b.add("Mul", x[0], b.add("Sigmoid", x[1]))
+    if o.add:
+        y = b.add("Add", y, x[2])
+    return b.add("Relu", y) if o.activation else y
+
+
 # Each operation: (builder, its message, names of its inputs, types of its inputs and its result) to the result's name.
 LOWER = {
     "conv2d": conv2d,
@@ -150,6 +157,7 @@ LOWER = {
     "flatten": lambda b, o, x, types: b.add("Reshape", x[0], b.constant(np.array(types[-1].shape, np.int64)), allowzero=1),
     "channel_pad": channel_pad,
     "subsample": subsample,
+    "gate": gate,
 }
 
 

@@ -206,10 +206,26 @@ def add():
     c.output("y")
 
 
+def gate():
+    s = any_nchw()
+    c = new("gate", "x".join(map(str, s)))
+    x, g = c.input("x", s), c.input("s", s[:2] + (1, 1), std=rng.choice([0.5, 3.0, 20.0]))
+    y, inputs, attrs = x * torch.sigmoid(g), ["%x", "%s"], {}
+    if rng.random() < 0.5:
+        y = y + c.input("shortcut", s)
+        inputs.append("%shortcut")
+        attrs["add"] = True
+    if rng.random() < 0.5:
+        y = F.relu(y)
+        attrs["act"] = "relu"
+    c.node("y", "gate", inputs, y, **attrs)
+    c.output("y")
+
+
 ALL = [
     (150, conv), (45, max_pool), (60, avg_pool), (20, batch_norm), (15, linear), (12, softmax), (20, option_a),
     (8, lambda: unary("relu", F.relu)), (8, add), (12, lambda: unary("global_avg_pool", lambda x: F.adaptive_avg_pool2d(x, 1))),
-    (5, lambda: unary("flatten", lambda x: x.flatten(1))),
+    (5, lambda: unary("flatten", lambda x: x.flatten(1))), (16, gate),
 ]
 
 if __name__ == "__main__":

@@ -74,11 +74,12 @@ def every_op():
             node("sub", ["avg"], (2, 6, 1, 2), subsample=pb.Subsample(stride=pair(2, 1))),
             node("wide", ["sub"], (2, 8, 1, 2), channel_pad=pb.ChannelPad(before=1, after=1)),
             node("mean", ["wide"], (2, 8, 1, 1), global_avg_pool=pb.GlobalAvgPool()),
+            node("open", ["wide", "mean", "wide"], (2, 8, 1, 2), gate=pb.Gate(add=True, activation=pb.ACTIVATION_RELU)),
             node("flat", ["mean"], (2, 8), flatten=pb.Flatten()),
             node("fc", ["flat", "fc.w", "fc.b"], (2, 5), linear=pb.Linear(bias=True)),
             node("prob", ["fc"], (2, 5), softmax=pb.Softmax()),
         ],
-        outputs=["prob", "mean"])
+        outputs=["prob", "mean", "open"])
 
 
 def f32(*values):

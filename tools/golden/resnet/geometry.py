@@ -89,6 +89,7 @@ def other():
         line("linear", [(x[0], c), (k, c), (k,)], [("bias", "true")], F.linear),
         line("linear", [(x[0], c), (k, c + R.randint(0, 1))], [], F.linear),
         line("softmax", [(x[0], c)], [], lambda x: F.softmax(x, -1)),
+        line("gate", [x, x[:2] + (1, 1)], [], lambda x, s: x * torch.sigmoid(s)),
     ]
 
 

@@ -126,6 +126,13 @@ func (c *Candidate) check(lim Limits, n *graph.Node) error {
 		}
 		return 0
 	}
+	for i, v := range append(n.Inputs[:len(n.Inputs):len(n.Inputs)], n.Output) { // other nodes may have them dense
+		if f := c.formatOf(i, n); v.Kind != graph.ParamValue && f != Dense {
+			if _, err := convert(lim, v.Type, f, Dense); err != nil {
+				return err
+			}
+		}
+	}
 	for _, k := range c.kernels {
 		for b, o := range k.args {
 			whole := sizes(k, o)
@@ -147,6 +154,14 @@ func (c *Candidate) check(lim Limits, n *graph.Node) error {
 		}
 	}
 	return nil
+}
+
+// formatOf is the format of input i of a node, or of its result, which comes after them.
+func (c *Candidate) formatOf(i int, n *graph.Node) Format {
+	if i == len(n.Inputs) {
+		return c.Out
+	}
+	return c.In
 }
 
 // texelBytes is the size of the largest texel: four float32.

@@ -43,6 +43,10 @@ func halfCandidates(lim Limits, opt Options, n *graph.Node) ([]Candidate, error)
 	switch op := n.Op.(type) {
 	case graph.Conv2D:
 		return convCandidatesOf(lim, opt, n, op, append(halfConvKernels[:len(halfConvKernels):len(halfConvKernels)], matrixConvKernels...))
+	case graph.Gate:
+		batch, c, h, w := n.Output.Type.Shape.NCHW()
+		k, err := gateKernel(lim, "_f16", op, batch*vectors(c)*h*w, h*w)
+		return only(candidate(Packed4Half, Packed4Half, k).costs(lim, n, 1)), err
 	case graph.ReLU:
 		return halfElementwise(lim, n, "relu_f16", 0)
 	case graph.Add:

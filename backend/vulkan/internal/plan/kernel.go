@@ -136,6 +136,8 @@ func candidatesOf(lim Limits, opt Options, n *graph.Node) ([]Candidate, error) {
 		return linearCandidates(lim, opt, n, op)
 	case graph.BatchNorm:
 		return batchNormCandidates(lim, n, op)
+	case graph.Gate:
+		return gateCandidates(lim, n, op)
 	case graph.ReLU:
 		return elementwise(lim, n, "relu_f32", 0)
 	case graph.Add:
@@ -299,6 +301,28 @@ func linearCandidates(lim Limits, opt Options, n *graph.Node, op graph.Linear) (
 		list[i].cost = float64(i+1) * float64(4*c*k) / lim.bandwidth()
 	}
 	return list, nil
+}
+
+// gateCandidates lists the kernels of a gate on numbers and on vectors of four channels.
+func gateCandidates(lim Limits, n *graph.Node, op graph.Gate) ([]Candidate, error) {
+	batch, c, h, w := n.Output.Type.Shape.NCHW()
+	k, err := gateKernel(lim, "_f32", op, batch*c*h*w, h*w)
+	if err != nil {
+		return nil, err
+	}
+	list := only(candidate(Dense, Dense, k).costs(lim, n, 2))
+	if k, err := gateKernel(lim, "_packed_f32", op, batch*vectors(c)*h*w, h*w); err == nil && Packed4.sizeBytes(n.Output.Type) <= lim.MaxStorageBufferRange {
+		list = append(list, candidate(Packed4, Packed4, k).costs(lim, n, 1))
+	}
+	return list, nil
+}
+
+func gateKernel(lim Limits, suffix string, op graph.Gate, count, pixels int) (*kernel, error) {
+	name, args := "gate", []operand{0, 1, result}
+	if op.Add {
+		name, args = "gate_add", []operand{0, 1, 2, result}
+	}
+	return flat(lim, name+suffix, count, []uint32{flag(op.Act == graph.ActReLU)}, []uint32{u32(pixels)}, args...)
 }
 
 // convert is the kernel that brings a value from one format to another.

@@ -27,7 +27,7 @@ func TestSupportsBindsBothWays(t *testing.T) {
 		b := graph.NewBuilder("g")
 		var ins []*graph.Value
 		for j, typ := range types {
-			if j > 0 && op.Name() != "add" {
+			if j > 0 && op.Name() != "add" && op.Name() != "gate" {
 				ins = append(ins, b.Param(fmt.Sprint("w", j), typ, nil))
 			} else {
 				ins = append(ins, b.Input(fmt.Sprint("x", j), typ))
@@ -76,7 +76,7 @@ func drawNode(rng *rand.Rand) (graph.Op, []graph.TensorType) {
 	}
 	odd := graph.F32(dims...)
 	pad := graph.Padding{Top: rng.IntN(3), Left: rng.IntN(3), Bottom: rng.IntN(3), Right: rng.IntN(3)}
-	switch rng.IntN(12) {
+	switch rng.IntN(13) {
 	case 0:
 		groups := 1
 		for n := 2; n <= c; n++ {
@@ -111,6 +111,13 @@ func drawNode(rng *rand.Rand) (graph.Op, []graph.TensorType) {
 		return graph.Softmax{}, []graph.TensorType{odd}
 	case 10:
 		return graph.ChannelPad{Before: rng.IntN(9), After: rng.IntN(9)}, []graph.TensorType{x}
+	case 11:
+		o := graph.Gate{Add: rng.IntN(2) == 0, Act: graph.Activation(rng.IntN(2))}
+		types := []graph.TensorType{x, graph.F32(x.Shape.Dim(0), c, 1, 1)}
+		if o.Add {
+			types = append(types, x)
+		}
+		return o, types
 	}
 	return graph.Subsample{Stride: pair(4)}, []graph.TensorType{x}
 }

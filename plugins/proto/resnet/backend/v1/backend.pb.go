@@ -147,7 +147,7 @@ func (DType) EnumDescriptor() ([]byte, []int) {
 	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{1}
 }
 
-// Activation is the last step of Conv2D. An unknown one is refused with UNSUPPORTED.
+// Activation is the last step of Conv2D and Gate. An unknown one is refused with UNSUPPORTED.
 type Activation int32
 
 const (
@@ -1095,6 +1095,7 @@ type Op struct {
 	//	*Op_Flatten
 	//	*Op_ChannelPad
 	//	*Op_Subsample
+	//	*Op_Gate
 	Kind          isOp_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1245,6 +1246,15 @@ func (x *Op) GetSubsample() *Subsample {
 	return nil
 }
 
+func (x *Op) GetGate() *Gate {
+	if x != nil {
+		if x, ok := x.Kind.(*Op_Gate); ok {
+			return x.Gate
+		}
+	}
+	return nil
+}
+
 type isOp_Kind interface {
 	isOp_Kind()
 }
@@ -1297,6 +1307,10 @@ type Op_Subsample struct {
 	Subsample *Subsample `protobuf:"bytes,12,opt,name=subsample,proto3,oneof"`
 }
 
+type Op_Gate struct {
+	Gate *Gate `protobuf:"bytes,13,opt,name=gate,proto3,oneof"` // since December 2026; a plugin that does not know it finds no member set, and refuses
+}
+
 func (*Op_Conv2D) isOp_Kind() {}
 
 func (*Op_Linear) isOp_Kind() {}
@@ -1320,6 +1334,8 @@ func (*Op_Flatten) isOp_Kind() {}
 func (*Op_ChannelPad) isOp_Kind() {}
 
 func (*Op_Subsample) isOp_Kind() {}
+
+func (*Op_Gate) isOp_Kind() {}
 
 // Extent is a number for each of the two spatial dimensions. Frozen.
 type Extent struct {
@@ -2062,6 +2078,60 @@ func (x *Subsample) GetStride() *Extent {
 	return nil
 }
 
+// Gate: y = activation(x * sigmoid(s) + shortcut), sigmoid(s) = 1 / (1 + exp(-s)), one s for each channel of a picture.
+// Inputs: x [N,C,H,W], s [N,C,1,1], then shortcut [N,C,H,W] if add. Result as x. Frozen.
+type Gate struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Add           bool                   `protobuf:"varint,1,opt,name=add,proto3" json:"add,omitempty"`
+	Activation    Activation             `protobuf:"varint,2,opt,name=activation,proto3,enum=resnet.backend.v1.Activation" json:"activation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Gate) Reset() {
+	*x = Gate{}
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Gate) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Gate) ProtoMessage() {}
+
+func (x *Gate) ProtoReflect() protoreflect.Message {
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Gate.ProtoReflect.Descriptor instead.
+func (*Gate) Descriptor() ([]byte, []int) {
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *Gate) GetAdd() bool {
+	if x != nil {
+		return x.Add
+	}
+	return false
+}
+
+func (x *Gate) GetActivation() Activation {
+	if x != nil {
+		return x.Activation
+	}
+	return Activation_ACTIVATION_NONE
+}
+
 // NodeQuery is a node without its graph. Frozen.
 type NodeQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2075,7 +2145,7 @@ type NodeQuery struct {
 
 func (x *NodeQuery) Reset() {
 	*x = NodeQuery{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[30]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2087,7 +2157,7 @@ func (x *NodeQuery) String() string {
 func (*NodeQuery) ProtoMessage() {}
 
 func (x *NodeQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[30]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2100,7 +2170,7 @@ func (x *NodeQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeQuery.ProtoReflect.Descriptor instead.
 func (*NodeQuery) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{30}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *NodeQuery) GetName() string {
@@ -2142,7 +2212,7 @@ type Operand struct {
 
 func (x *Operand) Reset() {
 	*x = Operand{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[31]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2154,7 +2224,7 @@ func (x *Operand) String() string {
 func (*Operand) ProtoMessage() {}
 
 func (x *Operand) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[31]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2167,7 +2237,7 @@ func (x *Operand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operand.ProtoReflect.Descriptor instead.
 func (*Operand) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{31}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Operand) GetValue() *Value {
@@ -2194,7 +2264,7 @@ type SupportsRequest struct {
 
 func (x *SupportsRequest) Reset() {
 	*x = SupportsRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[32]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2206,7 +2276,7 @@ func (x *SupportsRequest) String() string {
 func (*SupportsRequest) ProtoMessage() {}
 
 func (x *SupportsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[32]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2219,7 +2289,7 @@ func (x *SupportsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SupportsRequest.ProtoReflect.Descriptor instead.
 func (*SupportsRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{32}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SupportsRequest) GetDevice() uint64 {
@@ -2246,7 +2316,7 @@ type SupportsResponse struct {
 
 func (x *SupportsResponse) Reset() {
 	*x = SupportsResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[33]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2258,7 +2328,7 @@ func (x *SupportsResponse) String() string {
 func (*SupportsResponse) ProtoMessage() {}
 
 func (x *SupportsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[33]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2271,7 +2341,7 @@ func (x *SupportsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SupportsResponse.ProtoReflect.Descriptor instead.
 func (*SupportsResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{33}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *SupportsResponse) GetAnswers() []*Error {
@@ -2296,7 +2366,7 @@ type CompileRequest struct {
 
 func (x *CompileRequest) Reset() {
 	*x = CompileRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[34]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2308,7 +2378,7 @@ func (x *CompileRequest) String() string {
 func (*CompileRequest) ProtoMessage() {}
 
 func (x *CompileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[34]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2321,7 +2391,7 @@ func (x *CompileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileRequest.ProtoReflect.Descriptor instead.
 func (*CompileRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{34}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *CompileRequest) GetPart() isCompileRequest_Part {
@@ -2390,7 +2460,7 @@ type CompileStart struct {
 
 func (x *CompileStart) Reset() {
 	*x = CompileStart{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[35]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2402,7 +2472,7 @@ func (x *CompileStart) String() string {
 func (*CompileStart) ProtoMessage() {}
 
 func (x *CompileStart) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[35]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2415,7 +2485,7 @@ func (x *CompileStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileStart.ProtoReflect.Descriptor instead.
 func (*CompileStart) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{35}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *CompileStart) GetDevice() uint64 {
@@ -2445,7 +2515,7 @@ type ParameterData struct {
 
 func (x *ParameterData) Reset() {
 	*x = ParameterData{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[36]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2457,7 +2527,7 @@ func (x *ParameterData) String() string {
 func (*ParameterData) ProtoMessage() {}
 
 func (x *ParameterData) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[36]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2470,7 +2540,7 @@ func (x *ParameterData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParameterData.ProtoReflect.Descriptor instead.
 func (*ParameterData) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{36}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ParameterData) GetParameter() uint32 {
@@ -2511,7 +2581,7 @@ type CompileResponse struct {
 
 func (x *CompileResponse) Reset() {
 	*x = CompileResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[37]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2523,7 +2593,7 @@ func (x *CompileResponse) String() string {
 func (*CompileResponse) ProtoMessage() {}
 
 func (x *CompileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[37]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2536,7 +2606,7 @@ func (x *CompileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileResponse.ProtoReflect.Descriptor instead.
 func (*CompileResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{37}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *CompileResponse) GetInputs() []*Value {
@@ -2590,7 +2660,7 @@ type Precision struct {
 
 func (x *Precision) Reset() {
 	*x = Precision{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[38]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2602,7 +2672,7 @@ func (x *Precision) String() string {
 func (*Precision) ProtoMessage() {}
 
 func (x *Precision) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[38]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2615,7 +2685,7 @@ func (x *Precision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Precision.ProtoReflect.Descriptor instead.
 func (*Precision) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{38}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Precision) GetNode() string {
@@ -2674,7 +2744,7 @@ type Transform struct {
 
 func (x *Transform) Reset() {
 	*x = Transform{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[39]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2686,7 +2756,7 @@ func (x *Transform) String() string {
 func (*Transform) ProtoMessage() {}
 
 func (x *Transform) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[39]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2699,7 +2769,7 @@ func (x *Transform) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transform.ProtoReflect.Descriptor instead.
 func (*Transform) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{39}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Transform) GetNode() string {
@@ -2734,7 +2804,7 @@ type RunRequest struct {
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[40]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2746,7 +2816,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[40]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2759,7 +2829,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{40}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *RunRequest) GetExecutable() uint64 {
@@ -2791,7 +2861,7 @@ type RunResponse struct {
 
 func (x *RunResponse) Reset() {
 	*x = RunResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2803,7 +2873,7 @@ func (x *RunResponse) String() string {
 func (*RunResponse) ProtoMessage() {}
 
 func (x *RunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2816,7 +2886,7 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
 func (*RunResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{41}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{42}
 }
 
 // ExecuteRequest: the writes are done first, in order, then the run, then the reads, in order. What is not set is not done.
@@ -2831,7 +2901,7 @@ type ExecuteRequest struct {
 
 func (x *ExecuteRequest) Reset() {
 	*x = ExecuteRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2843,7 +2913,7 @@ func (x *ExecuteRequest) String() string {
 func (*ExecuteRequest) ProtoMessage() {}
 
 func (x *ExecuteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2856,7 +2926,7 @@ func (x *ExecuteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecuteRequest.ProtoReflect.Descriptor instead.
 func (*ExecuteRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{42}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ExecuteRequest) GetWrites() []*Transfer {
@@ -2892,7 +2962,7 @@ type Transfer struct {
 
 func (x *Transfer) Reset() {
 	*x = Transfer{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2904,7 +2974,7 @@ func (x *Transfer) String() string {
 func (*Transfer) ProtoMessage() {}
 
 func (x *Transfer) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2917,7 +2987,7 @@ func (x *Transfer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transfer.ProtoReflect.Descriptor instead.
 func (*Transfer) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{43}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *Transfer) GetBuffer() uint64 {
@@ -2950,7 +3020,7 @@ type ExecuteResponse struct {
 
 func (x *ExecuteResponse) Reset() {
 	*x = ExecuteResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2962,7 +3032,7 @@ func (x *ExecuteResponse) String() string {
 func (*ExecuteResponse) ProtoMessage() {}
 
 func (x *ExecuteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2975,7 +3045,7 @@ func (x *ExecuteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecuteResponse.ProtoReflect.Descriptor instead.
 func (*ExecuteResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{44}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *ExecuteResponse) GetData() [][]byte {
@@ -2994,7 +3064,7 @@ type ProfileResponse struct {
 
 func (x *ProfileResponse) Reset() {
 	*x = ProfileResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3006,7 +3076,7 @@ func (x *ProfileResponse) String() string {
 func (*ProfileResponse) ProtoMessage() {}
 
 func (x *ProfileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3019,7 +3089,7 @@ func (x *ProfileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProfileResponse.ProtoReflect.Descriptor instead.
 func (*ProfileResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{45}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *ProfileResponse) GetTimes() []*NodeTime {
@@ -3041,7 +3111,7 @@ type NodeTime struct {
 
 func (x *NodeTime) Reset() {
 	*x = NodeTime{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3053,7 +3123,7 @@ func (x *NodeTime) String() string {
 func (*NodeTime) ProtoMessage() {}
 
 func (x *NodeTime) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3066,7 +3136,7 @@ func (x *NodeTime) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeTime.ProtoReflect.Descriptor instead.
 func (*NodeTime) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{46}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *NodeTime) GetNode() string {
@@ -3108,7 +3178,7 @@ type CreateBufferRequest struct {
 
 func (x *CreateBufferRequest) Reset() {
 	*x = CreateBufferRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3120,7 +3190,7 @@ func (x *CreateBufferRequest) String() string {
 func (*CreateBufferRequest) ProtoMessage() {}
 
 func (x *CreateBufferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3133,7 +3203,7 @@ func (x *CreateBufferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBufferRequest.ProtoReflect.Descriptor instead.
 func (*CreateBufferRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{47}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *CreateBufferRequest) GetDevice() uint64 {
@@ -3165,7 +3235,7 @@ type CreateBufferResponse struct {
 
 func (x *CreateBufferResponse) Reset() {
 	*x = CreateBufferResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3177,7 +3247,7 @@ func (x *CreateBufferResponse) String() string {
 func (*CreateBufferResponse) ProtoMessage() {}
 
 func (x *CreateBufferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3190,7 +3260,7 @@ func (x *CreateBufferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBufferResponse.ProtoReflect.Descriptor instead.
 func (*CreateBufferResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{48}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{49}
 }
 
 // WriteBufferRequest is one message of the stream: start first, then chunks that follow each other without a gap.
@@ -3207,7 +3277,7 @@ type WriteBufferRequest struct {
 
 func (x *WriteBufferRequest) Reset() {
 	*x = WriteBufferRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3219,7 +3289,7 @@ func (x *WriteBufferRequest) String() string {
 func (*WriteBufferRequest) ProtoMessage() {}
 
 func (x *WriteBufferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3232,7 +3302,7 @@ func (x *WriteBufferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBufferRequest.ProtoReflect.Descriptor instead.
 func (*WriteBufferRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{49}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *WriteBufferRequest) GetPart() isWriteBufferRequest_Part {
@@ -3286,7 +3356,7 @@ type WriteBufferStart struct {
 
 func (x *WriteBufferStart) Reset() {
 	*x = WriteBufferStart{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3298,7 +3368,7 @@ func (x *WriteBufferStart) String() string {
 func (*WriteBufferStart) ProtoMessage() {}
 
 func (x *WriteBufferStart) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3311,7 +3381,7 @@ func (x *WriteBufferStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBufferStart.ProtoReflect.Descriptor instead.
 func (*WriteBufferStart) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{50}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *WriteBufferStart) GetBuffer() uint64 {
@@ -3336,7 +3406,7 @@ type WriteBufferResponse struct {
 
 func (x *WriteBufferResponse) Reset() {
 	*x = WriteBufferResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3348,7 +3418,7 @@ func (x *WriteBufferResponse) String() string {
 func (*WriteBufferResponse) ProtoMessage() {}
 
 func (x *WriteBufferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3361,7 +3431,7 @@ func (x *WriteBufferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBufferResponse.ProtoReflect.Descriptor instead.
 func (*WriteBufferResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{51}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{52}
 }
 
 type ReadBufferRequest struct {
@@ -3374,7 +3444,7 @@ type ReadBufferRequest struct {
 
 func (x *ReadBufferRequest) Reset() {
 	*x = ReadBufferRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3386,7 +3456,7 @@ func (x *ReadBufferRequest) String() string {
 func (*ReadBufferRequest) ProtoMessage() {}
 
 func (x *ReadBufferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3399,7 +3469,7 @@ func (x *ReadBufferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBufferRequest.ProtoReflect.Descriptor instead.
 func (*ReadBufferRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{52}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *ReadBufferRequest) GetBuffer() uint64 {
@@ -3425,7 +3495,7 @@ type ReadBufferResponse struct {
 
 func (x *ReadBufferResponse) Reset() {
 	*x = ReadBufferResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3437,7 +3507,7 @@ func (x *ReadBufferResponse) String() string {
 func (*ReadBufferResponse) ProtoMessage() {}
 
 func (x *ReadBufferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3450,7 +3520,7 @@ func (x *ReadBufferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBufferResponse.ProtoReflect.Descriptor instead.
 func (*ReadBufferResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{53}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *ReadBufferResponse) GetChunk() []byte {
@@ -3472,7 +3542,7 @@ type SharedRange struct {
 
 func (x *SharedRange) Reset() {
 	*x = SharedRange{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3484,7 +3554,7 @@ func (x *SharedRange) String() string {
 func (*SharedRange) ProtoMessage() {}
 
 func (x *SharedRange) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3497,7 +3567,7 @@ func (x *SharedRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharedRange.ProtoReflect.Descriptor instead.
 func (*SharedRange) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{54}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *SharedRange) GetRegion() uint64 {
@@ -3533,7 +3603,7 @@ type OpenRegionRequest struct {
 
 func (x *OpenRegionRequest) Reset() {
 	*x = OpenRegionRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3545,7 +3615,7 @@ func (x *OpenRegionRequest) String() string {
 func (*OpenRegionRequest) ProtoMessage() {}
 
 func (x *OpenRegionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3558,7 +3628,7 @@ func (x *OpenRegionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRegionRequest.ProtoReflect.Descriptor instead.
 func (*OpenRegionRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{55}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *OpenRegionRequest) GetRegion() uint64 {
@@ -3599,7 +3669,7 @@ type OpenRegionResponse struct {
 
 func (x *OpenRegionResponse) Reset() {
 	*x = OpenRegionResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3611,7 +3681,7 @@ func (x *OpenRegionResponse) String() string {
 func (*OpenRegionResponse) ProtoMessage() {}
 
 func (x *OpenRegionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3624,7 +3694,7 @@ func (x *OpenRegionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRegionResponse.ProtoReflect.Descriptor instead.
 func (*OpenRegionResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{56}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *OpenRegionResponse) GetAccepted() bool {
@@ -3650,7 +3720,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3662,7 +3732,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3675,7 +3745,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{57}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *CloseRequest) GetObject() uint64 {
@@ -3693,7 +3763,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[58]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3705,7 +3775,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[58]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3718,7 +3788,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{58}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{59}
 }
 
 // Error travels in the details of the gRPC status of a failed call, and in SupportsResponse.
@@ -3733,7 +3803,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[59]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3745,7 +3815,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[59]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3758,7 +3828,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{59}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *Error) GetKinds() []ErrorKind {
@@ -3796,7 +3866,7 @@ type ShapeError struct {
 
 func (x *ShapeError) Reset() {
 	*x = ShapeError{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[60]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3808,7 +3878,7 @@ func (x *ShapeError) String() string {
 func (*ShapeError) ProtoMessage() {}
 
 func (x *ShapeError) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[60]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3821,7 +3891,7 @@ func (x *ShapeError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShapeError.ProtoReflect.Descriptor instead.
 func (*ShapeError) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{60}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *ShapeError) GetNode() string {
@@ -3921,7 +3991,7 @@ const file_resnet_backend_v1_backend_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12%\n" +
 	"\x02op\x18\x02 \x01(\v2\x15.resnet.backend.v1.OpR\x02op\x12\x16\n" +
 	"\x06inputs\x18\x03 \x03(\tR\x06inputs\x125\n" +
-	"\x06result\x18\x04 \x01(\v2\x1d.resnet.backend.v1.TensorTypeR\x06result\"\xbe\x05\n" +
+	"\x06result\x18\x04 \x01(\v2\x1d.resnet.backend.v1.TensorTypeR\x06result\"\xed\x05\n" +
 	"\x02Op\x123\n" +
 	"\x06conv2d\x18\x01 \x01(\v2\x19.resnet.backend.v1.Conv2DH\x00R\x06conv2d\x123\n" +
 	"\x06linear\x18\x02 \x01(\v2\x19.resnet.backend.v1.LinearH\x00R\x06linear\x12=\n" +
@@ -3937,7 +4007,8 @@ const file_resnet_backend_v1_backend_proto_rawDesc = "" +
 	" \x01(\v2\x1a.resnet.backend.v1.FlattenH\x00R\aflatten\x12@\n" +
 	"\vchannel_pad\x18\v \x01(\v2\x1d.resnet.backend.v1.ChannelPadH\x00R\n" +
 	"channelPad\x12<\n" +
-	"\tsubsample\x18\f \x01(\v2\x1c.resnet.backend.v1.SubsampleH\x00R\tsubsampleB\x06\n" +
+	"\tsubsample\x18\f \x01(\v2\x1c.resnet.backend.v1.SubsampleH\x00R\tsubsample\x12-\n" +
+	"\x04gate\x18\r \x01(\v2\x17.resnet.backend.v1.GateH\x00R\x04gateB\x06\n" +
 	"\x04kind\"6\n" +
 	"\x06Extent\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\x03R\x04rows\x12\x18\n" +
@@ -3982,7 +4053,12 @@ const file_resnet_backend_v1_backend_proto_rawDesc = "" +
 	"\x06before\x18\x01 \x01(\x03R\x06before\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\x03R\x05after\">\n" +
 	"\tSubsample\x121\n" +
-	"\x06stride\x18\x01 \x01(\v2\x19.resnet.backend.v1.ExtentR\x06stride\"\xb1\x01\n" +
+	"\x06stride\x18\x01 \x01(\v2\x19.resnet.backend.v1.ExtentR\x06stride\"W\n" +
+	"\x04Gate\x12\x10\n" +
+	"\x03add\x18\x01 \x01(\bR\x03add\x12=\n" +
+	"\n" +
+	"activation\x18\x02 \x01(\x0e2\x1d.resnet.backend.v1.ActivationR\n" +
+	"activation\"\xb1\x01\n" +
 	"\tNodeQuery\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12%\n" +
 	"\x02op\x18\x02 \x01(\v2\x15.resnet.backend.v1.OpR\x02op\x122\n" +
@@ -4166,7 +4242,7 @@ func file_resnet_backend_v1_backend_proto_rawDescGZIP() []byte {
 }
 
 var file_resnet_backend_v1_backend_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_resnet_backend_v1_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 62)
+var file_resnet_backend_v1_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
 var file_resnet_backend_v1_backend_proto_goTypes = []any{
 	(DeviceType)(0),              // 0: resnet.backend.v1.DeviceType
 	(DType)(0),                   // 1: resnet.backend.v1.DType
@@ -4202,44 +4278,45 @@ var file_resnet_backend_v1_backend_proto_goTypes = []any{
 	(*Flatten)(nil),              // 31: resnet.backend.v1.Flatten
 	(*ChannelPad)(nil),           // 32: resnet.backend.v1.ChannelPad
 	(*Subsample)(nil),            // 33: resnet.backend.v1.Subsample
-	(*NodeQuery)(nil),            // 34: resnet.backend.v1.NodeQuery
-	(*Operand)(nil),              // 35: resnet.backend.v1.Operand
-	(*SupportsRequest)(nil),      // 36: resnet.backend.v1.SupportsRequest
-	(*SupportsResponse)(nil),     // 37: resnet.backend.v1.SupportsResponse
-	(*CompileRequest)(nil),       // 38: resnet.backend.v1.CompileRequest
-	(*CompileStart)(nil),         // 39: resnet.backend.v1.CompileStart
-	(*ParameterData)(nil),        // 40: resnet.backend.v1.ParameterData
-	(*CompileResponse)(nil),      // 41: resnet.backend.v1.CompileResponse
-	(*Precision)(nil),            // 42: resnet.backend.v1.Precision
-	(*Transform)(nil),            // 43: resnet.backend.v1.Transform
-	(*RunRequest)(nil),           // 44: resnet.backend.v1.RunRequest
-	(*RunResponse)(nil),          // 45: resnet.backend.v1.RunResponse
-	(*ExecuteRequest)(nil),       // 46: resnet.backend.v1.ExecuteRequest
-	(*Transfer)(nil),             // 47: resnet.backend.v1.Transfer
-	(*ExecuteResponse)(nil),      // 48: resnet.backend.v1.ExecuteResponse
-	(*ProfileResponse)(nil),      // 49: resnet.backend.v1.ProfileResponse
-	(*NodeTime)(nil),             // 50: resnet.backend.v1.NodeTime
-	(*CreateBufferRequest)(nil),  // 51: resnet.backend.v1.CreateBufferRequest
-	(*CreateBufferResponse)(nil), // 52: resnet.backend.v1.CreateBufferResponse
-	(*WriteBufferRequest)(nil),   // 53: resnet.backend.v1.WriteBufferRequest
-	(*WriteBufferStart)(nil),     // 54: resnet.backend.v1.WriteBufferStart
-	(*WriteBufferResponse)(nil),  // 55: resnet.backend.v1.WriteBufferResponse
-	(*ReadBufferRequest)(nil),    // 56: resnet.backend.v1.ReadBufferRequest
-	(*ReadBufferResponse)(nil),   // 57: resnet.backend.v1.ReadBufferResponse
-	(*SharedRange)(nil),          // 58: resnet.backend.v1.SharedRange
-	(*OpenRegionRequest)(nil),    // 59: resnet.backend.v1.OpenRegionRequest
-	(*OpenRegionResponse)(nil),   // 60: resnet.backend.v1.OpenRegionResponse
-	(*CloseRequest)(nil),         // 61: resnet.backend.v1.CloseRequest
-	(*CloseResponse)(nil),        // 62: resnet.backend.v1.CloseResponse
-	(*Error)(nil),                // 63: resnet.backend.v1.Error
-	(*ShapeError)(nil),           // 64: resnet.backend.v1.ShapeError
-	nil,                          // 65: resnet.backend.v1.DeviceInfo.PropertiesEntry
+	(*Gate)(nil),                 // 34: resnet.backend.v1.Gate
+	(*NodeQuery)(nil),            // 35: resnet.backend.v1.NodeQuery
+	(*Operand)(nil),              // 36: resnet.backend.v1.Operand
+	(*SupportsRequest)(nil),      // 37: resnet.backend.v1.SupportsRequest
+	(*SupportsResponse)(nil),     // 38: resnet.backend.v1.SupportsResponse
+	(*CompileRequest)(nil),       // 39: resnet.backend.v1.CompileRequest
+	(*CompileStart)(nil),         // 40: resnet.backend.v1.CompileStart
+	(*ParameterData)(nil),        // 41: resnet.backend.v1.ParameterData
+	(*CompileResponse)(nil),      // 42: resnet.backend.v1.CompileResponse
+	(*Precision)(nil),            // 43: resnet.backend.v1.Precision
+	(*Transform)(nil),            // 44: resnet.backend.v1.Transform
+	(*RunRequest)(nil),           // 45: resnet.backend.v1.RunRequest
+	(*RunResponse)(nil),          // 46: resnet.backend.v1.RunResponse
+	(*ExecuteRequest)(nil),       // 47: resnet.backend.v1.ExecuteRequest
+	(*Transfer)(nil),             // 48: resnet.backend.v1.Transfer
+	(*ExecuteResponse)(nil),      // 49: resnet.backend.v1.ExecuteResponse
+	(*ProfileResponse)(nil),      // 50: resnet.backend.v1.ProfileResponse
+	(*NodeTime)(nil),             // 51: resnet.backend.v1.NodeTime
+	(*CreateBufferRequest)(nil),  // 52: resnet.backend.v1.CreateBufferRequest
+	(*CreateBufferResponse)(nil), // 53: resnet.backend.v1.CreateBufferResponse
+	(*WriteBufferRequest)(nil),   // 54: resnet.backend.v1.WriteBufferRequest
+	(*WriteBufferStart)(nil),     // 55: resnet.backend.v1.WriteBufferStart
+	(*WriteBufferResponse)(nil),  // 56: resnet.backend.v1.WriteBufferResponse
+	(*ReadBufferRequest)(nil),    // 57: resnet.backend.v1.ReadBufferRequest
+	(*ReadBufferResponse)(nil),   // 58: resnet.backend.v1.ReadBufferResponse
+	(*SharedRange)(nil),          // 59: resnet.backend.v1.SharedRange
+	(*OpenRegionRequest)(nil),    // 60: resnet.backend.v1.OpenRegionRequest
+	(*OpenRegionResponse)(nil),   // 61: resnet.backend.v1.OpenRegionResponse
+	(*CloseRequest)(nil),         // 62: resnet.backend.v1.CloseRequest
+	(*CloseResponse)(nil),        // 63: resnet.backend.v1.CloseResponse
+	(*Error)(nil),                // 64: resnet.backend.v1.Error
+	(*ShapeError)(nil),           // 65: resnet.backend.v1.ShapeError
+	nil,                          // 66: resnet.backend.v1.DeviceInfo.PropertiesEntry
 }
 var file_resnet_backend_v1_backend_proto_depIdxs = []int32{
 	5,  // 0: resnet.backend.v1.DescribeRequest.capabilities:type_name -> resnet.backend.v1.HostCapabilities
 	7,  // 1: resnet.backend.v1.DescribeResponse.capabilities:type_name -> resnet.backend.v1.PluginCapabilities
 	0,  // 2: resnet.backend.v1.DeviceInfo.type:type_name -> resnet.backend.v1.DeviceType
-	65, // 3: resnet.backend.v1.DeviceInfo.properties:type_name -> resnet.backend.v1.DeviceInfo.PropertiesEntry
+	66, // 3: resnet.backend.v1.DeviceInfo.properties:type_name -> resnet.backend.v1.DeviceInfo.PropertiesEntry
 	10, // 4: resnet.backend.v1.ListDevicesResponse.devices:type_name -> resnet.backend.v1.DeviceInfo
 	10, // 5: resnet.backend.v1.OpenDeviceResponse.info:type_name -> resnet.backend.v1.DeviceInfo
 	1,  // 6: resnet.backend.v1.TensorType.dtype:type_name -> resnet.backend.v1.DType
@@ -4261,77 +4338,79 @@ var file_resnet_backend_v1_backend_proto_depIdxs = []int32{
 	31, // 22: resnet.backend.v1.Op.flatten:type_name -> resnet.backend.v1.Flatten
 	32, // 23: resnet.backend.v1.Op.channel_pad:type_name -> resnet.backend.v1.ChannelPad
 	33, // 24: resnet.backend.v1.Op.subsample:type_name -> resnet.backend.v1.Subsample
-	20, // 25: resnet.backend.v1.Conv2D.stride:type_name -> resnet.backend.v1.Extent
-	21, // 26: resnet.backend.v1.Conv2D.padding:type_name -> resnet.backend.v1.Padding
-	20, // 27: resnet.backend.v1.Conv2D.dilation:type_name -> resnet.backend.v1.Extent
-	2,  // 28: resnet.backend.v1.Conv2D.activation:type_name -> resnet.backend.v1.Activation
-	20, // 29: resnet.backend.v1.MaxPool.kernel:type_name -> resnet.backend.v1.Extent
-	20, // 30: resnet.backend.v1.MaxPool.stride:type_name -> resnet.backend.v1.Extent
-	21, // 31: resnet.backend.v1.MaxPool.padding:type_name -> resnet.backend.v1.Padding
-	20, // 32: resnet.backend.v1.AvgPool.kernel:type_name -> resnet.backend.v1.Extent
-	20, // 33: resnet.backend.v1.AvgPool.stride:type_name -> resnet.backend.v1.Extent
-	21, // 34: resnet.backend.v1.AvgPool.padding:type_name -> resnet.backend.v1.Padding
-	20, // 35: resnet.backend.v1.Subsample.stride:type_name -> resnet.backend.v1.Extent
-	19, // 36: resnet.backend.v1.NodeQuery.op:type_name -> resnet.backend.v1.Op
-	35, // 37: resnet.backend.v1.NodeQuery.inputs:type_name -> resnet.backend.v1.Operand
-	15, // 38: resnet.backend.v1.NodeQuery.result:type_name -> resnet.backend.v1.TensorType
-	16, // 39: resnet.backend.v1.Operand.value:type_name -> resnet.backend.v1.Value
-	34, // 40: resnet.backend.v1.SupportsRequest.nodes:type_name -> resnet.backend.v1.NodeQuery
-	63, // 41: resnet.backend.v1.SupportsResponse.answers:type_name -> resnet.backend.v1.Error
-	39, // 42: resnet.backend.v1.CompileRequest.start:type_name -> resnet.backend.v1.CompileStart
-	17, // 43: resnet.backend.v1.CompileRequest.graph:type_name -> resnet.backend.v1.Graph
-	40, // 44: resnet.backend.v1.CompileRequest.data:type_name -> resnet.backend.v1.ParameterData
-	16, // 45: resnet.backend.v1.CompileResponse.inputs:type_name -> resnet.backend.v1.Value
-	16, // 46: resnet.backend.v1.CompileResponse.outputs:type_name -> resnet.backend.v1.Value
-	43, // 47: resnet.backend.v1.CompileResponse.transforms:type_name -> resnet.backend.v1.Transform
-	42, // 48: resnet.backend.v1.CompileResponse.precisions:type_name -> resnet.backend.v1.Precision
-	1,  // 49: resnet.backend.v1.Precision.operands:type_name -> resnet.backend.v1.DType
-	1,  // 50: resnet.backend.v1.Precision.parameters:type_name -> resnet.backend.v1.DType
-	1,  // 51: resnet.backend.v1.Precision.result:type_name -> resnet.backend.v1.DType
-	47, // 52: resnet.backend.v1.ExecuteRequest.writes:type_name -> resnet.backend.v1.Transfer
-	44, // 53: resnet.backend.v1.ExecuteRequest.run:type_name -> resnet.backend.v1.RunRequest
-	47, // 54: resnet.backend.v1.ExecuteRequest.reads:type_name -> resnet.backend.v1.Transfer
-	58, // 55: resnet.backend.v1.Transfer.shared:type_name -> resnet.backend.v1.SharedRange
-	50, // 56: resnet.backend.v1.ProfileResponse.times:type_name -> resnet.backend.v1.NodeTime
-	15, // 57: resnet.backend.v1.CreateBufferRequest.type:type_name -> resnet.backend.v1.TensorType
-	54, // 58: resnet.backend.v1.WriteBufferRequest.start:type_name -> resnet.backend.v1.WriteBufferStart
-	58, // 59: resnet.backend.v1.WriteBufferStart.shared:type_name -> resnet.backend.v1.SharedRange
-	58, // 60: resnet.backend.v1.ReadBufferRequest.shared:type_name -> resnet.backend.v1.SharedRange
-	3,  // 61: resnet.backend.v1.Error.kinds:type_name -> resnet.backend.v1.ErrorKind
-	64, // 62: resnet.backend.v1.Error.shape:type_name -> resnet.backend.v1.ShapeError
-	4,  // 63: resnet.backend.v1.Backend.Describe:input_type -> resnet.backend.v1.DescribeRequest
-	8,  // 64: resnet.backend.v1.Backend.Session:input_type -> resnet.backend.v1.SessionRequest
-	11, // 65: resnet.backend.v1.Backend.ListDevices:input_type -> resnet.backend.v1.ListDevicesRequest
-	13, // 66: resnet.backend.v1.Backend.OpenDevice:input_type -> resnet.backend.v1.OpenDeviceRequest
-	36, // 67: resnet.backend.v1.Backend.Supports:input_type -> resnet.backend.v1.SupportsRequest
-	38, // 68: resnet.backend.v1.Backend.Compile:input_type -> resnet.backend.v1.CompileRequest
-	44, // 69: resnet.backend.v1.Backend.Run:input_type -> resnet.backend.v1.RunRequest
-	44, // 70: resnet.backend.v1.Backend.Profile:input_type -> resnet.backend.v1.RunRequest
-	51, // 71: resnet.backend.v1.Backend.CreateBuffer:input_type -> resnet.backend.v1.CreateBufferRequest
-	53, // 72: resnet.backend.v1.Backend.WriteBuffer:input_type -> resnet.backend.v1.WriteBufferRequest
-	56, // 73: resnet.backend.v1.Backend.ReadBuffer:input_type -> resnet.backend.v1.ReadBufferRequest
-	46, // 74: resnet.backend.v1.Backend.Execute:input_type -> resnet.backend.v1.ExecuteRequest
-	59, // 75: resnet.backend.v1.Backend.OpenRegion:input_type -> resnet.backend.v1.OpenRegionRequest
-	61, // 76: resnet.backend.v1.Backend.Close:input_type -> resnet.backend.v1.CloseRequest
-	6,  // 77: resnet.backend.v1.Backend.Describe:output_type -> resnet.backend.v1.DescribeResponse
-	9,  // 78: resnet.backend.v1.Backend.Session:output_type -> resnet.backend.v1.SessionEvent
-	12, // 79: resnet.backend.v1.Backend.ListDevices:output_type -> resnet.backend.v1.ListDevicesResponse
-	14, // 80: resnet.backend.v1.Backend.OpenDevice:output_type -> resnet.backend.v1.OpenDeviceResponse
-	37, // 81: resnet.backend.v1.Backend.Supports:output_type -> resnet.backend.v1.SupportsResponse
-	41, // 82: resnet.backend.v1.Backend.Compile:output_type -> resnet.backend.v1.CompileResponse
-	45, // 83: resnet.backend.v1.Backend.Run:output_type -> resnet.backend.v1.RunResponse
-	49, // 84: resnet.backend.v1.Backend.Profile:output_type -> resnet.backend.v1.ProfileResponse
-	52, // 85: resnet.backend.v1.Backend.CreateBuffer:output_type -> resnet.backend.v1.CreateBufferResponse
-	55, // 86: resnet.backend.v1.Backend.WriteBuffer:output_type -> resnet.backend.v1.WriteBufferResponse
-	57, // 87: resnet.backend.v1.Backend.ReadBuffer:output_type -> resnet.backend.v1.ReadBufferResponse
-	48, // 88: resnet.backend.v1.Backend.Execute:output_type -> resnet.backend.v1.ExecuteResponse
-	60, // 89: resnet.backend.v1.Backend.OpenRegion:output_type -> resnet.backend.v1.OpenRegionResponse
-	62, // 90: resnet.backend.v1.Backend.Close:output_type -> resnet.backend.v1.CloseResponse
-	77, // [77:91] is the sub-list for method output_type
-	63, // [63:77] is the sub-list for method input_type
-	63, // [63:63] is the sub-list for extension type_name
-	63, // [63:63] is the sub-list for extension extendee
-	0,  // [0:63] is the sub-list for field type_name
+	34, // 25: resnet.backend.v1.Op.gate:type_name -> resnet.backend.v1.Gate
+	20, // 26: resnet.backend.v1.Conv2D.stride:type_name -> resnet.backend.v1.Extent
+	21, // 27: resnet.backend.v1.Conv2D.padding:type_name -> resnet.backend.v1.Padding
+	20, // 28: resnet.backend.v1.Conv2D.dilation:type_name -> resnet.backend.v1.Extent
+	2,  // 29: resnet.backend.v1.Conv2D.activation:type_name -> resnet.backend.v1.Activation
+	20, // 30: resnet.backend.v1.MaxPool.kernel:type_name -> resnet.backend.v1.Extent
+	20, // 31: resnet.backend.v1.MaxPool.stride:type_name -> resnet.backend.v1.Extent
+	21, // 32: resnet.backend.v1.MaxPool.padding:type_name -> resnet.backend.v1.Padding
+	20, // 33: resnet.backend.v1.AvgPool.kernel:type_name -> resnet.backend.v1.Extent
+	20, // 34: resnet.backend.v1.AvgPool.stride:type_name -> resnet.backend.v1.Extent
+	21, // 35: resnet.backend.v1.AvgPool.padding:type_name -> resnet.backend.v1.Padding
+	20, // 36: resnet.backend.v1.Subsample.stride:type_name -> resnet.backend.v1.Extent
+	2,  // 37: resnet.backend.v1.Gate.activation:type_name -> resnet.backend.v1.Activation
+	19, // 38: resnet.backend.v1.NodeQuery.op:type_name -> resnet.backend.v1.Op
+	36, // 39: resnet.backend.v1.NodeQuery.inputs:type_name -> resnet.backend.v1.Operand
+	15, // 40: resnet.backend.v1.NodeQuery.result:type_name -> resnet.backend.v1.TensorType
+	16, // 41: resnet.backend.v1.Operand.value:type_name -> resnet.backend.v1.Value
+	35, // 42: resnet.backend.v1.SupportsRequest.nodes:type_name -> resnet.backend.v1.NodeQuery
+	64, // 43: resnet.backend.v1.SupportsResponse.answers:type_name -> resnet.backend.v1.Error
+	40, // 44: resnet.backend.v1.CompileRequest.start:type_name -> resnet.backend.v1.CompileStart
+	17, // 45: resnet.backend.v1.CompileRequest.graph:type_name -> resnet.backend.v1.Graph
+	41, // 46: resnet.backend.v1.CompileRequest.data:type_name -> resnet.backend.v1.ParameterData
+	16, // 47: resnet.backend.v1.CompileResponse.inputs:type_name -> resnet.backend.v1.Value
+	16, // 48: resnet.backend.v1.CompileResponse.outputs:type_name -> resnet.backend.v1.Value
+	44, // 49: resnet.backend.v1.CompileResponse.transforms:type_name -> resnet.backend.v1.Transform
+	43, // 50: resnet.backend.v1.CompileResponse.precisions:type_name -> resnet.backend.v1.Precision
+	1,  // 51: resnet.backend.v1.Precision.operands:type_name -> resnet.backend.v1.DType
+	1,  // 52: resnet.backend.v1.Precision.parameters:type_name -> resnet.backend.v1.DType
+	1,  // 53: resnet.backend.v1.Precision.result:type_name -> resnet.backend.v1.DType
+	48, // 54: resnet.backend.v1.ExecuteRequest.writes:type_name -> resnet.backend.v1.Transfer
+	45, // 55: resnet.backend.v1.ExecuteRequest.run:type_name -> resnet.backend.v1.RunRequest
+	48, // 56: resnet.backend.v1.ExecuteRequest.reads:type_name -> resnet.backend.v1.Transfer
+	59, // 57: resnet.backend.v1.Transfer.shared:type_name -> resnet.backend.v1.SharedRange
+	51, // 58: resnet.backend.v1.ProfileResponse.times:type_name -> resnet.backend.v1.NodeTime
+	15, // 59: resnet.backend.v1.CreateBufferRequest.type:type_name -> resnet.backend.v1.TensorType
+	55, // 60: resnet.backend.v1.WriteBufferRequest.start:type_name -> resnet.backend.v1.WriteBufferStart
+	59, // 61: resnet.backend.v1.WriteBufferStart.shared:type_name -> resnet.backend.v1.SharedRange
+	59, // 62: resnet.backend.v1.ReadBufferRequest.shared:type_name -> resnet.backend.v1.SharedRange
+	3,  // 63: resnet.backend.v1.Error.kinds:type_name -> resnet.backend.v1.ErrorKind
+	65, // 64: resnet.backend.v1.Error.shape:type_name -> resnet.backend.v1.ShapeError
+	4,  // 65: resnet.backend.v1.Backend.Describe:input_type -> resnet.backend.v1.DescribeRequest
+	8,  // 66: resnet.backend.v1.Backend.Session:input_type -> resnet.backend.v1.SessionRequest
+	11, // 67: resnet.backend.v1.Backend.ListDevices:input_type -> resnet.backend.v1.ListDevicesRequest
+	13, // 68: resnet.backend.v1.Backend.OpenDevice:input_type -> resnet.backend.v1.OpenDeviceRequest
+	37, // 69: resnet.backend.v1.Backend.Supports:input_type -> resnet.backend.v1.SupportsRequest
+	39, // 70: resnet.backend.v1.Backend.Compile:input_type -> resnet.backend.v1.CompileRequest
+	45, // 71: resnet.backend.v1.Backend.Run:input_type -> resnet.backend.v1.RunRequest
+	45, // 72: resnet.backend.v1.Backend.Profile:input_type -> resnet.backend.v1.RunRequest
+	52, // 73: resnet.backend.v1.Backend.CreateBuffer:input_type -> resnet.backend.v1.CreateBufferRequest
+	54, // 74: resnet.backend.v1.Backend.WriteBuffer:input_type -> resnet.backend.v1.WriteBufferRequest
+	57, // 75: resnet.backend.v1.Backend.ReadBuffer:input_type -> resnet.backend.v1.ReadBufferRequest
+	47, // 76: resnet.backend.v1.Backend.Execute:input_type -> resnet.backend.v1.ExecuteRequest
+	60, // 77: resnet.backend.v1.Backend.OpenRegion:input_type -> resnet.backend.v1.OpenRegionRequest
+	62, // 78: resnet.backend.v1.Backend.Close:input_type -> resnet.backend.v1.CloseRequest
+	6,  // 79: resnet.backend.v1.Backend.Describe:output_type -> resnet.backend.v1.DescribeResponse
+	9,  // 80: resnet.backend.v1.Backend.Session:output_type -> resnet.backend.v1.SessionEvent
+	12, // 81: resnet.backend.v1.Backend.ListDevices:output_type -> resnet.backend.v1.ListDevicesResponse
+	14, // 82: resnet.backend.v1.Backend.OpenDevice:output_type -> resnet.backend.v1.OpenDeviceResponse
+	38, // 83: resnet.backend.v1.Backend.Supports:output_type -> resnet.backend.v1.SupportsResponse
+	42, // 84: resnet.backend.v1.Backend.Compile:output_type -> resnet.backend.v1.CompileResponse
+	46, // 85: resnet.backend.v1.Backend.Run:output_type -> resnet.backend.v1.RunResponse
+	50, // 86: resnet.backend.v1.Backend.Profile:output_type -> resnet.backend.v1.ProfileResponse
+	53, // 87: resnet.backend.v1.Backend.CreateBuffer:output_type -> resnet.backend.v1.CreateBufferResponse
+	56, // 88: resnet.backend.v1.Backend.WriteBuffer:output_type -> resnet.backend.v1.WriteBufferResponse
+	58, // 89: resnet.backend.v1.Backend.ReadBuffer:output_type -> resnet.backend.v1.ReadBufferResponse
+	49, // 90: resnet.backend.v1.Backend.Execute:output_type -> resnet.backend.v1.ExecuteResponse
+	61, // 91: resnet.backend.v1.Backend.OpenRegion:output_type -> resnet.backend.v1.OpenRegionResponse
+	63, // 92: resnet.backend.v1.Backend.Close:output_type -> resnet.backend.v1.CloseResponse
+	79, // [79:93] is the sub-list for method output_type
+	65, // [65:79] is the sub-list for method input_type
+	65, // [65:65] is the sub-list for extension type_name
+	65, // [65:65] is the sub-list for extension extendee
+	0,  // [0:65] is the sub-list for field type_name
 }
 
 func init() { file_resnet_backend_v1_backend_proto_init() }
@@ -4352,13 +4431,14 @@ func file_resnet_backend_v1_backend_proto_init() {
 		(*Op_Flatten)(nil),
 		(*Op_ChannelPad)(nil),
 		(*Op_Subsample)(nil),
+		(*Op_Gate)(nil),
 	}
-	file_resnet_backend_v1_backend_proto_msgTypes[34].OneofWrappers = []any{
+	file_resnet_backend_v1_backend_proto_msgTypes[35].OneofWrappers = []any{
 		(*CompileRequest_Start)(nil),
 		(*CompileRequest_Graph)(nil),
 		(*CompileRequest_Data)(nil),
 	}
-	file_resnet_backend_v1_backend_proto_msgTypes[49].OneofWrappers = []any{
+	file_resnet_backend_v1_backend_proto_msgTypes[50].OneofWrappers = []any{
 		(*WriteBufferRequest_Start)(nil),
 		(*WriteBufferRequest_Chunk)(nil),
 	}
@@ -4368,7 +4448,7 @@ func file_resnet_backend_v1_backend_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_resnet_backend_v1_backend_proto_rawDesc), len(file_resnet_backend_v1_backend_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   62,
+			NumMessages:   63,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
