@@ -55,7 +55,7 @@ func TestRefuses(t *testing.T) {
 		fields [][]byte
 		want   string
 	}{
-		"unknown operators":  {[][]byte{pt.Node("Sigmoid", []string{"x"}, []string{"s"}), node("Elu", "s")}, "operators: want those that resnet-run knows, got also Elu (1×), Sigmoid (1×)"},
+		"unknown operators":  {[][]byte{pt.Node("Tanh", []string{"x"}, []string{"s"}), node("Elu", "s")}, "operators: want those that resnet-run knows, got also Elu (1×), Tanh (1×)"},
 		"another domain":     {[][]byte{node("Conv", "x w", pt.Bytes(7, []byte("com.microsoft")))}, "Conv of the domain com.microsoft"},
 		"dangling input":     {[][]byte{node("Relu", "z")}, `node "y" (Relu): input "z": want the picture`},
 		"a name twice":       {[][]byte{relu, pt.Node("Relu", []string{"r"}, []string{"r"}), node("Relu", "r")}, "a name of its own"},
@@ -78,7 +78,11 @@ func TestRefuses(t *testing.T) {
 		"add along columns":   {[][]byte{tensor("w", 8, 3, 1, 1), tensor("b", 8), pt.Node("Conv", []string{"x", "w"}, []string{"c"}), node("Add", "c b")}, `bias "b": want one of the shapes [[8 1 1] [1 8 1 1]], got [8]`},
 		"add of a constant":   {[][]byte{tensor("b", 1, 3, 1, 1), node("Add", "x b")}, `input "b": want what the network computes`},
 		"add of other shapes": {[][]byte{pt.Node("GlobalAveragePool", []string{"x"}, []string{"g"}), node("Add", "x g")}, "add: input 1"},
-		"mul":                 {[][]byte{node("Mul", "x x")}, "want whole numbers that a shape is computed with"},
+		"mul":                 {[][]byte{node("Mul", "x x")}, "want a product with the result of a Sigmoid"},
+		"sub":                 {[][]byte{node("Sub", "x x")}, "want whole numbers that a shape is computed with"},
+		"sigmoid alone":       {[][]byte{node("Sigmoid", "x")}, `output "y": input "y": want the result of a Sigmoid before Mul only`},
+		"sigmoid of pixels":   {[][]byte{pt.Node("Sigmoid", []string{"x"}, []string{"s"}), node("Mul", "x s")}, "gate: input 1: want gates [2,3,1,1], got [2,3,8,8]"},
+		"product of gates":    {[][]byte{pt.Node("Sigmoid", []string{"x"}, []string{"s"}), node("Mul", "s s")}, "want the result of a Sigmoid before Mul only"},
 
 		"norm in training":    {[][]byte{tensor("p", 3), node("BatchNormalization", "x p p p p", pt.AttrInt("training_mode", 1))}, "attribute training_mode: want 0, got 1"},
 		"norm of elements":    {[][]byte{tensor("p", 3), node("BatchNormalization", "x p p p p", pt.AttrInt("spatial", 0))}, "attribute spatial: want 1, got 0"},

@@ -58,6 +58,7 @@ func or(s, otherwise string) string {
 type value struct {
 	v            *graph.Value  // computed by the network
 	pad          graph.Padding // zeros round v that its reader has to add
+	gate         bool          // σ(v), for a Mul
 	channelsLast bool          // v is the file's input, [N,C,H,W] here and [N,H,W,C] there
 	ints         *ints         // the result of arithmetic of shapes
 	constant     *constant     // a parameter that is made, in place of one that is in the file
@@ -149,6 +150,8 @@ func (m *importer) activation(name string) (*graph.Value, error) {
 	switch {
 	case err != nil:
 		return nil, err
+	case x.gate:
+		return nil, fmt.Errorf("input %s: want the result of a Sigmoid before Mul only", quote(name))
 	case x.pad != graph.Padding{}:
 		return nil, fmt.Errorf("input %s: want a Pad of rows and columns before Conv, MaxPool and AveragePool only", quote(name))
 	}

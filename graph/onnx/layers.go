@@ -21,7 +21,8 @@ func init() { // the functions look into the table, through New
 		"Transpose": (*importer).transpose, "Identity": (*importer).identity, "Dropout": (*importer).dropout, "Cast": (*importer).cast,
 		"Constant": (*importer).constantOp, "ConstantOfShape": (*importer).constantOfShape, "Shape": (*importer).shape, "Gather": (*importer).gather,
 		"Concat": (*importer).concat, "Unsqueeze": (*importer).unsqueeze,
-		"Sub": (*importer).arithmetic, "Mul": (*importer).arithmetic, "Div": (*importer).arithmetic,
+		"Sigmoid": (*importer).sigmoid, "Mul": (*importer).mul,
+		"Sub": (*importer).arithmetic, "Div": (*importer).arithmetic,
 	}
 }
 
@@ -149,6 +150,38 @@ func (m *importer) relu(node *proto.Node) error {
 		return err
 	}
 	return m.set(node, graph.ReLU{}, x)
+}
+
+// sigmoid waits for the Mul that reads it: the IR has no gates without what they let through.
+func (m *importer) sigmoid(node *proto.Node) error {
+	x, err := m.activation(input(node, 0))
+	if err != nil {
+		return err
+	}
+	m.values[node.Outputs[0]] = value{v: x, gate: true}
+	return nil
+}
+
+// mul lets a picture through gates, one for each channel, in either order. Of whole numbers it is arithmetic.
+func (m *importer) mul(node *proto.Node) error {
+	if len(node.Inputs) != 2 {
+		return fmt.Errorf("inputs: want 2, got %d", len(node.Inputs))
+	}
+	if m.isInts(node.Inputs[0]) {
+		return m.arithmetic(node)
+	}
+	x, s := node.Inputs[0], node.Inputs[1]
+	if m.values[x].gate && !m.values[s].gate {
+		x, s = s, x
+	}
+	if !m.values[s].gate {
+		return errors.New("want a product with the result of a Sigmoid, or of whole numbers that a shape is computed with")
+	}
+	v, err := m.activation(x)
+	if err != nil {
+		return err
+	}
+	return m.set(node, graph.Gate{}, v, m.values[s].v)
 }
 
 // softmax is over the last of two dimensions, where all versions of the operator mean the same.

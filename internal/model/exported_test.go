@@ -109,7 +109,7 @@ func TestONNXErrorsTellWhatToPass(t *testing.T) {
 		"no classes":        {relu, Options{}, []string{"relu.onnx", "want one result, numbers for classes"}},
 		"grey pictures":     {grey, Options{}, []string{"1 channels: want 3"}},
 		"cut":               {cut, Options{}, []string{"cut.onnx", "unexpected EOF"}},
-		"unknown operators": {filepath.Join(testdata, "squeeze_excitation.onnx"), Options{Overrides: Overrides{Crop: new(int)}}, []string{"squeeze_excitation.onnx", "Sigmoid (4×)"}},
+		"unknown operators": {filepath.Join(testdata, "selective_kernel.onnx"), Options{Overrides: Overrides{Crop: new(int)}}, []string{"selective_kernel.onnx", "Split"}},
 	} {
 		_, err := Load(t.Context(), test.ref, test.opts)
 		for _, w := range test.want {

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
+from timm.models.sknet import SelectiveKernelBasic
 from torch import nn
 
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "graph", "onnx", "testdata")
@@ -205,8 +206,11 @@ def main():
     with torch.no_grad():
         note("half", (2, 3, 40, 48), net.double()(torch.from_numpy(picture((2, 3, 40, 48))).double()))
 
-    # What is refused: squeeze and excitation needs Sigmoid and Mul.
-    export("squeeze_excitation", timm(BasicBlock, block_args={"attn_layer": "se"}), (1, 3, 40, 48), check=False)
+    se = dict(attn_layer="se")  # ReduceMean, two convolutions, Sigmoid, Mul
+    export("squeeze_excitation", timm(BasicBlock, block_args=se), (2, 3, 40, 48), dynamic=every)
+    export("squeeze_excitation_dynamo", timm(Bottleneck, block_args=se, stem_type="deep", avg_down=True), (2, 3, 40, 48), dynamo=True, external_data=False)
+    # What is refused: split attention has a softmax over channels.
+    export("selective_kernel", timm(SelectiveKernelBasic), (1, 3, 40, 48), check=False)
     with open(os.path.join(OUT, "README.md"), "w") as f:
         f.write("Written by `tools/golden/onnx/networks.py`, whose head has the versions; do not edit. `expected.json` has what ONNX Runtime computes with each network.\n")
     with open(os.path.join(OUT, "expected.json"), "w") as f:
