@@ -46,6 +46,8 @@ func blockConfigs() []resnet.Config {
 	}
 	add("basic-pooled", deep)
 	add("bottleneck-pooled", func(c *resnet.Config) { bottleneck(c); deep(c) })
+	add("basic-squeeze", func(c *resnet.Config) { c.Squeeze = 4 })
+	add("bottleneck-squeeze-pooled", func(c *resnet.Config) { bottleneck(c); deep(c); c.Squeeze = 8 })
 	add("avgpool-head", func(c *resnet.Config) { c.PoolKernel, c.InputSize = 8, 16 })
 	return out
 }

@@ -116,9 +116,29 @@ func (n *network) block(at string, x tap, s, stride int) tap {
 		y = n.node(at+"relu2", graph.ReLU{}, y)
 		y = n.convBN(at, 3, y, out, 1, 1, 1)
 	}
+	if n.c.Squeeze > 0 {
+		y = n.squeezeAndExcite(at+"se", y)
+	}
 	shortcut := n.shortcut(at, x, out, stride)
 	y = tap{n.b.Node(at+"add", graph.Add{}, y.v, shortcut.v), out}
 	return n.node(fmt.Sprintf("%srelu%d", at, n.c.Block.convs()), graph.ReLU{}, y)
+}
+
+// squeezeAndExcite weighs the channels by what their means say; at is the name of the gate.
+func (n *network) squeezeAndExcite(at string, x tap) tap {
+	s := n.node(at+".mean", graph.GlobalAvgPool{}, x)
+	s = n.convBias(at+".fc1", s, n.c.squeezed(x.c))
+	s = n.node(at+".act", graph.ReLU{}, s)
+	s = n.convBias(at+".fc2", s, x.c)
+	return tap{n.b.Node(at, graph.Gate{}, x.v, s.v), x.c}
+}
+
+// convBias adds a 1×1 convolution to k channels with a bias.
+func (n *network) convBias(name string, x tap, k int) tap {
+	w := n.b.Param(name+".weight", graph.F32(k, x.c, 1, 1), nil)
+	b := n.b.Param(name+".bias", graph.F32(k), nil)
+	op := graph.Conv2D{Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}, Groups: 1, Bias: true}
+	return tap{n.b.Node(name, op, x.v, w, b), k}
 }
 
 func (n *network) convBN(at string, i int, x tap, k, kernel, stride, groups int) tap {

@@ -28,6 +28,9 @@ type Config struct {
 	// W·WidthPerGroup/64 channels. 1 and 64 for plain networks, 32 and 4 for ResNeXt 32x4d, 1 and 128 for wide ResNets.
 	Groups        int `json:"groups"`
 	WidthPerGroup int `json:"width_per_group"`
+	// Squeeze adds a squeeze-and-excitation module to the end of each residual path, which brings the channels down to one in
+	// so many and back: 16 as a rule, 0 for none. See [Config.squeezed].
+	Squeeze int `json:"squeeze,omitzero"`
 	// StrideOn1x1 puts the stride of a bottleneck on its first 1×1 convolution, as He et al. 2016 do ("v1"). Otherwise it
 	// is on the 3×3 convolution, as in torchvision ("v1.5"). Shapes of parameters do not tell the two apart.
 	StrideOn1x1 bool `json:"stride_on_1x1"`
@@ -76,6 +79,13 @@ func (c Config) innerWidth(s int) int {
 // outWidth is the number of channels that the blocks of stage s (from 0) give.
 func (c Config) outWidth(s int) int { return c.Widths[s] * c.Block.Expansion() }
 
+// squeezed is the number of channels in the middle of a squeeze-and-excitation module of c channels: c/Squeeze rounded to a
+// multiple of 8, at least 8, as timm has it (make_divisible).
+func (c Config) squeezed(channels int) int {
+	const divisor = 8
+	return max(divisor, (2*channels+divisor*c.Squeeze)/(2*divisor*c.Squeeze)*divisor)
+}
+
 // strideOf is the stride of the first block of stage s (from 0).
 func strideOf(s int) int {
 	if s == 0 {
@@ -120,6 +130,7 @@ func (c Config) validate() error {
 		{"classes", c.Classes, 1, maxChannels},
 		{"input size", c.InputSize, 1, maxChannels},
 		{"pool kernel", c.PoolKernel, 0, maxChannels},
+		{"squeeze", c.Squeeze, 0, maxChannels},
 	} {
 		if f.v < f.low || f.v > f.up {
 			return fmt.Errorf("%s: want %d to %d, got %d", f.name, f.low, f.up, f.v)
@@ -214,6 +225,9 @@ func (c Config) description() string {
 	}
 	if c.PoolKernel > 0 {
 		fmt.Fprintf(&b, "-pool%d", c.PoolKernel)
+	}
+	if c.Squeeze > 0 {
+		fmt.Fprintf(&b, "-se%d", c.Squeeze)
 	}
 	switch c.Shortcut {
 	case ZeroPad:

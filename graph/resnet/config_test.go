@@ -33,7 +33,7 @@ func TestMembersHaveTheLayersOfTheirNames(t *testing.T) {
 			switch n.Op.(type) {
 			case graph.Conv2D, graph.Linear:
 				deep := n.Name == "conv1.0" || n.Name == "conv1.3" // a deep stem counts as one
-				if !strings.Contains(n.Name, "downsample") && !deep {
+				if !strings.Contains(n.Name, "downsample") && !strings.Contains(n.Name, ".se.") && !deep {
 					got++
 				}
 			}
@@ -46,8 +46,8 @@ func TestMembersHaveTheLayersOfTheirNames(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	names := Names()
-	if !sort.StringsAreSorted(names) || len(names) != 49 {
-		t.Errorf("got %d names, sorted %v, want 49 in order", len(names), sort.StringsAreSorted(names))
+	if !sort.StringsAreSorted(names) || len(names) != 62 {
+		t.Errorf("got %d names, sorted %v, want 62 in order", len(names), sort.StringsAreSorted(names))
 	}
 	for _, n := range names {
 		c := mustLookup(t, n)
@@ -69,7 +69,7 @@ func TestLookupOfAnUnknownName(t *testing.T) {
 		{"resnet51", `look up network "resnet51": no such member, nearest are resnet50, resnet101, resnet152`},
 		{"resnext50-32x4d", `look up network "resnext50-32x4d": no such member, nearest are resnext50_32x4d, `},
 		{"ResNet50", `look up network "ResNet50": no such member, nearest are resnet50, `},
-		{"RESNEXT101_64X4D", `nearest are resnext101_64x4d, resnext101_32x8d, `},
+		{"RESNEXT101_64X4D", `nearest are resnext101_64x4d, seresnext101_64x4d, `},
 		{"", `look up network "": no such member, nearest are `},
 		{strings.Repeat("x", 1<<20), `no such member, nearest are `},
 	} {
@@ -102,6 +102,7 @@ func TestValidateSaysWhatDoesNotFit(t *testing.T) {
 		{"resnet18", func(c *Config) { c.Shortcut = 0 }, "shortcut: want projection, zero-pad or pool-projection, got shortcut(0)"},
 		{"resnet18", func(c *Config) { c.StemInner[1] = 8 }, "stem inner: want two numbers of 1 to 262144 channels for a deep stem, and 0 for others, got [0 8] for imagenet"},
 		{"resnet18d", func(c *Config) { c.StemInner[0] = 0 }, "for others, got [0 32] for deep"},
+		{"seresnet18", func(c *Config) { c.Squeeze = -1 }, "squeeze: want 0 to 262144, got -1"},
 		{"resnet18", func(c *Config) { c.Depths = [4]int{} }, "depths: want at least one stage of at least one block, got [0 0 0 0]"},
 		{"resnet18", func(c *Config) { c.Depths[0] = -1 }, "depths: want at least one stage"},
 		{"resnet18", func(c *Config) { c.Depths[1] = 0 }, "stage 2: want depth and width 0 after the last stage, got 0 and 128"},

@@ -66,6 +66,8 @@ func TestDetectFindsNetworksThatAreNoMembers(t *testing.T) {
 			StemWidth: 64, Stem: CIFARStem, Shortcut: ZeroPad, Groups: 1, WidthPerGroup: 64, PoolKernel: 4, InChannels: 3, Classes: 10, InputSize: 32, Epsilon: 1e-5},
 		{Name: "resnet-basic-1.2-w8.12-stem6-deep3.5-pooled", Block: Basic, Depths: [4]int{1, 2}, Widths: [4]int{8, 12}, StemWidth: 6, StemInner: [2]int{3, 5},
 			Stem: DeepStem, Shortcut: PoolProjection, Groups: 1, WidthPerGroup: 64, InChannels: 3, Classes: 1000, InputSize: 224, Epsilon: 1e-5},
+		{Name: "resnet-basic-1.1-se4", Block: Basic, Depths: [4]int{1, 1}, Widths: [4]int{64, 128}, StemWidth: 64, Squeeze: 4,
+			Stem: ImageNetStem, Shortcut: Projection, Groups: 1, WidthPerGroup: 64, InChannels: 3, Classes: 1000, InputSize: 224, Epsilon: 1e-5},
 		{Name: "resnet-basic-2-w8-cifar", Block: Basic, Depths: [4]int{2}, Widths: [4]int{8}, StemWidth: 8,
 			Stem: CIFARStem, Shortcut: Projection, Groups: 1, WidthPerGroup: 64, InChannels: 3, Classes: 10, InputSize: 32, Epsilon: 1e-5},
 	} {

@@ -6,7 +6,7 @@
 // He et al. 2016 ("Deep residual learning for image recognition"): ImageNet networks of 18 to 152 layers, and the
 // 6n+2 layer networks for CIFAR-10. Xie et al. 2017: ResNeXt. Zagoruyko and Komodakis 2016: wide ResNets, in the form
 // that torchvision gives them. He et al. 2019 ("Bag of tricks"): deep stems and average-pooled shortcuts, in the form that timm
-// gives them. [Names] lists the members; a Config describes any other network of the same pattern.
+// gives them. Hu, Shen and Sun 2018: squeeze and excitation. [Names] lists the members; a Config describes any other network of the same pattern.
 //
 // # Names
 //
@@ -22,6 +22,8 @@
 //	layerS.B.downsample.0 to .2  average pool, where the picture is halved, 1×1 convolution and batch norm of a pooled one
 //	layerS.B.shortcut.subsample  the steps of a parameter-free shortcut, each only where it does something
 //	layerS.B.shortcut.pad
+//	layerS.B.se.mean, .fc1, .act, .fc2   the mean of each channel and two 1×1 convolutions, in networks with Squeeze,
+//	layerS.B.se                  and the gates that they open
 //	layerS.B.add                 the shortcut add
 //	avgpool, flatten, fc         the head; fc is the output, the logits [N,Classes]
 package resnet

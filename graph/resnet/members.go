@@ -69,6 +69,31 @@ var members = func() []Config {
 	resnextD := variant(imageNet(Bottleneck, [MaxStages]int{3, 4, 6, 3}), 'd')
 	resnextD.Groups, resnextD.WidthPerGroup = 32, 4
 	add("resnext50d_32x4d", resnextD)
+	for _, l := range []struct {
+		name                  string
+		block                 Block
+		depths                [MaxStages]int
+		variant               rune
+		groups, widthPerGroup int
+	}{
+		{"seresnet18", Basic, [MaxStages]int{2, 2, 2, 2}, '-', 1, 64},
+		{"seresnet34", Basic, [MaxStages]int{3, 4, 6, 3}, '-', 1, 64},
+		{"seresnet50", Bottleneck, [MaxStages]int{3, 4, 6, 3}, '-', 1, 64},
+		{"seresnet50t", Bottleneck, [MaxStages]int{3, 4, 6, 3}, 't', 1, 64},
+		{"seresnet101", Bottleneck, [MaxStages]int{3, 4, 23, 3}, '-', 1, 64},
+		{"seresnet152", Bottleneck, [MaxStages]int{3, 8, 36, 3}, '-', 1, 64},
+		{"seresnet152d", Bottleneck, [MaxStages]int{3, 8, 36, 3}, 'd', 1, 64},
+		{"seresnext26d_32x4d", Bottleneck, [MaxStages]int{2, 2, 2, 2}, 'd', 32, 4},
+		{"seresnext26t_32x4d", Bottleneck, [MaxStages]int{2, 2, 2, 2}, 't', 32, 4},
+		{"seresnext50_32x4d", Bottleneck, [MaxStages]int{3, 4, 6, 3}, '-', 32, 4},
+		{"seresnext101_32x4d", Bottleneck, [MaxStages]int{3, 4, 23, 3}, '-', 32, 4},
+		{"seresnext101_32x8d", Bottleneck, [MaxStages]int{3, 4, 23, 3}, '-', 32, 8},
+		{"seresnext101_64x4d", Bottleneck, [MaxStages]int{3, 4, 23, 3}, '-', 64, 4},
+	} {
+		c := variant(imageNet(l.block, l.depths), l.variant)
+		c.Squeeze, c.Groups, c.WidthPerGroup = 16, l.groups, l.widthPerGroup
+		add(l.name, c)
+	}
 	for _, n := range []int{3, 5, 7, 9, 18, 200} {
 		add(fmt.Sprintf("resnet%d-cifar", 6*n+2), sixN(n, ZeroPad))
 		add(fmt.Sprintf("resnet%d-cifar-b", 6*n+2), sixN(n, Projection))
@@ -121,6 +146,7 @@ func sixN(n int, s Shortcut) Config {
 //   - resnet18 … resnet152, resnext…, wide_resnet…: as torchvision has them
 //   - resnet26, and those with one of the letters c, d, s and t behind the number of layers: as timm has them, with a deep
 //     stem, and d and t with average pools in their shortcuts
+//   - seresnet…, seresnext…: with squeeze-and-excitation modules, as timm has them
 //   - resnet50-v1, resnet101-v1, resnet152-v1: with the stride on the first 1×1 convolution ([Config.StrideOn1x1])
 //   - resnet20-cifar … resnet1202-cifar: the 6n+2 networks with option A shortcuts, and …-cifar-b with option B
 //   - resnet18-cifar … resnet152-cifar: the ImageNet networks with the stem and the pool for 32×32 pictures

@@ -55,6 +55,9 @@ func randomConfig(r *rand.Rand) Config {
 			c.Shortcut = Projection
 		}
 	}
+	if r.IntN(4) == 0 {
+		c.Squeeze = 16
+	}
 	c.Name = c.CanonicalName()
 	return c
 }

@@ -1,6 +1,7 @@
 package resnet
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -17,6 +18,7 @@ type evidence struct {
 	stemKernel          int   // rows and columns of conv1, 0 when it is absent or odd
 	deep                int   // tensors of a deep stem
 	stemInner           [2]votes
+	squeezes            map[[2]int]int // channels of blocks and of the middle of their squeeze-and-excitation modules
 	stemWidth           votes
 	inChannels, classes votes
 }
@@ -54,12 +56,15 @@ func (v votes) winner(otherwise int) int {
 
 // survey reads each tensor once.
 func survey(tensors map[string]graph.Shape) *evidence {
-	e := &evidence{block: kindOfBlocks(tensors)}
+	e := &evidence{block: kindOfBlocks(tensors), squeezes: map[[2]int]int{}}
 	for name, shape := range tensors {
 		d := shape.Dims()
 		stage, block, rest, ok := blockTensor(name)
 		if ok {
 			e.projections = e.projections || strings.HasPrefix(rest, "downsample.")
+			if len(d) == 4 && rest == "se.fc1.weight" {
+				e.squeezes[[2]int{d[1], d[0]}]++
+			}
 			if len(d) == 4 && rest == "downsample.0.weight" {
 				e.pooled.add(1)
 			} else if len(d) == 4 && rest == "downsample.1.weight" {
@@ -199,6 +204,35 @@ func (s *stageEvidence) depth() int {
 	return depth
 }
 
+// squeeze is the ratio that most modules fit, the usual one where it does as well as others, and 0 when there are none.
+func (e *evidence) squeeze() int {
+	const usual = 16
+	best, most := 0, 0
+	ratios := []int{usual}
+	for pair := range e.squeezes {
+		if pair[1] > 0 {
+			ratios = append(ratios, min(max(pair[0]/pair[1], 1), maxChannels))
+		}
+	}
+	slices.Sort(ratios[1:]) // of several that fit as well the smallest
+	ratios = slices.Compact(ratios)
+	for _, r := range ratios[:min(len(ratios), 64)] { // a network has one
+		fit := 0
+		for pair, count := range e.squeezes {
+			if (Config{Squeeze: r}).squeezed(pair[0]) == pair[1] {
+				fit += count
+			}
+		}
+		if fit > most {
+			best, most = r, fit
+		}
+	}
+	if best == 0 && len(e.squeezes) > 0 {
+		return usual
+	}
+	return best
+}
+
 // config is the network that the evidence speaks for. It may be invalid.
 func (e *evidence) config(opts DetectOptions) Config {
 	c := Config{Block: e.block, StrideOn1x1: opts.StrideOn1x1 && e.block == Bottleneck, Epsilon: 1e-5}
@@ -232,6 +266,7 @@ func (e *evidence) config(opts DetectOptions) Config {
 		}
 	}
 	c.StemWidth = e.stemWidth.winner(c.Widths[0])
+	c.Squeeze = e.squeeze()
 	c.InChannels, c.Classes = e.inChannels.winner(3), e.classes.winner(c.Classes)
 	c.Shortcut = opts.Shortcut
 	if c.Shortcut == 0 {

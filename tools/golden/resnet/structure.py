@@ -40,6 +40,8 @@ IMAGENET = {  # member: (block, depths, groups, width per group)
 TIMM = (
     "resnet10t", "resnet14t", "resnet18d", "resnet26", "resnet26d", "resnet26t", "resnet34d", "resnet50c", "resnet50d", "resnet50s", "resnet50t",
     "resnet101c", "resnet101d", "resnet101s", "resnet152c", "resnet152d", "resnet152s", "resnet200d", "resnext50d_32x4d",
+    "seresnet18", "seresnet34", "seresnet50", "seresnet50t", "seresnet101", "seresnet152", "seresnet152d", "seresnext26d_32x4d", "seresnext26t_32x4d",
+    "seresnext50_32x4d", "seresnext101_32x4d", "seresnext101_32x8d", "seresnext101_64x4d",
 )
 
 
@@ -150,6 +152,7 @@ def main():
         ("resnet18d", (2, 1, 97, 131), 7),
         ("resnet50s", (2, 4, 66, 103), 9),
         ("resnet26t", (1, 3, 229, 67), 5),
+        ("seresnet34", (2, 3, 71, 99), 6),
         ("resnet20-cifar", (2, 1, 33, 29), 100),
         ("resnet32-cifar-b", (5, 2, 15, 31), 4),
         ("resnet18-cifar", (2, 6, 27, 49), 10),
