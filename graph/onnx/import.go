@@ -10,8 +10,8 @@ import (
 )
 
 // Graph makes the network for pictures of the given batch size and extent: one input [batch,C,height,width] and the
-// outputs of the file, with its weights bound. Values keep the names that they have in the file, with what a name of a
-// graph must not have replaced.
+// outputs of the file, with its weights bound. Nodes have the names that they have in the file, those that make an output the
+// name of that; what a name of a graph must not have is replaced.
 //
 // Errors: an [*Error] with the node that the IR cannot express or that the extent does not fit (a *[graph.ShapeError] in
 // its chain), and those of package weights for weights that are not finite.
@@ -124,7 +124,20 @@ func (m *importer) add(node *proto.Node, op graph.Op, in ...*graph.Value) (*grap
 	if _, err := graph.Infer(op, types...); err != nil {
 		return nil, err
 	}
-	return m.b.Node(m.names.legal(nodeName(node)), op, in...), nil
+	name := nodeName(node)
+	if out := m.resultOf(node); m.n.outputs[out] {
+		name = out
+	}
+	return m.b.Node(m.names.legal(name), op, in...), nil
+}
+
+// resultOf is the result of a node, or of the Add that it has taken over.
+func (m *importer) resultOf(node *proto.Node) string {
+	out := node.Outputs[0]
+	if readers := m.n.readers[out]; len(readers) == 1 && m.taken[readers[0]] {
+		return readers[0].Outputs[0]
+	}
+	return out
 }
 
 // set adds a node whose result is the first of the file's node.
