@@ -9,6 +9,9 @@ import (
 	"github.com/resnet-run/resnet-run/graph"
 )
 
+// nanPayloads are NaNs of both signs, signalling and quiet, with the lowest bit alone among them.
+var nanPayloads = []uint32{0x7f800001, 0xff800001, 0x7fffffff, 0xffc00000, 0x7fc00001, 0xffbfffff}
+
 // mutation adds the cases that tools/mutate asked for: each sees mistakes in kernels that no other case sees.
 func (t *table) mutation() {
 	t.mutationGraphs()
@@ -31,11 +34,17 @@ func (t *table) mutation() {
 		lines := append([]string{"input %x : float32[1,2,7,6]"}, strings.Split(c.lines, "\n")...)
 		t.crafted(c.name+"/n1-c2-h7-w6/nan-payloads", "a NaN is a NaN whatever its sign and its other bits",
 			parse(append(lines, "output %y")...), nil, func(in [][]float32) {
-				for i, bits := range []uint32{0x7f800001, 0xff800001, 0x7fffffff, 0xffc00000, 0x7fc00001, 0xffbfffff} {
+				for i, bits := range nanPayloads {
 					in[0][i*13] = math.Float32frombits(bits)
 				}
 			})
 	}
+	t.crafted("gate/n1-c6-h2-w3/nan-payloads", "a gate that is NaN makes NaN of its channel, whatever its sign and its other bits",
+		parse("input %x : float32[1,6,2,3]", "input %s : float32[1,6,1,1]", "%y = gate(%x, %s)", "output %y"), nil, func(in [][]float32) {
+			for i, bits := range nanPayloads {
+				in[1][i] = math.Float32frombits(bits)
+			}
+		})
 	t.crafted("relu/n1-c2-h7-w6/infinity", "what is below zero becomes zero, minus infinity too",
 		parse("input %x : float32[1,2,7,6]", "%y = relu(%x)", "output %y"), nil, func(in [][]float32) {
 			in[0][13], in[0][40] = float32(math.Inf(-1)), float32(math.Inf(1))
