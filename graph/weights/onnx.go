@@ -63,7 +63,10 @@ func (f *File) parseONNX() error {
 			t.Data = slices.Clone(t.Data[:min(len(t.Data), maxONNXValue)])
 		}
 	}
-	f.onnx, f.metadata = m, m.Metadata
+	f.onnx = m
+	if len(m.Metadata) > 0 {
+		f.metadata = m.Metadata
+	}
 	return f.checkONNXSize()
 }
 
