@@ -55,3 +55,12 @@ func TestNetworksMatchPyTorch(t *testing.T) {
 		})
 	})
 }
+
+// TestExportedNetworksMatchONNXRuntime runs networks of ONNX files against what ONNX Runtime computes in float32.
+func TestExportedNetworksMatchONNXRuntime(t *testing.T) {
+	backendtest.EachExported(t, func(t *testing.T, c golden.Case) {
+		eachSet(t, 2, func(t *testing.T, d *device) {
+			backendtest.CheckNetwork(t, c, runGraph(t, d, c.Graph, c.Inputs)[0], 5e-6)
+		})
+	})
+}

@@ -84,3 +84,13 @@ func TestNetworksMatchPyTorch(t *testing.T) {
 		})
 	})
 }
+
+// TestExportedNetworksMatchONNXRuntime runs networks of ONNX files against what ONNX Runtime computes in float32: gates and average
+// pools between packed tensors, a padding of its own, a shortcut of zeros.
+func TestExportedNetworksMatchONNXRuntime(t *testing.T) {
+	backendtest.EachExported(t, func(t *testing.T, c golden.Case) {
+		eachDevice(t, Options{Unproved: true}, func(t *testing.T, d *device) {
+			backendtest.CheckNetwork(t, c, runGraph(t, d, c.Graph, c.Inputs)[0], 1e-5)
+		})
+	}, "squeeze_excitation_dynamo", "channels_last", "option_a")
+}

@@ -29,6 +29,29 @@ func EachNetwork(t *testing.T, f func(t *testing.T, c golden.Case)) {
 	}
 }
 
+// EachExported runs f for networks as exporters write them, with the passes run: all of them, or those that are named.
+func EachExported(t *testing.T, f func(t *testing.T, c golden.Case), names ...string) {
+	t.Helper()
+	cases, err := golden.Exported()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran := 0
+	for _, c := range cases {
+		if len(names) > 0 && !slices.Contains(names, c.Name) {
+			continue
+		}
+		ran++
+		if c.Graph, err = pass.Run(c.Graph, pass.Default()); err != nil {
+			t.Fatal(err)
+		}
+		t.Run(c.Name, func(t *testing.T) { f(t, c) })
+	}
+	if ran == 0 || ran < len(names) {
+		t.Errorf("%d networks were run, want all of %v", ran, names)
+	}
+}
+
 // GoldenNetwork is a golden network with the passes run, for a picture of side×side, and the logits that it must give:
 // those of PyTorch in float64 at 224, else those of the reference.
 func GoldenNetwork(t testing.TB, name string, side int) golden.Case {

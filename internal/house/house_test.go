@@ -44,7 +44,7 @@ var allowed = map[string][]string{
 	"internal/fastest":               {"backend", "graph"},
 	"internal/backendtest":           {"backend", "backend/reference", "graph", "graph/pass", "graph/resnet", "internal/golden", "internal/seeded"},
 	"internal/backendtest/...":       {"backend", "backend/vulkan"},
-	"internal/golden":                {"graph", "graph/onnx/proto", "graph/resnet", "graph/weights", "internal/seeded"},
+	"internal/golden":                {"graph", "graph/onnx", "graph/onnx/proto", "graph/resnet", "graph/weights", "internal/seeded"},
 	"internal/seeded":                {},
 	"internal/house":                 {},
 	"internal/procmem":               {},
