@@ -53,7 +53,7 @@ var opsOf = map[string][]string{
 	"max_pool_packed_f32": {"block", "network"}, "avg_pool_packed_f32": {"block", "network"}, "global_avg_pool_packed_f32": {"block", "network"},
 	"conv2d_regtile16_f32": {"conv2d"}, "conv2d_regtile4_f32": {"conv2d"}, "conv2d_shared64_f32": {"conv2d"},
 	"relu_f32": {"relu"}, "add_f32": {"add"}, "batch_norm_f32": {"batch_norm"}, "max_pool_f32": {"max_pool"}, "avg_pool_f32": {"avg_pool"},
-	"gate_f32": {"gate"}, "gate_add_f32": {"gate"}, "gate_packed_f32": {"block"}, "gate_add_packed_f32": {"block"}, "gate_f16": {"block"}, "gate_add_f16": {"block"},
+	"gate_f32": {"gate"}, "gate_add_f32": {"gate"}, "gate_packed_f32": {"gate", "block"}, "gate_add_packed_f32": {"gate", "block"}, "gate_f16": {"gate", "block"}, "gate_add_f16": {"gate", "block"},
 	"pack_f16": {"conv2d"}, "unpack_f16": {"conv2d"}, "conv2d_reduce_f16": {"conv2d"}, "conv2d_reduce_f32": {"conv2d"}, "linear_split_f32": {"linear"},
 	"add_f16": {"block", "network"}, "max_pool_packed_f16": {"block", "network"}, "global_avg_pool_packed_f16": {"block", "network"},
 	"global_avg_pool_f32": {"global_avg_pool"}, "linear_f32": {"linear"}, "softmax_f32": {"softmax"}, "shortcut_pad_f32": {"channel_pad", "subsample"},
@@ -353,7 +353,7 @@ func (s suite) goStages(file string) []stage {
 			driver = swiftShader
 		}
 		for _, o := range deciding {
-			cases := s.pick(conformance.Quick, oneOf(append([]string{"conv2d", "relu", "add", "max_pool", "avg_pool", "global_avg_pool"}, graphCases...)))
+			cases := s.pick(conformance.Quick, oneOf(append([]string{"conv2d", "gate", "relu", "add", "max_pool", "avg_pool", "global_avg_pool"}, graphCases...)))
 			if driver == swiftShader {
 				cases = firstOf(cases, divided)
 			}
