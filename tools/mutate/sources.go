@@ -27,7 +27,7 @@ var goFiles = []goFile{
 	{planDir + "format.go", []string{"holds", "elems", "sizeBytes", "vectors"}},
 	{planDir + "kernel.go", []string{
 		"at", "sizeBytes", "withBatch", "candidatesOf", "flat", "elementwise", "poolCandidates", "globalPoolCandidates", "shortcutCandidates",
-		"batchNormCandidates", "linearCandidates", "convert", "workgroupSize", "spread", "ceilDiv", "flag",
+		"batchNormCandidates", "gateCandidates", "gateKernel", "linearCandidates", "convert", "workgroupSize", "spread", "ceilDiv", "flag",
 	}},
 	{planDir + "plan.go", []string{"Build", "batchOf", "buildChunked", "emptyGraph", "steps", "addWeights", "passes", "slice", "appendCopy", "rest"}},
 	{planDir + "program.go", []string{"assemble", "tensor", "need", "add"}},
