@@ -14,6 +14,7 @@
 //	Conv, MaxPool, AveragePool, GlobalAveragePool, ReduceMean over rows and columns   in two dimensions
 //	BatchNormalization, Relu, Softmax, Add, Sum                                        (inference; two and more operands of one shape)
 //	Gemm, MatMul                                                                       with a constant matrix, and a constant added to it
+//	Add, Sub, Mul, Div of a picture and a constant                                     a number, or one for each channel, as a batch norm
 //	Sigmoid and Mul                                                                    as gates of channels, σ(s)·x with s [N,C,1,1]
 //	Flatten, Reshape, Squeeze                                                          from [N,C,H,W] or [N,C,1,1] to [N,C·H·W]
 //	Pad                                                                                with zeros: channels, or what a convolution or pool takes as its own padding

@@ -217,10 +217,13 @@ func (m *importer) sliceInts(node *proto.Node, starts, ends, axes, steps []int64
 	return m.setInts(node, ints{dims, out})
 }
 
-// arithmetic is done with whole numbers only, of one shape or a scalar and others.
+// arithmetic is with whole numbers, of one shape or a scalar and others, or of a picture and a constant for each channel.
 func (m *importer) arithmetic(node *proto.Node) error {
+	if m.isChannelwise(node) {
+		return m.channelwise(node)
+	}
 	if len(node.Inputs) != 2 || !m.isInts(node.Inputs[0]) || !m.isInts(node.Inputs[1]) {
-		return errors.New("want whole numbers that a shape is computed with, got what the network computes")
+		return errors.New("want a constant for each channel, or whole numbers that a shape is computed with, got what the network computes")
 	}
 	a, err := m.ints(node.Inputs[0], "input")
 	if err != nil {

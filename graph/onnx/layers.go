@@ -167,15 +167,18 @@ func (m *importer) mul(node *proto.Node) error {
 	if len(node.Inputs) != 2 {
 		return fmt.Errorf("inputs: want 2, got %d", len(node.Inputs))
 	}
-	if m.isInts(node.Inputs[0]) {
+	switch {
+	case m.isInts(node.Inputs[0]):
 		return m.arithmetic(node)
+	case m.isChannelwise(node):
+		return m.channelwise(node)
 	}
 	x, s := node.Inputs[0], node.Inputs[1]
 	if m.values[x].gate && !m.values[s].gate {
 		x, s = s, x
 	}
 	if !m.values[s].gate {
-		return errors.New("want a product with the result of a Sigmoid, or of whole numbers that a shape is computed with")
+		return errors.New("want a product with the result of a Sigmoid, with a constant for each channel, or of whole numbers that a shape is computed with")
 	}
 	v, err := m.activation(x)
 	if err != nil {
@@ -201,8 +204,11 @@ func (m *importer) sum(node *proto.Node) error {
 	if len(node.Inputs) == 0 {
 		return errors.New("inputs: want at least one, got none")
 	}
-	if m.isInts(node.Inputs[0]) {
+	switch {
+	case m.isInts(node.Inputs[0]):
 		return m.arithmetic(node)
+	case m.isChannelwise(node):
+		return m.channelwise(node)
 	}
 	total, err := m.activation(node.Inputs[0])
 	if err != nil {

@@ -89,12 +89,16 @@ func (m *importer) vector(c constant, k int, shapes [][]int) (constant, error) {
 	})
 }
 
-// filled makes a constant whose elements are all the same.
+// filled makes a constant whose elements are all the same, for the result of a node.
 func (m *importer) filled(name string, shape graph.Shape, v float32) (constant, error) {
 	if v-v != 0 {
 		return constant{}, fmt.Errorf("value: want a finite number, got %v", v)
 	}
-	return m.derive(constant{key: key{name: name}}, "filled", shape, math.Abs(float64(v)), func(dst []float32) error {
+	return m.repeat(name, "filled", shape, v)
+}
+
+func (m *importer) repeat(name, how string, shape graph.Shape, v float32) (constant, error) {
+	return m.derive(constant{key: key{name: name}}, how, shape, math.Abs(float64(v)), func(dst []float32) error {
 		for i := range dst {
 			dst[i] = v
 		}

@@ -179,6 +179,28 @@ def old():
     run("old", (3, 3, 21, 27))
 
 
+def normalising():
+    """A picture from 0 to 255 that the network normalises itself, and a batch norm in its parts."""
+    n = helper.make_node
+    nodes = [
+        n("Div", ["input", "scale"], ["unit"]),
+        n("Sub", ["unit", "mean"], ["centred"]),
+        n("Div", ["centred", "std"], ["normal"]),
+        n("Conv", ["normal", "w1"], ["c1"], strides=[2, 2], pads=[1, 1, 1, 1]),
+        n("Mul", ["gamma", "c1"], ["scaled"]),
+        n("Add", ["scaled", "beta"], ["shifted"]),
+        n("Sub", ["beta", "shifted"], ["turned"]),
+        n("Relu", ["turned"], ["r1"]),
+        n("GlobalAveragePool", ["r1"], ["g1"]),
+        n("Flatten", ["g1"], ["flat"]),
+        n("Gemm", ["flat", "w2", "b2"], ["probabilities"], transB=1),
+    ]
+    weights = {"scale": (), "mean": (3, 1, 1), "std_var": (3, 1, 1), "w1": (6, 3, 3, 3), "gamma": (1, 6, 1, 1), "beta": (6, 1, 1), "w2": (10, 6), "b2": (10,)}
+    nodes[2].input[1] = "std_var"  # above zero
+    helper_model("normalising", nodes, ["n", 3, 20, 24], weights, 17)
+    run("normalising", (2, 3, 20, 24))
+
+
 def main():
     shutil.rmtree(OUT, ignore_errors=True)
     os.makedirs(OUT)
@@ -197,6 +219,7 @@ def main():
     export("preactivation_dynamo", Preactivation(), (2, 3, 40, 48), dynamo=True, external_data=False)
     channels_last()
     old()
+    normalising()
 
     # float16: what PyTorch computes in float64 with the same weights, since a CPU rounds each layer in its own way.
     net = timm(BasicBlock)
