@@ -75,7 +75,7 @@ func TestRefuses(t *testing.T) {
 		"conv auto_pad":        {[][]byte{tensor("w", 3, 3, 3, 3), node("Conv", "x w", pt.AttrText("auto_pad", "SAME"))}, "attribute auto_pad"},
 		"conv bias":            {[][]byte{tensor("w", 3, 3, 3, 3), tensor("b", 3, 1, 1), node("Conv", "x w b")}, `bias "b": want one of the shapes [[3]], got [3,1,1]`},
 		"conv too large":       {[][]byte{tensor("w", 3, 3, 9, 9), node("Conv", "x w")}, "a kernel that with dilation 1,1 fits"},
-		"add along columns":    {[][]byte{tensor("w", 8, 3, 1, 1), tensor("b", 8), pt.Node("Conv", []string{"x", "w"}, []string{"c"}), node("Add", "c b")}, `bias "b": want one of the shapes [[8 1 1] [1 8 1 1]], got [8]`},
+		"add along columns":    {[][]byte{tensor("w", 8, 3, 1, 1), tensor("b", 8), pt.Node("Conv", []string{"x", "w"}, []string{"c"}), node("Add", "c b")}, `bias "b": want one of the shapes [[8 1 1] [1 8 1 1] [] [1] [1 1 1] [1 1 1 1]], got [8]`},
 		"add of pixels":        {[][]byte{tensor("b", 1, 1, 8, 8), node("Add", "x b")}, `bias "b": want one of the shapes`},
 		"add to classes":       {[][]byte{flat, tensor("b", 1), node("Add", "f b")}, "want 4 dimensions for arithmetic with a constant, got [2,192]"},
 		"constants alone":      {[][]byte{tensor("b", 1), node("Add", "b b")}, `input "b": want what the network computes`},

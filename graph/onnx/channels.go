@@ -39,7 +39,7 @@ func (m *importer) channelwise(node *proto.Node) error {
 	channels := x.Type.Shape.Dim(1)
 	c, err := m.constant(from, "constant")
 	if err == nil {
-		c, err = m.vector(c, channels, [][]int{{channels, 1, 1}, {1, channels, 1, 1}, {}, {1}, {1, 1, 1}, {1, 1, 1, 1}})
+		c, err = m.vector(c, channels, perChannel(channels))
 	}
 	if err != nil {
 		return err

@@ -112,6 +112,15 @@ func (m *importer) reads(name string) bool {
 
 // add adds a node of the graph for the result of a node of the file.
 func (m *importer) add(node *proto.Node, op graph.Op, in ...*graph.Value) (*graph.Value, error) {
+	name := nodeName(node)
+	if out := m.resultOf(node); m.n.outputs[out] {
+		name = out
+	}
+	return m.step(name, op, in...)
+}
+
+// step adds a node of the graph.
+func (m *importer) step(name string, op graph.Op, in ...*graph.Value) (*graph.Value, error) {
 	for i, v := range in { // a builder would say so at its end only, without the node
 		if v == nil {
 			return nil, fmt.Errorf("input %d: want a value, got none", i)
@@ -123,10 +132,6 @@ func (m *importer) add(node *proto.Node, op graph.Op, in ...*graph.Value) (*grap
 	}
 	if _, err := graph.Infer(op, types...); err != nil {
 		return nil, err
-	}
-	name := nodeName(node)
-	if out := m.resultOf(node); m.n.outputs[out] {
-		name = out
 	}
 	return m.b.Node(m.names.legal(name), op, in...), nil
 }

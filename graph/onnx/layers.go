@@ -52,7 +52,7 @@ func (m *importer) conv(node *proto.Node) error {
 	if err != nil {
 		return err
 	}
-	own := bias{name: input(node, 2), factor: 1, shapes: [][]int{{k}}, added: [][]int{{k, 1, 1}, {1, k, 1, 1}}}
+	own := bias{name: input(node, 2), factor: 1, shapes: [][]int{{k}}, added: perChannel(k)}
 	return m.biased(node, own, k, func(bias *graph.Value) (graph.Op, []*graph.Value) {
 		if op.Bias = bias != nil; op.Bias {
 			return op, []*graph.Value{x.v, p, bias}
@@ -66,6 +66,11 @@ type bias struct {
 	name          string  // the input, empty when there is none
 	factor        float32 // of the input
 	shapes, added [][]int // what the input may have as its shape, and what a constant that is added afterwards may
+}
+
+// perChannel are the shapes of constants with a number for each of k channels of [N,K,P,Q], or one for all.
+func perChannel(k int) [][]int {
+	return [][]int{{k, 1, 1}, {1, k, 1, 1}, {}, {1}, {1, 1, 1}, {1, 1, 1, 1}}
 }
 
 // biased adds a convolution or linear layer of k channels with its bias: its own, or one that the only reader of its result
@@ -222,7 +227,7 @@ func (m *importer) sum(node *proto.Node) error {
 		if last := i+2 == len(node.Inputs); last {
 			return m.set(node, graph.Add{}, total, x)
 		}
-		if total, err = m.add(node, graph.Add{}, total, x); err != nil {
+		if total, err = m.step(fmt.Sprintf("%s.part%d", nodeName(node), i+1), graph.Add{}, total, x); err != nil {
 			return err
 		}
 	}
@@ -260,7 +265,7 @@ func (m *importer) gemm(node *proto.Node) error {
 		return err
 	}
 	k := s.Dim(0)
-	own := bias{name: input(node, 2), factor: floatAttr(node, "beta", 1), shapes: [][]int{{k}, {1, k}, {1}, {1, 1}, {}}, added: [][]int{{k}, {1, k}}}
+	own := bias{name: input(node, 2), factor: floatAttr(node, "beta", 1), shapes: [][]int{{k}, {1, k}, {1}, {1, 1}, {}}, added: [][]int{{k}, {1, k}, {}, {1}, {1, 1}}}
 	return m.biased(node, own, k, func(bias *graph.Value) (graph.Op, []*graph.Value) {
 		if bias == nil {
 			return graph.Linear{}, []*graph.Value{x, p}
@@ -342,12 +347,14 @@ func (m *importer) reduceMean(node *proto.Node) error {
 	if x.Type.Shape.Rank() != 4 || len(axes) != 2 || !axes[2] || !axes[3] {
 		return fmt.Errorf("want the mean over axes 2 and 3 of [N,C,H,W], got axes %v of %v", sorted(axes), x.Type.Shape)
 	}
-	mean, err := m.add(node, graph.GlobalAvgPool{}, x)
-	if err == nil && intAttr(node, "keepdims", 1) == 0 {
-		mean, err = m.add(node, graph.Flatten{}, mean)
+	if intAttr(node, "keepdims", 1) != 0 {
+		return m.set(node, graph.GlobalAvgPool{}, x)
 	}
-	m.values[node.Outputs[0]] = value{v: mean}
-	return err
+	mean, err := m.step(nodeName(node)+".mean", graph.GlobalAvgPool{}, x)
+	if err != nil {
+		return err
+	}
+	return m.set(node, graph.Flatten{}, mean)
 }
 
 // identity lets another name stand for a value.
