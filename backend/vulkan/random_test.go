@@ -112,7 +112,7 @@ func (r *randomGraph) draw(t *testing.T, name string) *graph.Graph {
 // step adds a node, or what a block of a network is made of.
 func (r *randomGraph) step() {
 	x := r.pick(r.pictures)
-	switch r.rng.Intn(13) {
+	switch r.rng.Intn(14) {
 	case 0, 1, 2, 3:
 		r.conv(x)
 	case 4:
@@ -132,6 +132,13 @@ func (r *randomGraph) step() {
 	case 11:
 		r.row(graph.Flatten{}, r.picture(graph.GlobalAvgPool{}, x))
 	case 12:
+		o := graph.Gate{Add: r.rng.Intn(2) == 0, Act: graph.Activation(r.rng.Intn(2))}
+		ins := []*graph.Value{x, r.picture(graph.GlobalAvgPool{}, x)}
+		if o.Add {
+			ins = append(ins, x)
+		}
+		r.picture(o, ins...)
+	case 13:
 		r.row(graph.Flatten{}, x)
 		y := r.pick(r.rows)
 		k, c := 1+r.rng.Intn(20), y.Type.Shape.Dim(1)
