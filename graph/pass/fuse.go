@@ -35,19 +35,36 @@ func FuseAdd(g *graph.Graph) (*graph.Graph, error) {
 
 // adding returns the sole producer of v and what it is with an add in its epilogue; nil for one that cannot have it.
 func (r *rewrite) adding(v *graph.Value) (*graph.Node, graph.Op) {
+	return r.extended(v, func(add *bool, act *graph.Activation) bool {
+		fits := !*add && *act == graph.NoActivation
+		*add = true
+		return fits
+	})
+}
+
+// activating is [rewrite.adding] for a ReLU.
+func (r *rewrite) activating(v *graph.Value) (*graph.Node, graph.Op) {
+	return r.extended(v, func(_ *bool, act *graph.Activation) bool {
+		fits := *act == graph.NoActivation
+		*act = graph.ActReLU
+		return fits
+	})
+}
+
+// extended returns the sole producer of v and what it is with its epilogue changed; nil for one that has none or that change
+// refuses.
+func (r *rewrite) extended(v *graph.Value, change func(add *bool, act *graph.Activation) bool) (*graph.Node, graph.Op) {
 	n := r.sole(v)
 	if n == nil {
 		return nil, nil
 	}
 	switch op := n.Op.(type) {
 	case graph.Conv2D:
-		if !op.Add && op.Act == graph.NoActivation {
-			op.Add = true
+		if change(&op.Add, &op.Act) {
 			return n, op
 		}
 	case graph.Gate:
-		if !op.Add && op.Act == graph.NoActivation {
-			op.Add = true
+		if change(&op.Add, &op.Act) {
 			return n, op
 		}
 	}
@@ -56,27 +73,6 @@ func (r *rewrite) adding(v *graph.Value) (*graph.Node, graph.Op) {
 
 func (r *rewrite) fuseAdd(n *graph.Node, op graph.Op, add *graph.Node, shortcut *graph.Value) {
 	r.absorb(n, add, op, append(slices.Clone(n.Inputs), shortcut))
-}
-
-// activating returns the sole producer of v and what it is with a ReLU in its epilogue; nil for one that cannot have it.
-func (r *rewrite) activating(v *graph.Value) (*graph.Node, graph.Op) {
-	n := r.sole(v)
-	if n == nil {
-		return nil, nil
-	}
-	switch op := n.Op.(type) {
-	case graph.Conv2D:
-		if op.Act == graph.NoActivation {
-			op.Act = graph.ActReLU
-			return n, op
-		}
-	case graph.Gate:
-		if op.Act == graph.NoActivation {
-			op.Act = graph.ActReLU
-			return n, op
-		}
-	}
-	return nil, nil
 }
 
 // FuseReLU turns conv2d or gate, with or without an add in its epilogue, followed by relu into one node that activates. The
