@@ -167,7 +167,8 @@ func (m *importer) sigmoid(node *proto.Node) error {
 	return nil
 }
 
-// mul lets a picture through gates, one for each channel, in either order. Of whole numbers it is arithmetic.
+// mul lets a picture through gates, one for each channel, in either order. With a constant or of whole numbers it is
+// arithmetic.
 func (m *importer) mul(node *proto.Node) error {
 	if len(node.Inputs) != 2 {
 		return fmt.Errorf("inputs: want 2, got %d", len(node.Inputs))
