@@ -2,7 +2,9 @@ package vulkan
 
 import (
 	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -28,7 +30,7 @@ func TestKernelsStayInBounds(t *testing.T) {
 	}
 	if os.Getenv(boundsEnv) != "" {
 		t.Run("chosen", func(t *testing.T) {
-			checkBounds(t, Options{Unproved: true}, 13, `^(batch_norm|relu|add|gate|global_avg_pool|channel_pad|subsample)/n2-c65-h3-w3.*/integers$|`+
+			checkBounds(t, Options{Unproved: true}, 12, `^(batch_norm|relu|add|gate|global_avg_pool|channel_pad|subsample)/n2-c65-h3-w3.*/integers$|`+
 				`^(max|avg)_pool/n1-c7-h1-w1/r1-s1|^linear/n3-c17-k17/|^softmax/n65541-|^conv2d/n3-c7-h14-w19-k21-g1/r1-s1`)
 		})
 		for name, o := range map[string]Options{ // those that no rule chooses there
@@ -53,8 +55,27 @@ func checkBounds(t *testing.T, o Options, least int, filter string) {
 		if !strings.Contains(t.Name(), "/llvmpipe") {
 			t.Skip("lavapipe is the driver on which the layer's instrumentation is known to work")
 		}
+		if d := open(t).Info(); endsInstrumented(d.Driver) {
+			if o.Kernels != nil {
+				t.Skip("ends the process: " + d.Driver)
+			}
+			t.Logf("%s: only kernels of one access after the other are run", d.Driver)
+			least, filter = 5, `^(batch_norm|relu|add|gate)/n2-c65-h3-w3.*/integers$`
+		}
 		if s := conformance.Run(t, open, conformance.Options{Filter: filter}); s.Run < least {
 			t.Errorf("got %v, want at least %d run", s, least)
 		}
 	})
+}
+
+// endsInstrumented reports whether a driver ends the process in most kernels that the layer has instrumented, in code that it has
+// compiled itself: lavapipe of Mesa 26.2.6 does, with the layers 1.4.309 and 1.4.363, and that of 25.0 does not with the same
+// 1.4.309. Without the instrumentation all kernels run there.
+func endsInstrumented(driver string) bool {
+	m := regexp.MustCompile(`Mesa (\d+)`).FindStringSubmatch(driver)
+	if m == nil {
+		return false
+	}
+	major, err := strconv.Atoi(m[1])
+	return err == nil && major >= 26
 }
