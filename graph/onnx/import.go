@@ -25,7 +25,7 @@ func (n *Network) Graph(batch, height, width int) (*graph.Graph, error) {
 		return nil, n.fail(nil, fmt.Errorf("input %s: %w", quote(n.input.Name), err))
 	}
 	m := &importer{n: n, names: namer{}, values: map[string]value{}, params: map[key]*graph.Value{}, taken: map[*proto.Node]bool{}}
-	m.b = graph.NewBuilder(m.names.legal(or(n.model.Graph.Name, "onnx")))
+	m.b = graph.NewBuilder(namer{}.legal(or(n.model.Graph.Name, "onnx"))) // values may have that name too
 	in := m.b.Input(m.names.legal(or(n.input.Name, "input")), graph.TensorType{DType: graph.Float32, Shape: shape})
 	m.values[n.input.Name] = value{v: in, channelsLast: n.channelsLast}
 	for _, node := range n.nodes {
