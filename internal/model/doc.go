@@ -15,7 +15,8 @@
 //  1. the options (on the command line --resize, --crop, --mean, --std, --interpolation, --labels);
 //  2. metadata in the header of a safetensors file, or the metadata_props of an ONNX file: "preprocess" and "labels";
 //  3. preprocessor_config.json beside the weights file (Hugging Face transformers);
-//  4. config.json beside it: pretrained_cfg and label_names (timm), id2label (transformers);
+//  4. config.json beside it: pretrained_cfg and label_names (timm), id2label (transformers); of an ONNX file in a folder
+//     "onnx" these two may lie above the folder;
 //  5. the architecture: for an ImageNet stem torchvision's V1 preset, which resizes the shorter side to 256/224 of the
 //     input size with bilinear interpolation, cuts out the centre and takes ImageNet's mean and standard deviation; for a
 //     CIFAR stem a resize and crop to the input size with the same mean and standard deviation. The labels are those of

@@ -83,6 +83,25 @@ func TestONNXPresets(t *testing.T) {
 	}
 }
 
+// Hugging Face's repositories have config.json above the folder with ONNX files.
+func TestONNXFolderOfARepository(t *testing.T) {
+	dir := t.TempDir()
+	data, err := os.ReadFile(filepath.Join("..", "..", "graph", "onnx", "testdata", "option_a.onnx"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := modeltest.WriteFile(t, filepath.Join(dir, "onnx", "model.onnx"), data)
+	config := modeltest.WriteFile(t, filepath.Join(dir, "config.json"),
+		[]byte(`{"id2label":{"0":"a","1":"b","2":"c","3":"d","4":"e","5":"f","6":"g","7":"h","8":"i","9":"j"}}`))
+	m, err := Load(t.Context(), path, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Labels[9] != "j" || m.LabelsFrom != config {
+		t.Errorf("got labels %q from %s", m.Labels, m.LabelsFrom)
+	}
+}
+
 func TestONNXErrorsTellWhatToPass(t *testing.T) {
 	dir := t.TempDir()
 	testdata := filepath.Join("..", "..", "graph", "onnx", "testdata")

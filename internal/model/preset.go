@@ -40,8 +40,18 @@ type hints struct {
 const maxSidecar = 16 << 20
 
 // sidecars reads config.json and preprocessor_config.json beside a weights file, the one that decides last. Files that
-// are not there, or that hold something else, tell nothing; broken ones are an error.
+// are not there, or that hold something else, tell nothing; broken ones are an error. Hugging Face's repositories have ONNX
+// files in a folder "onnx" of their own, and these files above it.
 func sidecars(weightsPath string) ([]hints, error) {
+	dir := filepath.Dir(weightsPath)
+	found, err := sidecarsIn(dir)
+	if err == nil && len(found) == 0 && filepath.Base(dir) == "onnx" {
+		return sidecarsIn(filepath.Dir(dir))
+	}
+	return found, err
+}
+
+func sidecarsIn(dir string) ([]hints, error) {
 	var found []hints
 	for _, f := range []struct {
 		name  string
@@ -50,7 +60,7 @@ func sidecars(weightsPath string) ([]hints, error) {
 		{"preprocessor_config.json", parsePreprocessorConfig},
 		{"config.json", parseConfig},
 	} {
-		path := filepath.Join(filepath.Dir(weightsPath), f.name)
+		path := filepath.Join(dir, f.name)
 		data, err := readSmall(path)
 		if errors.Is(err, os.ErrNotExist) {
 			continue
