@@ -104,9 +104,6 @@ func TestRefuses(t *testing.T) {
 
 		"pool dilation":    {[][]byte{node("MaxPool", "x", pt.AttrInts("kernel_shape", 2, 2), pt.AttrInts("dilations", 2, 2))}, "attribute dilations: want 1,1"},
 		"pool kernel":      {[][]byte{node("AveragePool", "x")}, "of at least 1"},
-		"pad before relu":  {[][]byte{numbers("p", 0, 0, 1, 1, 0, 0, 1, 1), pt.Node("Pad", []string{"x", "p"}, []string{"q"}), node("Relu", "q")}, "before Conv, MaxPool and AveragePool only"},
-		"pad before max":   {[][]byte{numbers("p", 0, 0, 1, 1, 0, 0, 1, 1), pt.Node("Pad", []string{"x", "p"}, []string{"q"}), node("MaxPool", "q", pt.AttrInts("kernel_shape", 2, 2))}, "only for the result of a Relu"},
-		"pad and own pads": {[][]byte{numbers("p", 0, 0, 1, 1, 0, 0, 1, 1), pt.Node("Pad", []string{"x", "p"}, []string{"q"}), node("AveragePool", "q", pt.AttrInts("kernel_shape", 3, 3), pt.AttrInts("pads", 1, 1, 1, 1))}, "count_include_pad: want 1"},
 		"pad of the batch": {[][]byte{numbers("p", 1, 0, 0, 0, 0, 0, 0, 0), node("Pad", "x p")}, "want none of the batch"},
 		"pad below 0":      {[][]byte{numbers("p", 0, 0, -1, 0, 0, 0, 0, 0), node("Pad", "x p")}, "want numbers of at least 0"},
 		"pad too few":      {[][]byte{numbers("p", 0, 0, 1), node("Pad", "x p")}, "two numbers for each of the axes"},
@@ -114,22 +111,28 @@ func TestRefuses(t *testing.T) {
 		"pad mode":         {[][]byte{numbers("p", 0, 0, 1, 1, 0, 0, 1, 1), node("Pad", "x p", pt.AttrText("mode", "reflect"))}, "want constant, got \"reflect\""},
 		"pad with ones":    {[][]byte{numbers("p", 0, 0, 1, 1, 0, 0, 1, 1), tensor("v", 1), node("Pad", "x p v")}, "constant_value: want 0, got 1"},
 
-		"slice of a part":    {[][]byte{node("Slice", "x", pt.AttrInts("starts", 1), pt.AttrInts("ends", 8), pt.AttrInts("axes", 2))}, "want every n-th row or column"},
-		"slice of channels":  {[][]byte{node("Slice", "x", pt.AttrInts("starts", 0), pt.AttrInts("ends", 2), pt.AttrInts("axes", 1))}, "want every n-th row or column"},
-		"slice in step 0":    {[][]byte{node("Slice", "x", pt.AttrInts("starts", 0), pt.AttrInts("ends", 8), pt.AttrInts("axes", 2), pt.AttrInts("steps", 0))}, "steps: want numbers of at least 1"},
-		"slice counts":       {[][]byte{node("Slice", "x", pt.AttrInts("starts", 0, 0), pt.AttrInts("ends", 8))}, "as many starts as ends"},
-		"mean over channels": {[][]byte{node("ReduceMean", "x", pt.AttrInts("axes", 1, 2))}, "want the mean over axes 2 and 3"},
-		"mean over all":      {[][]byte{node("ReduceMean", "x")}, "want the mean over axes 2 and 3"},
-		"flatten from 2":     {[][]byte{node("Flatten", "x", pt.AttrInt("axis", 2))}, "attribute axis: want 1"},
-		"reshape otherwise":  {[][]byte{numbers("s", -1, 4), node("Reshape", "x s")}, "shape: want [N,192]"},
-		"reshape to 3":       {[][]byte{numbers("s", 0, 3, 64), node("Reshape", "x s")}, "shape: want [N,192]"},
-		"transpose":          {[][]byte{node("Transpose", "x", pt.AttrInts("perm", 0, 2, 3, 1))}, "want the picture [N,H,W,C] turned"},
-		"cast to whole":      {[][]byte{node("Cast", "x", pt.AttrInt("to", 7))}, "attribute to: want a floating-point type"},
-		"shape as a result":  {[][]byte{node("Shape", "x")}, `output "y"`},
-		"gather beyond":      {[][]byte{numbers("i", 4), pt.Node("Shape", []string{"x"}, []string{"s"}), node("Gather", "s i")}, "indices: want numbers below 4"},
-		"division by zero":   {[][]byte{numbers("i", 0), pt.Node("Shape", []string{"x"}, []string{"s"}), node("Div", "s i")}, "division by zero"},
-		"a huge constant":    {[][]byte{numbers("s", 1<<40, 1<<40), node("ConstantOfShape", "s")}, "elements"},
-		"squeeze of rows":    {[][]byte{numbers("a", 2), node("Squeeze", "x a")}, "want axes 2 and 3 of [N,C,1,1]"},
+		"slice of a part":     {[][]byte{node("Slice", "x", pt.AttrInts("starts", 1), pt.AttrInts("ends", 8), pt.AttrInts("axes", 2))}, "want every n-th row or column"},
+		"slice of channels":   {[][]byte{node("Slice", "x", pt.AttrInts("starts", 0), pt.AttrInts("ends", 2), pt.AttrInts("axes", 1))}, "want every n-th row or column"},
+		"slice in step 0":     {[][]byte{node("Slice", "x", pt.AttrInts("starts", 0), pt.AttrInts("ends", 8), pt.AttrInts("axes", 2), pt.AttrInts("steps", 0))}, "steps: want numbers of at least 1"},
+		"slice counts":        {[][]byte{node("Slice", "x", pt.AttrInts("starts", 0, 0), pt.AttrInts("ends", 8))}, "as many starts as ends"},
+		"mean over channels":  {[][]byte{node("ReduceMean", "x", pt.AttrInts("axes", 1, 2))}, "want the mean over axes 2 and 3"},
+		"mean over all":       {[][]byte{node("ReduceMean", "x")}, "want the mean over axes 2 and 3"},
+		"flatten from 2":      {[][]byte{node("Flatten", "x", pt.AttrInt("axis", 2))}, "attribute axis: want 1"},
+		"reshape otherwise":   {[][]byte{numbers("s", -1, 4), node("Reshape", "x s")}, "shape: want [N,192]"},
+		"reshape to 3":        {[][]byte{numbers("s", 0, 3, 64), node("Reshape", "x s")}, "shape: want [N,192]"},
+		"transpose":           {[][]byte{node("Transpose", "x", pt.AttrInts("perm", 0, 1, 3, 2))}, "want a picture that is turned from [N,H,W,C] to [N,C,H,W] or back"},
+		"channels last":       {[][]byte{node("Transpose", "x", pt.AttrInts("perm", 0, 2, 3, 1))}, `output "y": input "y": want a Transpose from [N,H,W,C]`},
+		"layouts that differ": {[][]byte{pt.Node("Transpose", []string{"x"}, []string{"t"}, pt.AttrInts("perm", 0, 2, 3, 1)), node("Add", "x t")}, "channels in the same place"},
+		"flatten of rows":     {[][]byte{pt.Node("Transpose", []string{"x"}, []string{"t"}, pt.AttrInts("perm", 0, 2, 3, 1)), node("Flatten", "t")}, "want a Transpose from [N,H,W,C]"},
+		"pool of rows":        {[][]byte{pt.Node("Transpose", []string{"x"}, []string{"t"}, pt.AttrInts("perm", 0, 2, 3, 1)), node("MaxPool", "t", pt.AttrInts("kernel_shape", 2, 2))}, "want a Transpose from [N,H,W,C]"},
+		"filters permuted":    {[][]byte{tensor("w", 3, 3, 3, 8), pt.Node("Transpose", []string{"w"}, []string{"t"}, pt.AttrInts("perm", 3, 2, 0, 0)), node("Conv", "x t")}, "a permutation of them"},
+		"constant reshaped":   {[][]byte{tensor("w", 3, 3), numbers("s", 2, -1), pt.Node("Reshape", []string{"w", "s"}, []string{"t"}), node("Mul", "x t")}, "shape: want 9 elements, got [2 -1]"},
+		"cast to whole":       {[][]byte{node("Cast", "x", pt.AttrInt("to", 7))}, "attribute to: want a floating-point type"},
+		"shape as a result":   {[][]byte{node("Shape", "x")}, `output "y"`},
+		"gather beyond":       {[][]byte{numbers("i", 4), pt.Node("Shape", []string{"x"}, []string{"s"}), node("Gather", "s i")}, "indices: want numbers below 4"},
+		"division by zero":    {[][]byte{numbers("i", 0), pt.Node("Shape", []string{"x"}, []string{"s"}), node("Div", "s i")}, "division by zero"},
+		"a huge constant":     {[][]byte{numbers("s", 1<<40, 1<<40), node("ConstantOfShape", "s")}, "elements"},
+		"squeeze of rows":     {[][]byte{numbers("a", 2), node("Squeeze", "x a")}, "want axes 2 and 3 of [N,C,1,1]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n, err := load(t, test.fields...)
@@ -141,6 +144,37 @@ func TestRefuses(t *testing.T) {
 				t.Errorf("got %v, want an *Error with %q", err, test.want)
 			}
 		})
+	}
+}
+
+// A Pad that no reader can take for its own padding becomes a convolution with ones.
+func TestPadsOfTheirOwn(t *testing.T) {
+	pads := []byte(nil)
+	pads = append(pads, numbers("p", 0, 0, 1, 2, 0, 0, 3, 0)...)
+	pads = append(pads, pt.Node("Pad", []string{"x", "p"}, []string{"q"})...)
+	for name, test := range map[string]struct {
+		node  []byte
+		zeros bool
+		out   graph.TensorType
+	}{
+		"relu":                              {node("Relu", "q"), true, graph.F32(2, 3, 12, 10)},
+		"max":                               {node("MaxPool", "q", pt.AttrInts("kernel_shape", 4, 3)), true, graph.F32(2, 3, 9, 8)},
+		"average":                           {node("AveragePool", "q", pt.AttrInts("kernel_shape", 4, 4)), false, graph.F32(2, 3, 9, 7)},
+		"average with a padding of its own": {node("AveragePool", "q", pt.AttrInts("kernel_shape", 4, 4), pt.AttrInts("pads", 1, 1, 1, 1)), true, graph.F32(2, 3, 11, 9)},
+	} {
+		n, err := load(t, pads, test.node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := n.Graph(2, 8, 8)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		_, zeros := g.Nodes[0].Op.(graph.Conv2D)
+		if got := g.Outputs[0].Type; got != test.out || zeros != test.zeros {
+			t.Errorf("%s: got %v, zeros of their own %v, want %v and %v", name, got, zeros, test.out, test.zeros)
+		}
 	}
 }
 

@@ -29,17 +29,21 @@ func (m *importer) channelwise(node *proto.Node) error {
 	if first {
 		name, from = from, name
 	}
-	x, err := m.activation(name)
+	x, err := m.picture(name)
 	if err != nil {
 		return err
 	}
-	if x.Type.Shape.Rank() != 4 {
-		return fmt.Errorf("input %s: want 4 dimensions for arithmetic with a constant, got %v", quote(name), x.Type.Shape)
+	if x.v.Type.Shape.Rank() != 4 {
+		return fmt.Errorf("input %s: want 4 dimensions for arithmetic with a constant, got %v", quote(name), x.v.Type.Shape)
 	}
-	channels := x.Type.Shape.Dim(1)
+	channels := x.v.Type.Shape.Dim(1)
+	shapes := perChannel(channels)
+	if x.channelsLast {
+		shapes = [][]int{{channels}, {1, channels}, {1, 1, channels}, {1, 1, 1, channels}, {}, {1}, {1, 1, 1}, {1, 1, 1, 1}}
+	}
 	c, err := m.constant(from, "constant")
 	if err == nil {
-		c, err = m.vector(c, channels, perChannel(channels))
+		c, err = m.vector(c, channels, shapes)
 	}
 	if err != nil {
 		return err
@@ -62,7 +66,7 @@ func (m *importer) channelwise(node *proto.Node) error {
 	if err != nil {
 		return err
 	}
-	in := []*graph.Value{x}
+	in := []*graph.Value{x.v}
 	for _, p := range []constant{weight, bias, m.same(channels, 0), m.same(channels, 1)} {
 		v, err := m.param(p, "constant", channels)
 		if err != nil {
@@ -70,7 +74,7 @@ func (m *importer) channelwise(node *proto.Node) error {
 		}
 		in = append(in, v)
 	}
-	return m.set(node, graph.BatchNorm{Epsilon: noEpsilon}, in...)
+	return m.setIn(node, x.channelsLast, graph.BatchNorm{Epsilon: noEpsilon}, in...)
 }
 
 // same is a vector whose elements are all v.

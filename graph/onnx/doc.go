@@ -1,4 +1,4 @@
-// Package onnx makes graphs of ONNX files, as PyTorch, timm, tf2onnx, MXNet and others export networks.
+// Package onnx makes graphs of ONNX files, as PyTorch, timm, Keras, tf2onnx, MXNet and others export networks.
 //
 // A file of this format holds a network along with its weights, so that nothing has to be found out from the names of
 // tensors: whatever consists of the operations below runs, residual networks of any shape among them.
@@ -17,10 +17,10 @@
 //	Add, Sub, Mul, Div of a picture and a constant                                     a number, or one for each channel, as a batch norm
 //	Sigmoid and Mul                                                                    as gates of channels, σ(s)·x with s [N,C,1,1]
 //	Flatten, Reshape, Squeeze                                                          from [N,C,H,W] or [N,C,1,1] to [N,C·H·W]
-//	Pad                                                                                with zeros: channels, or what a convolution or pool takes as its own padding
+//	Pad                                                                                with zeros, which a convolution or pool behind it adds itself where it can
 //	Slice                                                                              every n-th row and column
 //	Identity, Dropout, Cast between floating-point types                               do nothing
-//	Transpose                                                                          of an input [N,H,W,C], which becomes [N,C,H,W]; of a constant matrix
+//	Transpose                                                                          of pictures between [N,H,W,C] and [N,C,H,W], which does nothing; of constants
 //	Constant, ConstantOfShape, Shape, Gather, Concat, Unsqueeze, Cast, ...              arithmetic of shapes, which is done at import
 //
 // The batch size and the extent of the picture are those that [Network.Graph] is asked for, also where the file has fixed

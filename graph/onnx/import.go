@@ -59,7 +59,7 @@ type value struct {
 	v            *graph.Value  // computed by the network
 	pad          graph.Padding // zeros round v that its reader has to add
 	gate         bool          // σ(v), for a Mul
-	channelsLast bool          // v is the file's input, [N,C,H,W] here and [N,H,W,C] there
+	channelsLast bool          // v is [N,C,H,W] here and [N,H,W,C] in the file
 	ints         *ints         // the result of arithmetic of shapes
 	constant     *constant     // a parameter that is made, in place of one that is in the file
 }
@@ -139,17 +139,25 @@ func (m *importer) step(name string, op graph.Op, in ...*graph.Value) (*graph.Va
 // resultOf is the result of a node, or of the Add that it has taken over.
 func (m *importer) resultOf(node *proto.Node) string {
 	out := node.Outputs[0]
-	if readers := m.n.readers[out]; len(readers) == 1 && m.taken[readers[0]] {
-		return readers[0].Outputs[0]
+	for {
+		readers := m.n.readers[out]
+		if len(readers) != 1 || !m.taken[readers[0]] {
+			return out
+		}
+		out = readers[0].Outputs[0]
 	}
-	return out
 }
 
 // set adds a node whose result is the first of the file's node.
 func (m *importer) set(node *proto.Node, op graph.Op, in ...*graph.Value) error {
+	return m.setIn(node, false, op, in...)
+}
+
+// setIn is [importer.set] for a result in the layout of its operands.
+func (m *importer) setIn(node *proto.Node, channelsLast bool, op graph.Op, in ...*graph.Value) error {
 	v, err := m.add(node, op, in...)
 	if err == nil {
-		m.values[node.Outputs[0]] = value{v: v}
+		m.values[node.Outputs[0]] = value{v: v, channelsLast: channelsLast}
 	}
 	return err
 }
@@ -164,19 +172,14 @@ func input(node *proto.Node, i int) string {
 
 // activation returns a value that the network computes, which nothing remains to be done to.
 func (m *importer) activation(name string) (*graph.Value, error) {
-	x, err := m.padded(name)
-	switch {
-	case err != nil:
-		return nil, err
-	case x.gate:
-		return nil, fmt.Errorf("input %s: want the result of a Sigmoid before Mul only", quote(name))
-	case x.pad != graph.Padding{}:
-		return nil, fmt.Errorf("input %s: want a Pad of rows and columns before Conv, MaxPool and AveragePool only", quote(name))
+	x, err := m.picture(name)
+	if err == nil {
+		err = channelsFirst(x, name)
 	}
-	return x.v, nil
+	return x.v, err
 }
 
-// padded is [importer.activation] for a reader that has a padding of its own.
+// padded is [importer.picture] for a reader that has a padding of its own.
 func (m *importer) padded(name string) (value, error) {
 	x, ok := m.values[name]
 	switch {
@@ -186,8 +189,6 @@ func (m *importer) padded(name string) (value, error) {
 		return x, fmt.Errorf("input %s: want what the network computes from the picture, got a constant", quote(name))
 	case !ok:
 		return x, fmt.Errorf("input %s: want the picture, a constant or the result of a node before this one, got a name of none of them", quote(name))
-	case x.channelsLast:
-		return x, fmt.Errorf("input %s: want a Transpose from [N,H,W,C] to [N,C,H,W] first", quote(name))
 	}
 	return x, nil
 }

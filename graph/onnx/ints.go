@@ -41,11 +41,15 @@ func (m *importer) dimsOf(name string) ([]int, error) {
 		}
 		return c.tensor.Type.Shape.Dims(), nil
 	}
-	x, err := m.activation(name)
+	x, err := m.picture(name)
 	if err != nil {
 		return nil, err
 	}
-	return x.Type.Shape.Dims(), nil
+	dims := x.v.Type.Shape.Dims()
+	if x.channelsLast {
+		dims = []int{dims[0], dims[2], dims[3], dims[1]}
+	}
+	return dims, nil
 }
 
 // span clamps a range to n elements, as numpy does for steps above 0; numbers below 0 count from the end.

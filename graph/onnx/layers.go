@@ -28,6 +28,9 @@ func init() { // the functions look into the table, through New
 
 func (m *importer) conv(node *proto.Node) error {
 	x, err := m.padded(input(node, 0))
+	if err == nil {
+		err = channelsFirst(x, input(node, 0))
+	}
 	if err != nil {
 		return err
 	}
@@ -80,8 +83,12 @@ func (m *importer) biased(node *proto.Node, own bias, k int, layer func(bias *gr
 	if own.name == "" {
 		if add, name := m.addOf(out); add != nil {
 			own.name, own.factor, shapes = name, 1, own.added
-			m.taken[add] = true
-			out = add.Outputs[0]
+			for n := m.n.readers[out][0]; ; n = m.n.readers[out][0] { // up to it
+				m.taken[n] = true
+				if out = n.Outputs[0]; n == add {
+					break
+				}
+			}
 		}
 	}
 	var p *graph.Value
@@ -108,13 +115,22 @@ func (m *importer) biased(node *proto.Node, own bias, k int, layer func(bias *gr
 	return err
 }
 
-// addOf finds the Add of a constant that is the only reader of a value: the way in which some exporters write a bias.
+// addOf finds the Add of a constant that is the only reader of a value: the way in which some exporters write a bias. Between
+// them there may be an Identity or a Cast.
 func (m *importer) addOf(name string) (add *proto.Node, constant string) {
-	readers := m.n.readers[name]
-	if len(readers) != 1 || readers[0].Op != "Add" || len(readers[0].Inputs) != 2 || len(readers[0].Outputs) != 1 || m.n.outputs[name] {
-		return nil, ""
+	for {
+		readers := m.n.readers[name]
+		if len(readers) != 1 || len(readers[0].Outputs) != 1 || m.n.outputs[name] {
+			return nil, ""
+		}
+		if add = readers[0]; add.Op == "Add" && len(add.Inputs) == 2 {
+			break
+		}
+		if to := proto.DType(clampInt32(intAttr(add, "to", 0))); add.Op != "Identity" && (add.Op != "Cast" || !isFloat(to)) {
+			return nil, ""
+		}
+		name = add.Outputs[0]
 	}
-	add = readers[0]
 	for i, in := range add.Inputs {
 		if other := add.Inputs[1-i]; in == name && other != name && m.isConstant(other) {
 			return add, other
@@ -150,20 +166,21 @@ func (m *importer) batchNorm(node *proto.Node) error {
 }
 
 func (m *importer) relu(node *proto.Node) error {
-	x, err := m.activation(input(node, 0))
+	x, err := m.picture(input(node, 0))
 	if err != nil {
 		return err
 	}
-	return m.set(node, graph.ReLU{}, x)
+	return m.setIn(node, x.channelsLast, graph.ReLU{}, x.v)
 }
 
 // sigmoid waits for the Mul that reads it: the IR has no gates without what they let through.
 func (m *importer) sigmoid(node *proto.Node) error {
-	x, err := m.activation(input(node, 0))
+	x, err := m.picture(input(node, 0))
 	if err != nil {
 		return err
 	}
-	m.values[node.Outputs[0]] = value{v: x, gate: true}
+	x.gate = true
+	m.values[node.Outputs[0]] = x
 	return nil
 }
 
@@ -186,11 +203,14 @@ func (m *importer) mul(node *proto.Node) error {
 	if !m.values[s].gate {
 		return errors.New("want a product with the result of a Sigmoid, with a constant for each channel, or of whole numbers that a shape is computed with")
 	}
-	v, err := m.activation(x)
+	v, err := m.picture(x)
+	if err == nil && v.channelsLast != m.values[s].channelsLast {
+		err = errors.New("inputs: want both with their channels in the same place")
+	}
 	if err != nil {
 		return err
 	}
-	return m.set(node, graph.Gate{}, v, m.values[s].v)
+	return m.setIn(node, v.channelsLast, graph.Gate{}, v.v, m.values[s].v)
 }
 
 // softmax is over the last of two dimensions, where all versions of the operator mean the same.
@@ -216,23 +236,26 @@ func (m *importer) sum(node *proto.Node) error {
 	case m.isChannelwise(node):
 		return m.channelwise(node)
 	}
-	total, err := m.activation(node.Inputs[0])
+	total, err := m.picture(node.Inputs[0])
 	if err != nil {
 		return err
 	}
 	for i, name := range node.Inputs[1:] {
-		x, err := m.activation(name)
+		x, err := m.picture(name)
+		if err == nil && x.channelsLast != total.channelsLast {
+			err = errors.New("inputs: want all with their channels in the same place")
+		}
 		if err != nil {
 			return err
 		}
 		if last := i+2 == len(node.Inputs); last {
-			return m.set(node, graph.Add{}, total, x)
+			return m.setIn(node, x.channelsLast, graph.Add{}, total.v, x.v)
 		}
-		if total, err = m.step(fmt.Sprintf("%s.part%d", nodeName(node), i+1), graph.Add{}, total, x); err != nil {
+		if total.v, err = m.step(fmt.Sprintf("%s.part%d", nodeName(node), i+1), graph.Add{}, total.v, x.v); err != nil {
 			return err
 		}
 	}
-	m.values[node.Outputs[0]] = value{v: total} // of one
+	m.values[node.Outputs[0]] = total // of one
 	return nil
 }
 
@@ -276,12 +299,9 @@ func (m *importer) gemm(node *proto.Node) error {
 }
 
 func (m *importer) maxPool(node *proto.Node) error {
-	x, w, err := m.pool(node)
+	x, w, err := m.pool(node, func(x value) bool { return isPositive(x.v) })
 	if err != nil {
 		return err
-	}
-	if x.pad != (graph.Padding{}) && !isPositive(x.v) {
-		return errors.New("a Pad with zeros before it is a padding of its own only for the result of a Relu, and this is none")
 	}
 	return m.set(node, graph.MaxPool{Kernel: w.kernel, Stride: w.stride, Padding: w.pad, CeilMode: intAttr(node, "ceil_mode", 0) != 0}, x.v)
 }
@@ -301,22 +321,28 @@ func isPositive(v *graph.Value) bool {
 }
 
 func (m *importer) avgPool(node *proto.Node) error {
-	x, w, err := m.pool(node)
+	include := intAttr(node, "count_include_pad", 0) != 0
+	x, w, err := m.pool(node, func(x value) bool {
+		own := window{stride: [2]int{1, 1}, dilation: [2]int{1, 1}, kernel: [2]int{1, 1}}
+		err := own.readPads(node, x)
+		return err == nil && (include || own.pad == graph.Padding{} && node.Attr("auto_pad") == nil)
+	})
 	if err != nil {
 		return err
 	}
-	include := intAttr(node, "count_include_pad", 0) != 0
-	if x.pad != (graph.Padding{}) {
-		if !include && w.pad != x.pad {
-			return errors.New("count_include_pad: want 1 for a pool with a padding of its own after a Pad, got 0")
-		}
-		include = true // the zeros of a Pad count as any number
-	}
+	include = include || x.pad != graph.Padding{} // the zeros of a Pad count as any number
 	return m.set(node, graph.AvgPool{Kernel: w.kernel, Stride: w.stride, Padding: w.pad, CeilMode: intAttr(node, "ceil_mode", 0) != 0, CountIncludePad: include}, x.v)
 }
 
-func (m *importer) pool(node *proto.Node) (value, window, error) {
+// pool reads what a pool is of; takes says whether its own padding can be that of a Pad before it.
+func (m *importer) pool(node *proto.Node, takes func(x value) bool) (value, window, error) {
 	x, err := m.padded(input(node, 0))
+	if err == nil {
+		err = channelsFirst(x, input(node, 0))
+	}
+	if err == nil && x.pad != (graph.Padding{}) && !takes(x) {
+		x, err = m.withZeros(input(node, 0), x)
+	}
 	if err != nil {
 		return x, window{}, err
 	}
@@ -337,21 +363,26 @@ func (m *importer) globalAvgPool(node *proto.Node) error {
 
 // reduceMean is a mean over rows and columns: the axes are an attribute, since opset 18 an input.
 func (m *importer) reduceMean(node *proto.Node) error {
-	x, err := m.activation(input(node, 0))
+	x, err := m.picture(input(node, 0))
 	if err != nil {
 		return err
 	}
-	axes, err := m.axes(node, 1, x.Type.Shape.Rank())
+	s := x.v.Type.Shape
+	axes, err := m.axes(node, 1, s.Rank())
 	if err != nil {
 		return err
 	}
-	if x.Type.Shape.Rank() != 4 || len(axes) != 2 || !axes[2] || !axes[3] {
-		return fmt.Errorf("want the mean over axes 2 and 3 of [N,C,H,W], got axes %v of %v", sorted(axes), x.Type.Shape)
+	rows := 2
+	if x.channelsLast {
+		rows = 1
+	}
+	if s.Rank() != 4 || len(axes) != 2 || !axes[rows] || !axes[rows+1] {
+		return fmt.Errorf("want the mean over axes 2 and 3 of [N,C,H,W], or 1 and 2 of [N,H,W,C], got axes %v of %v", sorted(axes), s)
 	}
 	if intAttr(node, "keepdims", 1) != 0 {
-		return m.set(node, graph.GlobalAvgPool{}, x)
+		return m.setIn(node, x.channelsLast, graph.GlobalAvgPool{}, x.v)
 	}
-	mean, err := m.step(nodeName(node)+".mean", graph.GlobalAvgPool{}, x)
+	mean, err := m.step(nodeName(node)+".mean", graph.GlobalAvgPool{}, x.v)
 	if err != nil {
 		return err
 	}

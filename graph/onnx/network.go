@@ -48,7 +48,7 @@ type Network struct {
 	outputs map[string]bool
 	nodes   []*proto.Node            // those that an output needs, in order
 	readers map[string][]*proto.Node // of each value, among nodes
-	// channelsLast says that the file's input is [N,H,W,C], and that Transposes to [N,C,H,W] are all that read it.
+	// channelsLast says that the file's input is [N,H,W,C].
 	channelsLast bool
 
 	mu      sync.Mutex
@@ -184,20 +184,6 @@ func Operators() []string {
 	}
 	sort.Strings(names)
 	return names
-}
-
-// toNCHW is the permutation of a Transpose from [N,H,W,C] to [N,C,H,W].
-var toNCHW = []int64{0, 3, 1, 2}
-
-func (n *Network) findLayout() error {
-	readers := n.readers[n.input.Name]
-	for _, r := range readers {
-		if a := r.Attr("perm"); r.Op != "Transpose" || a == nil || !slices.Equal(a.Ints, toNCHW) {
-			return nil
-		}
-	}
-	n.channelsLast = len(readers) > 0
-	return nil
 }
 
 // Input returns the extent of the picture that the file says: 0 for what it leaves open.

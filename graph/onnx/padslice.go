@@ -21,7 +21,29 @@ func (m *importer) operand(node *proto.Node, attr string, in int) ([]int64, erro
 	return m.list(name, attr)
 }
 
-// padOp adds zeros: to the channels at once, to rows and columns when a convolution or a pool reads the result.
+// withZeros adds the zeros round a picture for readers that have no padding of their own, or none that does the same: by a
+// convolution of each channel with a single 1, which is exact.
+func (m *importer) withZeros(name string, x value) (value, error) {
+	_, channels, _, _ := x.v.Type.Shape.NCHW()
+	c, err := m.repeat(fmt.Sprintf("1.for.%d", channels), "filters", graph.NewShape(channels, 1, 1, 1), 1)
+	if err != nil {
+		return x, err
+	}
+	w, err := m.param(c, "filters", channels, 1, 1, 1)
+	if err != nil {
+		return x, err
+	}
+	op := graph.Conv2D{Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}, Groups: channels, Padding: x.pad}
+	if x.v, err = m.step(name+".padded", op, x.v, w); err != nil {
+		return x, err
+	}
+	x.pad = graph.Padding{}
+	m.values[name] = x
+	return x, nil
+}
+
+// padOp adds zeros: to the channels at once, to rows and columns when something reads the result, since a convolution or a pool
+// can do it by itself.
 func (m *importer) padOp(node *proto.Node) error {
 	x, err := m.padded(input(node, 0))
 	if err != nil {
@@ -36,6 +58,9 @@ func (m *importer) padOp(node *proto.Node) error {
 	pads, err := m.pads(node, x.v.Type.Shape.Rank())
 	if err != nil {
 		return err
+	}
+	if x.channelsLast {
+		pads = [4][2]int{pads[0], pads[3], pads[1], pads[2]}
 	}
 	if pads[0] != [2]int{} {
 		return fmt.Errorf("pads: want none of the batch, got %v", pads[0])

@@ -150,8 +150,17 @@ func (m *importer) constantOfShape(node *proto.Node) error {
 	return fmt.Errorf("value: want one float32, or one int64 for a few, got %d bytes of %v for %v", len(t.Data), t.DType, shape)
 }
 
+// flat returns a value that is to be flattened: of a picture with its channels last one pixel alone has the same order.
+func (m *importer) flat(name string) (*graph.Value, error) {
+	x, err := m.picture(name)
+	if s := x.v; err == nil && x.channelsLast && (s.Type.Shape.Dim(2) != 1 || s.Type.Shape.Dim(3) != 1) {
+		err = channelsFirst(x, name)
+	}
+	return x.v, err
+}
+
 func (m *importer) flatten(node *proto.Node) error {
-	x, err := m.activation(input(node, 0))
+	x, err := m.flat(input(node, 0))
 	if err != nil {
 		return err
 	}
@@ -181,10 +190,13 @@ func (m *importer) reshape(node *proto.Node) error {
 			return err
 		}
 	}
-	if m.isInts(input(node, 0)) {
+	switch name := input(node, 0); {
+	case m.isInts(name):
 		return m.reshapeInts(node, want)
+	case m.isConstant(name):
+		return m.reshapeConstant(node, want)
 	}
-	x, err := m.activation(input(node, 0))
+	x, err := m.flat(input(node, 0))
 	if err != nil {
 		return err
 	}
@@ -215,34 +227,4 @@ func (m *importer) reshape(node *proto.Node) error {
 		return m.alias(node, node.Inputs[0])
 	}
 	return m.set(node, graph.Flatten{}, x)
-}
-
-// transpose is of the picture from [N,H,W,C], or of a constant matrix.
-func (m *importer) transpose(node *proto.Node) error {
-	name := input(node, 0)
-	if x := m.values[name]; x.channelsLast { // and the permutation is the right one
-		x.channelsLast = false
-		m.values[node.Outputs[0]] = x
-		return nil
-	}
-	if m.isInts(name) {
-		return m.transposeInts(node)
-	}
-	if !m.isConstant(name) {
-		return errors.New("want the picture [N,H,W,C] turned to [N,C,H,W] or a constant matrix, got something else")
-	}
-	c, err := m.constant(name, "input")
-	if err != nil {
-		return err
-	}
-	perm := []int64{1, 0}
-	if a := node.Attr("perm"); a != nil {
-		perm = a.Ints
-	}
-	if c.tensor.Type.Shape.Rank() != 2 || !slices.Equal(perm, []int64{1, 0}) {
-		return fmt.Errorf("want a constant of two dimensions and perm 1,0, got %v and %d", c.tensor.Type.Shape, perm)
-	}
-	c, err = m.transposed(c)
-	m.values[node.Outputs[0]] = value{constant: &c}
-	return err
 }

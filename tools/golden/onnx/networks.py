@@ -1,15 +1,17 @@
 """Writes graph/onnx/testdata: small networks as exporters write them, and what ONNX Runtime computes with them.
 
 Every file is a residual network of a few kilobytes. They come from both of PyTorch's exporters, with timm's variants of the family, and from
-onnx.helper in the manner of tf2onnx. expected.json has for each the shape of the input and the results; the input's elements are
+onnx.helper in the manner of tf2onnx, and from Keras. expected.json has for each the shape of the input and the results; the input's elements are
 ((7919 i) mod 256) / 255 - 0.5 for i = 0, 1, ..., in float32. Files with a fixed batch size are run picture by picture.
 
-Made with Python 3.11.7, torch 2.9.1, timm 1.0.31, onnx 1.23.2, onnxscript 0.7.2, onnxruntime 1.32.0, numpy 2.4.6. Run: python tools/golden/onnx/networks.py
+Made with Python 3.11.7, torch 2.9.1, timm 1.0.31, onnx 1.23.2, onnxscript 0.7.2, onnxruntime 1.32.0, keras 3.15.1, numpy 2.4.6. Run: python tools/golden/onnx/networks.py
 """
 import json
 import os
 import shutil
 
+os.environ["KERAS_BACKEND"] = "torch"
+import keras
 import numpy as np
 import onnx
 import onnxruntime
@@ -63,6 +65,16 @@ def run(name, shape):
     note(name, shape, np.concatenate([session.run(None, {i.name: p})[0] for p in parts]))
 
 
+def strip(path):
+    """Leaves out what exporters write for people, the places of files on this machine among it."""
+    m = onnx.load(path, load_external_data=False)
+    for part in [m.graph, *m.graph.node, *m.graph.value_info, *m.graph.input, *m.graph.output, *m.graph.initializer]:
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    m.graph.ClearField("value_info")
+    onnx.save(m, path)
+
+
 def export(name, net, shape, keep_norms=False, dynamic=None, check=True, **options):
     net = settle(net)
     x = torch.from_numpy(picture(shape))[:2 if dynamic else 1]  # the tracer takes a batch of one for a constant
@@ -72,6 +84,7 @@ def export(name, net, shape, keep_norms=False, dynamic=None, check=True, **optio
     else:
         training = torch.onnx.TrainingMode.PRESERVE if keep_norms else torch.onnx.TrainingMode.EVAL
         torch.onnx.export(net, (x,), path, dynamo=False, dynamic_axes=dynamic, training=training, input_names=["input"], output_names=["logits"], **options)
+    strip(path)
     if check:
         run(name, shape)
 
@@ -201,6 +214,35 @@ def normalising():
     run("normalising", (2, 3, 20, 24))
 
 
+def keras_network():
+    """A block as keras.applications writes them, channels last, with zeros round a picture that has numbers below 0, as in ResNet50V2."""
+    k = keras.layers
+    keras.utils.set_random_seed(3)
+
+    def norm(x):
+        return k.BatchNormalization(epsilon=1.001e-5, moving_mean_initializer=keras.initializers.RandomNormal(0, 0.1),
+                                    moving_variance_initializer=keras.initializers.RandomUniform(0.5, 1.5),
+                                    gamma_initializer=keras.initializers.RandomNormal(1, 0.1), beta_initializer=keras.initializers.RandomNormal(0, 0.1))(x)
+
+    def conv(x, *args, **options):
+        return k.Conv2D(*args, bias_initializer=keras.initializers.RandomNormal(0, 0.1), **options)(x)
+
+    inputs = keras.Input((40, 48, 3))
+    x = conv(k.ZeroPadding2D(3)(inputs), 6, 7, strides=2)
+    x = k.MaxPooling2D(3, strides=2)(k.ZeroPadding2D(1)(x))
+    y = k.Activation("relu")(norm(conv(x, 5, 1)))
+    y = k.Activation("relu")(norm(conv(y, 5, 3, padding="same")))
+    y = norm(conv(y, 12, 1))
+    x = k.Activation("relu")(k.Add()([norm(conv(x, 12, 1)), y]))
+    x = k.Dense(10, activation="softmax")(k.GlobalAveragePooling2D()(x))
+    net = keras.Model(inputs, x)
+    net.trainable = False
+    net(np.zeros((1, 40, 48, 3), "float32"))
+    net.export(os.path.join(OUT, "keras.onnx"), format="onnx", verbose=False)
+    strip(os.path.join(OUT, "keras.onnx"))
+    run("keras", (2, 3, 40, 48))
+
+
 def main():
     shutil.rmtree(OUT, ignore_errors=True)
     os.makedirs(OUT)
@@ -220,12 +262,14 @@ def main():
     channels_last()
     old()
     normalising()
+    keras_network()
 
     # float16: what PyTorch computes in float64 with the same weights, since a CPU rounds each layer in its own way.
     net = timm(BasicBlock)
     path = os.path.join(OUT, "half.onnx")
     torch.onnx.export(settle(net).half(), (torch.zeros(1, 3, 40, 48, dtype=torch.float16),), path, dynamo=False, input_names=["input"],
                       training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False)
+    strip(path)
     with torch.no_grad():
         note("half", (2, 3, 40, 48), net.double()(torch.from_numpy(picture((2, 3, 40, 48))).double()))
 

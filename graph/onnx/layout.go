@@ -1,0 +1,171 @@
+package onnx
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/graph/onnx/proto"
+)
+
+// Exporters of frameworks that have their channels last put a Transpose before and behind each convolution. Here every picture is
+// [N,C,H,W]; of one that the file has as [N,H,W,C] the importer remembers that, and a Transpose between the two does nothing.
+
+// The permutations of Transpose from [N,H,W,C] and to it.
+var toNCHW, toNHWC = []int64{0, 3, 1, 2}, []int64{0, 2, 3, 1}
+
+// layoutKeeping are operators whose result has the layout of its operands.
+var layoutKeeping = []string{"Add", "Cast", "Div", "Dropout", "Identity", "Mul", "Pad", "Relu", "Sub", "Sum"}
+
+// findLayout finds out whether the input is [N,H,W,C]: when the way from it ends at Transposes to [N,C,H,W] only.
+func (n *Network) findLayout() error {
+	seen := map[string]bool{n.input.Name: true}
+	transposes := 0
+	for list := []string{n.input.Name}; len(list) > 0; list = list[1:] {
+		for _, r := range n.readers[list[0]] {
+			switch perm := r.Attr("perm"); {
+			case r.Op == "Transpose" && perm != nil && slices.Equal(perm.Ints, toNCHW):
+				transposes++
+			case !slices.Contains(layoutKeeping, r.Op):
+				return nil
+			case len(r.Outputs) > 0 && !seen[r.Outputs[0]]:
+				seen[r.Outputs[0]] = true
+				list = append(list, r.Outputs[0])
+			}
+		}
+	}
+	n.channelsLast = transposes > 0
+	return nil
+}
+
+// picture returns a value that the network computes, in either layout, which nothing else remains to be done to.
+func (m *importer) picture(name string) (value, error) {
+	x, err := m.padded(name)
+	switch {
+	case err != nil:
+		return x, err
+	case x.gate:
+		return x, fmt.Errorf("input %s: want the result of a Sigmoid before Mul only", quote(name))
+	case x.pad != graph.Padding{}:
+		return m.withZeros(name, x)
+	}
+	return x, nil
+}
+
+// channelsFirst refuses a picture that the file has as [N,H,W,C].
+func channelsFirst(x value, name string) error {
+	if x.channelsLast {
+		return fmt.Errorf("input %s: want a Transpose from [N,H,W,C] to [N,C,H,W] first", quote(name))
+	}
+	return nil
+}
+
+// transpose is of a picture between the two layouts, or of a constant matrix.
+func (m *importer) transpose(node *proto.Node) error {
+	name := input(node, 0)
+	if m.isInts(name) {
+		return m.transposeInts(node)
+	}
+	perm := []int64{1, 0}
+	if a := node.Attr("perm"); a != nil {
+		perm = a.Ints
+	}
+	if !m.isConstant(name) {
+		x, err := m.padded(name)
+		if err != nil {
+			return err
+		}
+		switch {
+		case x.v.Type.Shape.Rank() == 4 && x.channelsLast && slices.Equal(perm, toNCHW):
+			x.channelsLast = false
+		case x.v.Type.Shape.Rank() == 4 && !x.channelsLast && slices.Equal(perm, toNHWC):
+			x.channelsLast = true
+		default:
+			return fmt.Errorf("want a picture that is turned from [N,H,W,C] to [N,C,H,W] or back, or a constant matrix, got perm %d of %v", perm, x.v.Type.Shape)
+		}
+		m.values[node.Outputs[0]] = x
+		return nil
+	}
+	c, err := m.constant(name, "input")
+	if err != nil {
+		return err
+	}
+	if c.tensor.Type.Shape.Rank() != 2 || !slices.Equal(perm, []int64{1, 0}) {
+		return m.transposeFilters(node, c, perm)
+	}
+	c, err = m.transposed(c)
+	m.values[node.Outputs[0]] = value{constant: &c}
+	return err
+}
+
+// transposeFilters permutes the four dimensions of a constant, such as filters [R,S,C,K].
+func (m *importer) transposeFilters(node *proto.Node, c constant, perm []int64) error {
+	s := c.tensor.Type.Shape
+	order := slices.Clone(perm)
+	slices.Sort(order)
+	if s.Rank() != 4 || !slices.Equal(order, []int64{0, 1, 2, 3}) {
+		return fmt.Errorf("want a constant of two or four dimensions and a permutation of them, got %v and %d", s, perm)
+	}
+	from := s.Dims()
+	var dims, strides [4]int
+	for i, p := range perm {
+		dims[i] = from[p]
+		strides[i] = 1
+		for _, d := range from[p+1:] {
+			strides[i] *= d
+		}
+	}
+	made, err := m.derive(c, fmt.Sprintf("permuted %d", perm), graph.NewShape(dims[:]...), c.tensor.Bound(), func(dst []float32) error {
+		src := make([]float32, len(dst))
+		if err := c.tensor.ReadFloat32s(src); err != nil {
+			return err
+		}
+		at := 0
+		for i := range dims[0] {
+			for j := range dims[1] {
+				for k := range dims[2] {
+					for l := range dims[3] {
+						dst[at] = src[i*strides[0]+j*strides[1]+k*strides[2]+l*strides[3]]
+						at++
+					}
+				}
+			}
+		}
+		return nil
+	})
+	m.values[node.Outputs[0]] = value{constant: &made}
+	return err
+}
+
+// reshapeConstant gives a constant other dimensions.
+func (m *importer) reshapeConstant(node *proto.Node, want []int64) error {
+	c, err := m.constant(node.Inputs[0], "input")
+	if err != nil {
+		return err
+	}
+	all, open, n := c.tensor.Type.Shape.Elems(), -1, 1
+	dims := make([]int, len(want))
+	for i, d := range want {
+		if d == -1 && open < 0 {
+			open = i
+			continue
+		}
+		if d < 1 || d > graph.MaxElems/int64(n) {
+			return fmt.Errorf("shape: want numbers of at least 1 and one -1 at most, got %d", want)
+		}
+		dims[i] = int(d)
+		n *= dims[i]
+	}
+	if open >= 0 {
+		dims[open] = all / n
+		n *= dims[open]
+	}
+	shape, err := graph.MakeShape(dims)
+	if err != nil || n != all || all == 0 {
+		return errors.Join(err, fmt.Errorf("shape: want %d elements, got %d", all, want))
+	}
+	c, err = m.derive(c, "as "+shape.String(), shape, c.tensor.Bound(), c.tensor.ReadFloat32s)
+	m.values[node.Outputs[0]] = value{constant: &c}
+	return err
+}
