@@ -1,0 +1,99 @@
+package onnx
+
+import (
+	"fmt"
+
+	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/graph/onnx/proto"
+)
+
+func (m *importer) maxPool(node *proto.Node) error {
+	x, w, err := m.pool(node, func(x value) bool { return isPositive(x.v) })
+	if err != nil {
+		return err
+	}
+	return m.set(node, graph.MaxPool{Kernel: w.kernel, Stride: w.stride, Padding: w.pad, CeilMode: intAttr(node, "ceil_mode", 0) != 0}, x.v)
+}
+
+// isPositive reports whether a value has no number below 0: then zeros round it never win a maximum.
+func isPositive(v *graph.Value) bool {
+	if v.Node == nil {
+		return false
+	}
+	switch v.Node.Op.(type) {
+	case graph.ReLU:
+		return true
+	case graph.MaxPool, graph.AvgPool, graph.Subsample, graph.ChannelPad:
+		return isPositive(v.Node.Inputs[0])
+	}
+	return false
+}
+
+func (m *importer) avgPool(node *proto.Node) error {
+	include := intAttr(node, "count_include_pad", 0) != 0
+	x, w, err := m.pool(node, func(x value) bool {
+		own := window{stride: [2]int{1, 1}, dilation: [2]int{1, 1}, kernel: [2]int{1, 1}}
+		err := own.readPads(node, x)
+		return err == nil && (include || own.pad == graph.Padding{} && node.Attr("auto_pad") == nil)
+	})
+	if err != nil {
+		return err
+	}
+	include = include || x.pad != graph.Padding{} // the zeros of a Pad count as any number
+	return m.set(node, graph.AvgPool{Kernel: w.kernel, Stride: w.stride, Padding: w.pad, CeilMode: intAttr(node, "ceil_mode", 0) != 0, CountIncludePad: include}, x.v)
+}
+
+// pool reads what a pool is of; takes says whether its own padding can be that of a Pad before it.
+func (m *importer) pool(node *proto.Node, takes func(x value) bool) (value, window, error) {
+	x, err := m.padded(input(node, 0))
+	if err == nil {
+		err = channelsFirst(x, input(node, 0))
+	}
+	if err == nil && x.pad != (graph.Padding{}) && !takes(x) {
+		x, err = m.withZeros(input(node, 0), x)
+	}
+	if err != nil {
+		return x, window{}, err
+	}
+	w, err := m.window(node, x, [2]int{})
+	if err == nil && w.dilation != [2]int{1, 1} {
+		err = fmt.Errorf("attribute dilations: want 1,1, got %v", w.dilation)
+	}
+	return x, w, err
+}
+
+func (m *importer) globalAvgPool(node *proto.Node) error {
+	x, err := m.activation(input(node, 0))
+	if err != nil {
+		return err
+	}
+	return m.set(node, graph.GlobalAvgPool{}, x)
+}
+
+// reduceMean is a mean over rows and columns: the axes are an attribute, since opset 18 an input.
+func (m *importer) reduceMean(node *proto.Node) error {
+	x, err := m.picture(input(node, 0))
+	if err != nil {
+		return err
+	}
+	s := x.v.Type.Shape
+	axes, err := m.axes(node, 1, s.Rank())
+	if err != nil {
+		return err
+	}
+	rows := 2
+	if x.channelsLast {
+		rows = 1
+	}
+	if s.Rank() != 4 || len(axes) != 2 || !axes[rows] || !axes[rows+1] {
+		return fmt.Errorf("want the mean over axes 2 and 3 of [N,C,H,W], or 1 and 2 of [N,H,W,C], got axes %v of %v", sorted(axes), s)
+	}
+	if intAttr(node, "keepdims", 1) != 0 {
+		return m.setIn(node, x.channelsLast, graph.GlobalAvgPool{}, x.v)
+	}
+	mean, err := m.step(nodeName(node)+".mean", graph.GlobalAvgPool{}, x.v)
+	if err != nil {
+		return err
+	}
+	return m.set(node, graph.Flatten{}, mean)
+}
