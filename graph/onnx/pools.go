@@ -2,6 +2,8 @@ package onnx
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/graph/onnx/proto"
@@ -31,16 +33,21 @@ func isPositive(v *graph.Value) bool {
 
 func (m *importer) avgPool(node *proto.Node) error {
 	include := intAttr(node, "count_include_pad", 0) != 0
-	x, w, err := m.pool(node, func(x value) bool {
-		own := window{stride: [2]int{1, 1}, dilation: [2]int{1, 1}, kernel: [2]int{1, 1}}
-		err := own.readPads(node, x)
-		return err == nil && (include || own.pad == graph.Padding{} && node.Attr("auto_pad") == nil)
-	})
+	x, w, err := m.pool(node, func(value) bool { return include || !padsItself(node) })
 	if err != nil {
 		return err
 	}
 	include = include || x.pad != graph.Padding{} // the zeros of a Pad count as any number
 	return m.set(node, graph.AvgPool{Kernel: w.kernel, Stride: w.stride, Padding: w.pad, CeilMode: intAttr(node, "ceil_mode", 0) != 0, CountIncludePad: include}, x.v)
+}
+
+// padsItself reports whether a pool has a padding of its own.
+func padsItself(node *proto.Node) bool {
+	if a := node.Attr("auto_pad"); a != nil && strings.HasPrefix(a.String, "SAME") {
+		return true
+	}
+	a := node.Attr("pads")
+	return a != nil && slices.ContainsFunc(a.Ints, func(n int64) bool { return n != 0 })
 }
 
 // pool reads what a pool is of; takes says whether its own padding can be that of a Pad before it.
