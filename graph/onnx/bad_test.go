@@ -86,6 +86,9 @@ func TestRefuses(t *testing.T) {
 		"sub":                  {[][]byte{node("Sub", "x x")}, "want a constant for each channel, or whole numbers"},
 		"sigmoid alone":        {[][]byte{node("Sigmoid", "x")}, `output "y": input "y": want the result of a Sigmoid before Mul only`},
 		"sigmoid of pixels":    {[][]byte{pt.Node("Sigmoid", []string{"x"}, []string{"s"}), node("Mul", "x s")}, "gate: input 1: want gates [2,3,1,1], got [2,3,8,8]"},
+		"sigmoid before conv":  {[][]byte{pt.Node("Sigmoid", []string{"x"}, []string{"s"}), tensor("w", 3, 3, 1, 1), node("Conv", "s w")}, `node "y" (Conv): input "s": want the result of a Sigmoid before Mul only`},
+		"sigmoid before pool":  {[][]byte{pt.Node("Sigmoid", []string{"x"}, []string{"s"}), node("MaxPool", "s", pt.AttrInts("kernel_shape", 2, 2))}, `node "y" (MaxPool): input "s": want the result of a Sigmoid before Mul only`},
+		"sigmoid before pad":   {[][]byte{pt.Node("Sigmoid", []string{"x"}, []string{"s"}), numbers("p", 0, 0, 1, 1, 0, 0, 1, 1), node("Pad", "s p")}, `node "y" (Pad): input "s": want the result of a Sigmoid before Mul only`},
 		"product of gates":     {[][]byte{pt.Node("Sigmoid", []string{"x"}, []string{"s"}), node("Mul", "s s")}, "want the result of a Sigmoid before Mul only"},
 
 		"norm in training":    {[][]byte{tensor("p", 3), node("BatchNormalization", "x p p p p", pt.AttrInt("training_mode", 1))}, "attribute training_mode: want 0, got 1"},

@@ -181,6 +181,15 @@ func (m *importer) activation(name string) (*graph.Value, error) {
 
 // padded is [importer.picture] for a reader that has a padding of its own.
 func (m *importer) padded(name string) (value, error) {
+	x, err := m.computed(name)
+	if err == nil && x.gate {
+		err = fmt.Errorf("input %s: want the result of a Sigmoid before Mul only", quote(name))
+	}
+	return x, err
+}
+
+// computed returns a value that the network computes, with what remains to be done to it.
+func (m *importer) computed(name string) (value, error) {
 	x, ok := m.values[name]
 	switch {
 	case name == "":

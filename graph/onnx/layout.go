@@ -42,15 +42,10 @@ func (n *Network) findLayout() error {
 // picture returns a value that the network computes, in either layout, which nothing else remains to be done to.
 func (m *importer) picture(name string) (value, error) {
 	x, err := m.padded(name)
-	switch {
-	case err != nil:
-		return x, err
-	case x.gate:
-		return x, fmt.Errorf("input %s: want the result of a Sigmoid before Mul only", quote(name))
-	case x.pad != graph.Padding{}:
+	if err == nil && x.pad != (graph.Padding{}) {
 		return m.withZeros(name, x)
 	}
-	return x, nil
+	return x, err
 }
 
 // channelsFirst refuses a picture that the file has as [N,H,W,C].
@@ -72,7 +67,7 @@ func (m *importer) transpose(node *proto.Node) error {
 		perm = a.Ints
 	}
 	if !m.isConstant(name) {
-		x, err := m.padded(name)
+		x, err := m.computed(name)
 		if err != nil {
 			return err
 		}
