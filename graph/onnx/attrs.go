@@ -52,8 +52,7 @@ type window struct {
 	pad                      graph.Padding
 }
 
-// window reads the attributes of a convolution or a pool of x, whose own zeros come on top. ceil: the number of windows is
-// rounded up.
+// window reads the attributes of a convolution or a pool of x, whose own zeros come on top.
 func (m *importer) window(node *proto.Node, x value, kernel [2]int) (w window, err error) {
 	if w.kernel, err = pair(node, "kernel_shape", kernel); err != nil {
 		return w, err

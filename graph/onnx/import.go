@@ -121,13 +121,11 @@ func (m *importer) add(node *proto.Node, op graph.Op, in ...*graph.Value) (*grap
 
 // step adds a node of the graph.
 func (m *importer) step(name string, op graph.Op, in ...*graph.Value) (*graph.Value, error) {
+	types := make([]graph.TensorType, len(in))
 	for i, v := range in { // a builder would say so at its end only, without the node
 		if v == nil {
 			return nil, fmt.Errorf("input %d: want a value, got none", i)
 		}
-	}
-	types := make([]graph.TensorType, len(in))
-	for i, v := range in {
 		types[i] = v.Type
 	}
 	if _, err := graph.Infer(op, types...); err != nil {

@@ -145,29 +145,38 @@ func (m *importer) squeeze(node *proto.Node) error {
 	return m.set(node, graph.Flatten{}, x)
 }
 
-func (m *importer) reshapeInts(node *proto.Node, want []int64) error {
-	x, err := m.ints(input(node, 0), "input")
-	if err != nil {
-		return err
-	}
+// resolve returns the dimensions of so many elements that are wanted of a constant, of which -1 stands for what is left.
+func resolve(want []int64, elems int) ([]int, error) {
 	dims, open, n := make([]int, len(want)), -1, 1
 	for i, d := range want {
 		if d == -1 && open < 0 {
 			open = i
 			continue
 		}
-		if d < 1 || d > maxInts || n > maxInts {
-			return fmt.Errorf("shape: want numbers of at least 1 and one -1 at most, got %d", want)
+		if d < 1 || d > graph.MaxElems/int64(n) {
+			return nil, fmt.Errorf("shape: want numbers of at least 1 and one -1 at most, got %d", want)
 		}
 		dims[i] = int(d)
 		n *= dims[i]
 	}
 	if open >= 0 {
-		dims[open] = len(x.v) / n
+		dims[open] = elems / n
 		n *= dims[open]
 	}
-	if n != len(x.v) {
-		return fmt.Errorf("shape: want %d elements, got %d", len(x.v), want)
+	if n != elems {
+		return nil, fmt.Errorf("shape: want %d elements, got %d", elems, want)
+	}
+	return dims, nil
+}
+
+func (m *importer) reshapeInts(node *proto.Node, want []int64) error {
+	x, err := m.ints(input(node, 0), "input")
+	if err != nil {
+		return err
+	}
+	dims, err := resolve(want, len(x.v))
+	if err != nil {
+		return err
 	}
 	return m.setInts(node, ints{dims, x.v})
 }

@@ -3,7 +3,6 @@ package onnx
 import (
 	"errors"
 	"fmt"
-	"math"
 
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/graph/onnx/proto"
@@ -126,7 +125,7 @@ func (m *importer) addOf(name string) (add *proto.Node, constant string) {
 		if add = readers[0]; add.Op == "Add" && len(add.Inputs) == 2 {
 			break
 		}
-		if to := proto.DType(clampInt32(intAttr(add, "to", 0))); add.Op != "Identity" && (add.Op != "Cast" || !isFloat(to)) {
+		if to := proto.DType(small(intAttr(add, "to", 0))); add.Op != "Identity" && (add.Op != "Cast" || !isFloat(to)) {
 			return nil, ""
 		}
 		name = add.Outputs[0]
@@ -334,12 +333,10 @@ func (m *importer) dropout(node *proto.Node) error {
 // cast changes no number between floating-point types, since activations have the precision that a device is told; whole
 // numbers of shapes stay whole.
 func (m *importer) cast(node *proto.Node) error {
-	to := proto.DType(clampInt32(intAttr(node, "to", 0)))
+	to := proto.DType(small(intAttr(node, "to", 0)))
 	x := m.values[input(node, 0)]
 	if whole := to == proto.Int64 || to == proto.Int32; x.v != nil && !isFloat(to) || x.v == nil && !isFloat(to) && !whole {
 		return fmt.Errorf("attribute to: want a floating-point type, or int32 or int64 for shapes, got %v", to)
 	}
 	return m.alias(node, input(node, 0))
 }
-
-func clampInt32(v int64) int64 { return max(min(v, math.MaxInt32), math.MinInt32) }

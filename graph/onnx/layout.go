@@ -139,26 +139,16 @@ func (m *importer) reshapeConstant(node *proto.Node, want []int64) error {
 	if err != nil {
 		return err
 	}
-	all, open, n := c.tensor.Type.Shape.Elems(), -1, 1
-	dims := make([]int, len(want))
-	for i, d := range want {
-		if d == -1 && open < 0 {
-			open = i
-			continue
-		}
-		if d < 1 || d > graph.MaxElems/int64(n) {
-			return fmt.Errorf("shape: want numbers of at least 1 and one -1 at most, got %d", want)
-		}
-		dims[i] = int(d)
-		n *= dims[i]
-	}
-	if open >= 0 {
-		dims[open] = all / n
-		n *= dims[open]
+	dims, err := resolve(want, c.tensor.Type.Shape.Elems())
+	if err != nil {
+		return err
 	}
 	shape, err := graph.MakeShape(dims)
-	if err != nil || n != all || all == 0 {
-		return errors.Join(err, fmt.Errorf("shape: want %d elements, got %d", all, want))
+	if err == nil && shape.Elems() == 0 {
+		err = errors.New("want at least one element, got none")
+	}
+	if err != nil {
+		return fmt.Errorf("shape: %w", err)
 	}
 	c, err = m.derive(c, "as "+shape.String(), shape, c.tensor.Bound(), c.tensor.ReadFloat32s)
 	m.values[node.Outputs[0]] = value{constant: &c}

@@ -13,7 +13,7 @@ import (
 	"github.com/resnet-run/resnet-run/graph/weights"
 )
 
-// Error says what in the way of a network of an ONNX file is.
+// Error says what is in the way of a network of an ONNX file.
 type Error struct {
 	File string
 	Node string // its name in the file, or that of its result; empty when the problem is not about one
@@ -174,16 +174,6 @@ func (n *Network) checkOps() error {
 	}
 	sort.Strings(found)
 	return fmt.Errorf("operators: want those that resnet-run knows, got also %s", strings.Join(found[:min(len(found), 20)], ", "))
-}
-
-// Operators returns the names of the operators that are read, sorted.
-func Operators() []string {
-	var names []string
-	for name := range importers {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	return names
 }
 
 // Input returns the extent of the picture that the file says: 0 for what it leaves open.
