@@ -110,3 +110,27 @@ func shapeOf(t *testing.T, dims ...int) Shape {
 	}
 	return s
 }
+
+// TestWithShapeKeepsTheElements: of tensors with data and of lazy ones, without a copy.
+func TestWithShapeKeepsTheElements(t *testing.T) {
+	plain, err := FromFloat32s(NewShape(2, 3), []float32{1, 2, 3, 4, 5, 6})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, from := range []*Tensor{plain, Freeze(plain)} {
+		got, err := from.WithShape(NewShape(3, 2, 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Type != F32(3, 2, 1) || got.IsLazy() != from.IsLazy() || got.Key() != from.Key() || !slices.Equal(got.Float32s(), plain.Float32s()) {
+			t.Errorf("got %v %v, key %v", got.Type, got.Float32s(), got.Key())
+		}
+		if !got.IsLazy() && &got.Data[0] != &from.Data[0] {
+			t.Error("the elements were copied")
+		}
+		var se *ShapeError
+		if _, err := from.WithShape(NewShape(5)); !errors.As(err, &se) {
+			t.Errorf("another number of elements: got %v", err)
+		}
+	}
+}

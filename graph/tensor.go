@@ -39,6 +39,16 @@ func FromFloat32s(s Shape, data []float32) (*Tensor, error) {
 	return t, nil
 }
 
+// WithShape returns the tensor with the same elements, in the same order, under another shape. It takes no copy, and a lazy tensor stays one.
+//
+// Errors: a *[ShapeError] when the shape has another number of elements.
+func (t *Tensor) WithShape(s Shape) (*Tensor, error) {
+	if s.Elems() != t.Type.Shape.Elems() {
+		return nil, &ShapeError{Attr: "shape", Want: fmt.Sprintf("%d elements as %v", t.Type.Shape.Elems(), t.Type.Shape), Got: s.String()}
+	}
+	return &Tensor{Type: TensorType{t.Type.DType, s}, Data: t.Data, lazy: t.lazy}, nil
+}
+
 // Float32s returns the elements of a float32 tensor: a view of Data where the host's byte order and the alignment
 // allow it, else a copy. Treat it as read-only. It panics for another element type. A lazy tensor is read anew each time;
 // when that fails the elements are zeros, and [Tensor.Err] and [Graph.DataErr] say why.

@@ -43,7 +43,7 @@ the arguments. A picture that cannot be read is reported, the others are classif
 }
 
 func (a *app) classify(ctx context.Context, args []string, topK int, f *runFlags) (err error) {
-	s, err := a.open(ctx, f, pictures.Expand(args, a.stdin))
+	s, err := a.open(ctx, f, nil, pictures.Expand(args, a.stdin))
 	if err != nil {
 		return err
 	}
@@ -57,7 +57,7 @@ func (a *app) classify(ctx context.Context, args []string, topK int, f *runFlags
 	_, err = s.run(ctx, func(r pipeline.Result) error {
 		c := report.Classification{Image: r.Picture.Name, Model: s.model.Name, Backend: s.info.Backend, Device: s.info.Name}
 		if r.Err == nil {
-			c.Predictions, r.Err = s.model.Top(r.Logits, topK)
+			c.Predictions, r.Err = s.model.Top(r.Logits(), topK)
 		}
 		if r.Err != nil {
 			failed++
@@ -98,6 +98,6 @@ func (a *app) addRunFlags(cmd *cobra.Command, r *runFlags, formats []report.Form
 	r.model = a.addModelFlags(f, true)
 }
 
-func (r *runFlags) decodeOptions() imaging.DecodeOptions {
-	return imaging.DecodeOptions{IgnoreOrientation: r.noOrient}
+func (r *runFlags) options() pipeline.Options {
+	return pipeline.Options{Decode: imaging.DecodeOptions{IgnoreOrientation: r.noOrient}}
 }

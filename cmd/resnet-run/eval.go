@@ -64,7 +64,7 @@ func (a *app) eval(ctx context.Context, dataset string, limit int, f *runFlags) 
 		a.note("the folders of %s are not named like the model's labels: they are taken in sorted order", dataset)
 	}
 	set.Limit(limit)
-	s, err := a.openWith(ctx, f, format, m, set.Pictures)
+	s, err := a.openWith(ctx, f, format, m, nil, set.Pictures)
 	if err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func (a *app) eval(ctx context.Context, dataset string, limit int, f *runFlags) 
 	}
 	times, err := s.run(ctx, func(r pipeline.Result) error {
 		if r.Err == nil {
-			r.Err = e.Add(r.Picture.Class, r.Logits)
+			r.Err = e.Add(r.Picture.Class, r.Logits())
 		}
 		if r.Err != nil {
 			e.Failed = append(e.Failed, report.Failure{Image: r.Picture.Name, Error: r.Err.Error()})

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
-	"github.com/resnet-run/resnet-run/internal/imaging"
 	"github.com/resnet-run/resnet-run/internal/model"
 	"github.com/resnet-run/resnet-run/internal/model/pictures"
 	"github.com/resnet-run/resnet-run/internal/model/pipeline"
@@ -23,12 +22,12 @@ type session struct {
 	info     backend.DeviceInfo
 	runner   *pipeline.Runner
 	pictures []pictures.Picture
-	decode   imaging.DecodeOptions
+	options  pipeline.Options
 	progress *progress
 }
 
-// open gets everything ready that the flags ask for. What is wrong with the usage is found before anything slow is done.
-func (a *app) open(ctx context.Context, f *runFlags, list []pictures.Picture) (*session, error) {
+// open gets everything ready that the flags ask for; a view that is not nil is computed in place of the model. What is wrong with the usage is found before anything slow is done.
+func (a *app) open(ctx context.Context, f *runFlags, view pipeline.View, list []pictures.Picture) (*session, error) {
 	format, err := f.check()
 	if err != nil {
 		return nil, err
@@ -37,7 +36,7 @@ func (a *app) open(ctx context.Context, f *runFlags, list []pictures.Picture) (*
 	if err != nil {
 		return nil, err
 	}
-	return a.openWith(ctx, f, format, m, list)
+	return a.openWith(ctx, f, format, m, view, list)
 }
 
 func (f *runFlags) check() (report.Format, error) {
@@ -48,13 +47,13 @@ func (f *runFlags) check() (report.Format, error) {
 	return format, failure(exitUsage, err)
 }
 
-func (a *app) openWith(ctx context.Context, f *runFlags, format report.Format, m *model.Model, list []pictures.Picture) (*session, error) {
+func (a *app) openWith(ctx context.Context, f *runFlags, format report.Format, m *model.Model, view pipeline.View, list []pictures.Picture) (*session, error) {
 	dev, err := a.openDevice(ctx, f.device)
 	if err != nil {
 		return nil, err
 	}
-	s := &session{format: format, model: m, device: dev, info: dev.Info(), pictures: list, decode: f.decodeOptions()}
-	if s.runner, err = pipeline.NewRunner(ctx, dev, m, f.batch, len(list)); err != nil {
+	s := &session{format: format, model: m, device: dev, info: dev.Info(), pictures: list, options: f.options()}
+	if s.runner, err = pipeline.NewRunner(ctx, dev, m, view, f.batch, len(list)); err != nil {
 		return nil, errors.Join(err, dev.Close())
 	}
 	a.detail("batch: %d", s.runner.Batch())
@@ -65,7 +64,7 @@ func (a *app) openWith(ctx context.Context, f *runFlags, format report.Format, m
 // run classifies the pictures.
 func (s *session) run(ctx context.Context, emit func(pipeline.Result) error) (pipeline.Times, error) {
 	defer s.progress.finish()
-	return pipeline.Run(ctx, s.runner, s.pictures, s.decode, func(r pipeline.Result) error {
+	return pipeline.Run(ctx, s.runner, s.pictures, s.options, func(r pipeline.Result) error {
 		err := emit(r)
 		s.progress.add()
 		return err

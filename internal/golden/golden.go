@@ -34,6 +34,7 @@ type Case struct {
 	Graph  *graph.Graph         // bound; the batch size is part of it
 	Inputs [][]float32          // in the order of Graph.Inputs, row-major
 	Want   map[string][]float64 // by value name: all outputs of the graph, in most cases every node's value
+	Extra  map[string][]float64 // what else was computed, by a name that is of no value
 }
 
 // Values returns the names in Want, in the order in which the graph makes them.
@@ -67,6 +68,10 @@ func Ops() ([]Case, error) { return load("ops") }
 // Blocks returns basic and bottleneck blocks, plain, with a strided projection and with a strided option A shortcut;
 // Want has the value of every node.
 func Blocks() ([]Case, error) { return load("blocks") }
+
+// Heads returns the ends of classifiers: features, their mean and a linear layer. Extra has "gradcam", the Grad-CAM map of every class
+// [N,K,H,W] by automatic differentiation, before its ReLU.
+func Heads() ([]Case, error) { return load("heads") }
 
 // MaxRelError is the largest error relative to the largest absolute reference: max|got - want| / max|want|. It is
 // infinite when a number is not finite, when the lengths differ, or when the reference is all zero and got is not.
@@ -112,6 +117,7 @@ type record struct {
 	Leaves map[string][2]float64 `json:"leaves"` // mean and standard deviation of an input or parameter
 	Graph  string                `json:"graph"`  // in the text form
 	Want   map[string][2]int     `json:"want"`   // offset and number of a value's elements in NAME.f64
+	Extra  map[string][2]int     `json:"extra"`  // likewise
 	Probes map[string][]float64  `json:"probes"` // instead of Want: sums of a value's elements, see Probed
 }
 
@@ -137,8 +143,10 @@ func load(name string) ([]Case, error) {
 		if cases[i], err = r.build(values); err != nil {
 			return nil, fmt.Errorf("load golden %s: case %q: %w", name, r.Name, err)
 		}
-		for _, w := range cases[i].Want {
-			used += len(w)
+		for _, m := range []map[string][]float64{cases[i].Want, cases[i].Extra} {
+			for _, w := range m {
+				used += len(w)
+			}
 		}
 	}
 	if used != len(values) {
@@ -152,7 +160,7 @@ func (r record) build(values []float64) (Case, error) {
 	if err != nil {
 		return Case{}, err
 	}
-	c := Case{Name: r.Name, Want: map[string][]float64{}}
+	c := Case{Name: r.Name, Want: map[string][]float64{}, Extra: map[string][]float64{}}
 	if len(r.Leaves) != len(g.Inputs)+len(g.Params) {
 		return Case{}, fmt.Errorf("want %d leaves, got %d", len(g.Inputs)+len(g.Params), len(r.Leaves))
 	}
@@ -181,6 +189,12 @@ func (r record) build(values []float64) (Case, error) {
 			return Case{}, fmt.Errorf("value %q: elements %v do not fit", name, at)
 		}
 		c.Want[name] = values[at[0]:][:at[1]]
+	}
+	for name, at := range r.Extra {
+		if at[0] < 0 || at[1] < 0 || at[0]+at[1] > len(values) {
+			return Case{}, fmt.Errorf("extra %q: elements %v do not fit", name, at)
+		}
+		c.Extra[name] = values[at[0]:][:at[1]]
 	}
 	for _, o := range g.Outputs {
 		if c.Want[o.Name] == nil {

@@ -51,6 +51,7 @@ var allowed = map[string][]string{
 	"internal/submission":            {"backend", "conformance", "graph", "internal/report"},
 	"internal/compare":               {"backend", "backend/reference", "conformance", "graph"},
 	"internal/imaging":               {"internal/imaging/..."},
+	"internal/heat":                  {"internal/imaging"},
 	"internal/imaging/...":           {},
 	"internal/model":                 {"graph", "graph/...", "backend/reference", "internal/imaging", "internal/seeded"},
 	"internal/model/pictures":        {},

@@ -416,3 +416,49 @@ func TestEvenPNGDecodes(t *testing.T) {
 		}
 	}
 }
+
+// TestSeenIsWhereTheCropComesFrom: pixels that tell their place are looked for in what Pixels returns.
+func TestSeenIsWhereTheCropComesFrom(t *testing.T) {
+	for _, c := range []struct{ w, h, crop int }{{9, 7, 4}, {10, 6, 6}, {5, 5, 5}, {4, 9, 6}, {3, 2, 7}, {8, 5, 1}} {
+		img := newRGB(c.w, c.h)
+		for i := range c.w * c.h {
+			img.Pix[3*i], img.Pix[3*i+1] = byte(1+i%c.w), byte(1+i/c.w) // 0 is padding
+		}
+		p := Preprocess{Crop: c.crop, Std: [3]float32{1, 1, 1}, Interpolation: Bilinear}
+		got, err := p.Pixels(img)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := p.Seen(c.w, c.h)
+		left, top := seen.Left*float64(c.w), seen.Top*float64(c.h)
+		if r, b := seen.Right*float64(c.w), seen.Bottom*float64(c.h); math.Abs(r-left-float64(c.crop)) > 1e-9 || math.Abs(b-top-float64(c.crop)) > 1e-9 {
+			t.Errorf("%+v: %+v is not as large as the crop", c, seen)
+		}
+		for y := range c.crop {
+			for x := range c.crop {
+				red, green := got.Pix[3*(y*c.crop+x)], got.Pix[3*(y*c.crop+x)+1]
+				if red == 0 {
+					continue
+				}
+				if wx, wy := int(math.Round(left))+x+1, int(math.Round(top))+y+1; int(red) != wx || int(green) != wy {
+					t.Errorf("%+v: pixel %d,%d comes from %d,%d, Seen says %d,%d", c, x, y, red, green, wx, wy)
+				}
+			}
+		}
+	}
+	whole := Region{0, 0, 1, 1}
+	if got := (Preprocess{Resize: 50}).Seen(300, 200); got != whole {
+		t.Errorf("without a crop: got %+v", got)
+	}
+	if got, want := (Preprocess{Resize: 64, Crop: 32}).Seen(200, 100), (Region{0.375, 0.25, 0.625, 0.75}); got != want {
+		t.Errorf("after a resize: got %+v, want %+v", got, want)
+	}
+}
+
+func TestThumbnailKeepsTheProportions(t *testing.T) {
+	for _, c := range []struct{ w, h, side, wantW, wantH int }{{300, 200, 30, 30, 20}, {200, 300, 30, 20, 30}, {3, 3, 9, 9, 9}, {1000, 1, 10, 10, 1}, {7, 5, 4, 4, 3}} {
+		if got := Thumbnail(newRGB(c.w, c.h), c.side); got.Width != c.wantW || got.Height != c.wantH {
+			t.Errorf("%+v: got %d×%d", c, got.Width, got.Height)
+		}
+	}
+}

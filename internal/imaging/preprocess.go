@@ -76,6 +76,29 @@ func (p Preprocess) resized(width, height int) (w, h int) {
 	}
 }
 
+// Region is a part of a picture, in parts of its width and height: 0, 0, 1, 1 is the whole. It may reach beyond the picture.
+type Region struct{ Left, Top, Right, Bottom float64 }
+
+// Seen returns the part of a picture of the given size that the network sees: what the crop keeps.
+func (p Preprocess) Seen(width, height int) Region {
+	w, h := p.resized(width, height)
+	if p.Crop == 0 {
+		return Region{0, 0, 1, 1}
+	}
+	left, right := seen(w, p.Crop)
+	top, bottom := seen(h, p.Crop)
+	return Region{left, top, right, bottom}
+}
+
+// seen is which part of a side of n pixels a crop takes.
+func seen(n, crop int) (from, to float64) {
+	at := cropOffset(n, crop)
+	if crop > n {
+		at = -((crop - n) / 2)
+	}
+	return float64(at) / float64(n), float64(at+crop) / float64(n)
+}
+
 // Pixels resizes and crops, and returns the 8-bit picture that Apply normalises. The result may share memory with img. A picture so
 // narrow that its long side would grow beyond DefaultMaxPixels is only computed where the crop keeps it.
 func (p Preprocess) Pixels(img *RGB) (*RGB, error) {

@@ -58,6 +58,13 @@ func Resize(img *RGB, w, h int, in Interpolation) *RGB {
 	return resizeWindow(img, w, h, window{0, 0, w, h}, in, false)
 }
 
+// Thumbnail scales the picture so that its longer side has side pixels and the other at least 1, with the bilinear filter; small pictures grow.
+func Thumbnail(img *RGB, side int) *RGB {
+	longer := max(img.Width, img.Height)
+	scaled := func(n int) int { return max(1, int((int64(n)*int64(side)+int64(longer)/2)/int64(longer))) }
+	return Resize(img, scaled(img.Width), scaled(img.Height), Bilinear)
+}
+
 // window is the part of a resized picture that is wanted.
 type window struct{ left, top, width, height int }
 

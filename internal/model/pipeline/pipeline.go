@@ -18,11 +18,28 @@ import (
 // batchesInFlight are those in the host's memory: one full, waiting or being written to the device, and one filling.
 const batchesInFlight = 2
 
+// Options say how pictures are read.
+type Options struct {
+	Decode imaging.DecodeOptions
+	// Thumbnail has each result bring its picture along, scaled so that the longer side has this many pixels; 0: without.
+	Thumbnail int
+}
+
 // Result is what became of one picture.
 type Result struct {
-	Picture pictures.Picture
-	Logits  []float32 // one for each class; nil on an error
-	Err     error     // about this picture alone
+	Picture       pictures.Picture
+	Outputs       [][]float32  // its part of every output of the view, see [NewRunner]; nil on an error
+	Width, Height int          // of the picture as decoded; 0 on an error
+	Thumbnail     *imaging.RGB // nil unless asked for, or on an error
+	Err           error        // about this picture alone
+}
+
+// Logits is the first output, one number for each class in most views; nil on an error.
+func (r Result) Logits() []float32 {
+	if r.Outputs == nil {
+		return nil
+	}
+	return r.Outputs[0]
 }
 
 // Times says where the time of [Run] went.
@@ -38,10 +55,9 @@ type Times struct {
 
 // batch is a group of pictures on their way.
 type batch struct {
-	pictures []pictures.Picture
-	data     []float32 // room for a full batch
-	errs     []error
-	filling  sync.WaitGroup
+	results []Result
+	data    []float32 // room for a full batch
+	filling sync.WaitGroup
 }
 
 // job is one place of a batch to fill.
@@ -56,13 +72,13 @@ type pending struct {
 	flight *flight // nil after an error, and where no picture of it could be read
 	err    error
 	// What came of it, when done is closed.
-	done   chan struct{}
-	logits []float32
+	done    chan struct{}
+	outputs [][]float32 // for all pictures that could be read
 }
 
 type flow struct {
 	r                  *Runner
-	opts               imaging.DecodeOptions
+	opts               Options
 	jobs               chan job
 	ready              chan *batch // in order, perhaps not filled yet
 	free               chan []float32
@@ -73,7 +89,7 @@ type flow struct {
 // Run classifies the pictures and hands each result to emit, in order, from the calling goroutine. A picture that
 // cannot be read is a result with an error; Run itself fails when the device does, when emit does, or when ctx ends. All
 // goroutines have ended when it returns, but for one blocked in a read of standard input or a named pipe.
-func Run(ctx context.Context, r *Runner, list []pictures.Picture, opts imaging.DecodeOptions, emit func(Result) error) (Times, error) {
+func Run(ctx context.Context, r *Runner, list []pictures.Picture, opts Options, emit func(Result) error) (Times, error) {
 	start := time.Now()
 	workers := max(1, min(runtime.GOMAXPROCS(0), len(list)))
 	ctx, cancel := context.WithCancel(ctx)
@@ -103,7 +119,10 @@ func (f *flow) feed(ctx context.Context, list []pictures.Picture) {
 	defer close(f.ready)
 	for made := 0; len(list) > 0 && ctx.Err() == nil; {
 		n := min(f.r.batch, len(list))
-		b := &batch{pictures: list[:n], errs: make([]error, n)}
+		b := &batch{results: make([]Result, n)}
+		for i := range b.results {
+			b.results[i].Picture = list[i]
+		}
 		list = list[n:]
 		if made < batchesInFlight {
 			b.data = make([]float32, f.r.batch*f.r.elems())
@@ -121,7 +140,7 @@ func (f *flow) feed(ctx context.Context, list []pictures.Picture) {
 			select {
 			case f.jobs <- job{b, i}:
 			case <-ctx.Done():
-				b.errs[i] = ctx.Err()
+				b.results[i].Err = ctx.Err()
 				b.filling.Done()
 			}
 		}
@@ -131,8 +150,9 @@ func (f *flow) feed(ctx context.Context, list []pictures.Picture) {
 // fill decodes one picture into its place.
 func (f *flow) fill(ctx context.Context, j job) {
 	defer j.b.filling.Done()
-	j.b.errs[j.i] = func() error {
-		p := j.b.pictures[j.i]
+	res := &j.b.results[j.i]
+	res.Err = func() error {
+		p := res.Picture
 		if p.Err != nil {
 			return p.Err
 		}
@@ -144,7 +164,7 @@ func (f *flow) fill(ctx context.Context, j job) {
 		if err != nil {
 			return err
 		}
-		img, err := imaging.Decode(file, p.Name, f.opts)
+		img, err := imaging.Decode(file, p.Name, f.opts.Decode)
 		err = errors.Join(err, file.Close())
 		decoded := time.Now()
 		f.decode.Add(int64(decoded.Sub(start)))
@@ -154,7 +174,14 @@ func (f *flow) fill(ctx context.Context, j job) {
 		n := f.r.elems()
 		err = f.r.model.Preprocess.Apply(img, j.b.data[j.i*n:(j.i+1)*n])
 		f.preprocess.Add(int64(time.Since(decoded)))
-		return err
+		if err != nil {
+			return err
+		}
+		res.Width, res.Height = img.Width, img.Height
+		if f.opts.Thumbnail > 0 {
+			res.Thumbnail = imaging.Thumbnail(img, f.opts.Thumbnail)
+		}
+		return nil
 	}()
 }
 
@@ -181,7 +208,7 @@ func (f *flow) start(ctx context.Context, wg *sync.WaitGroup) {
 		}
 		infer := func() {
 			defer close(p.done)
-			p.logits, p.err = f.r.infer(ctx, p.flight, b.data, free)
+			p.outputs, p.err = f.r.infer(ctx, p.flight, b.data, free)
 		}
 		if f.r.flights == 1 {
 			infer() // to hand each batch to another goroutine costs a device on these cores some of its time
@@ -194,8 +221,8 @@ func (f *flow) start(ctx context.Context, wg *sync.WaitGroup) {
 // compact moves the pictures of a batch that could be read to its front, and returns how many they are.
 func (f *flow) compact(b *batch) int {
 	n, elems := 0, f.r.elems()
-	for i, err := range b.errs {
-		if err != nil {
+	for i := range b.results {
+		if b.results[i].Err != nil {
 			continue
 		}
 		if n < i {
@@ -208,7 +235,6 @@ func (f *flow) compact(b *batch) int {
 
 // drain takes what came of the batches, in order.
 func (f *flow) drain(ctx context.Context, t *Times, emit func(Result) error) error {
-	classes := len(f.r.model.Labels)
 	for {
 		start := time.Now()
 		p, ok := <-f.started
@@ -227,15 +253,25 @@ func (f *flow) drain(ctx context.Context, t *Times, emit func(Result) error) err
 		if p.err != nil {
 			return p.err
 		}
-		logits := p.logits
-		for i, picture := range p.b.pictures {
-			r := Result{Picture: picture, Err: p.b.errs[i]}
+		n := 0
+		for _, r := range p.b.results {
 			if r.Err == nil {
-				r.Logits, logits = logits[:classes:classes], logits[classes:]
+				r.Outputs = p.part(n)
+				n++
 			}
 			if err := emit(r); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// part is what the outputs have for the i-th picture that could be read.
+func (p *pending) part(i int) [][]float32 {
+	parts := make([][]float32, len(p.outputs))
+	for o, all := range p.outputs {
+		n := len(all) / p.flight.n
+		parts[o] = all[i*n : (i+1)*n : (i+1)*n]
+	}
+	return parts
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/graph"
-	"github.com/resnet-run/resnet-run/internal/imaging"
 	"github.com/resnet-run/resnet-run/internal/model"
 	"github.com/resnet-run/resnet-run/internal/model/modeltest"
 	"github.com/resnet-run/resnet-run/internal/model/pictures"
@@ -103,7 +102,15 @@ func (e *spyExecutable) Run(ctx context.Context, in, out []backend.Buffer) error
 			return err
 		}
 	}
-	return e.Executable.Run(ctx, []backend.Buffer{in[0].(spyBuffer).Buffer}, []backend.Buffer{out[0].(spyBuffer).Buffer})
+	return e.Executable.Run(ctx, unwrap(in), unwrap(out))
+}
+
+func unwrap(list []backend.Buffer) []backend.Buffer {
+	all := make([]backend.Buffer, len(list))
+	for i, b := range list {
+		all[i] = b.(spyBuffer).Buffer
+	}
+	return all
 }
 
 func (e *spyExecutable) Close() error { e.s.open.Add(-1); return e.Executable.Close() }
@@ -151,7 +158,7 @@ func letters(m *model.Model, results []Result) string {
 			b.WriteByte('x')
 			continue
 		}
-		top, err := m.Top(r.Logits, 1)
+		top, err := m.Top(r.Logits(), 1)
 		if err != nil || top[0].Logit != modeltest.Scale {
 			b.WriteByte('?')
 			continue
@@ -168,13 +175,13 @@ func TestResultsComeInOrderWhateverFails(t *testing.T) {
 			t.Run(fmt.Sprintf("%.13s/batch%d", want, batch), func(t *testing.T) {
 				dev := newSpy(t, 99)
 				dev.gpu = batch%2 == 0 // several runs at once
-				r, err := NewRunner(t.Context(), dev, m, batch, len(want))
+				r, err := NewRunner(t.Context(), dev, m, nil, batch, len(want))
 				if err != nil {
 					t.Fatal(err)
 				}
 				var results []Result
 				in := list(t, want)
-				times, err := Run(t.Context(), r, in, imaging.DecodeOptions{}, func(r Result) error { results = append(results, r); return nil })
+				times, err := Run(t.Context(), r, in, Options{}, func(r Result) error { results = append(results, r); return nil })
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -215,7 +222,7 @@ func TestSizeHalvesTheBatch(t *testing.T) {
 func TestOutOfMemory(t *testing.T) {
 	m := colour(t)
 	dev := newSpy(t, 3)
-	r, err := NewRunner(t.Context(), dev, m, 0, 1000)
+	r, err := NewRunner(t.Context(), dev, m, nil, 0, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,11 +232,11 @@ func TestOutOfMemory(t *testing.T) {
 	if err := r.Close(); err != nil || dev.open.Load() != 0 {
 		t.Errorf("close: %v, %d open", err, dev.open.Load())
 	}
-	_, err = NewRunner(t.Context(), dev, m, 8, 1000)
+	_, err = NewRunner(t.Context(), dev, m, nil, 8, 1000)
 	if !errors.Is(err, backend.ErrOutOfMemory) || !strings.Contains(err.Error(), "batch 8") || !strings.Contains(err.Error(), "--batch 4") {
 		t.Errorf("got %v, want out of memory for batch 8 and the advice to try 4", err)
 	}
-	if _, err = NewRunner(t.Context(), newSpy(t, 0), m, 0, 9); !errors.Is(err, backend.ErrOutOfMemory) {
+	if _, err = NewRunner(t.Context(), newSpy(t, 0), m, nil, 0, 9); !errors.Is(err, backend.ErrOutOfMemory) {
 		t.Errorf("no memory at all: got %v", err)
 	}
 }
@@ -237,7 +244,7 @@ func TestOutOfMemory(t *testing.T) {
 func TestNothingIsLeftOpenWhenThereIsNoRoomForBuffers(t *testing.T) {
 	dev := newSpy(t, 99)
 	dev.noBuffers = true
-	if _, err := NewRunner(t.Context(), dev, colour(t), 0, 9); !errors.Is(err, backend.ErrOutOfMemory) {
+	if _, err := NewRunner(t.Context(), dev, colour(t), nil, 0, 9); !errors.Is(err, backend.ErrOutOfMemory) {
 		t.Errorf("got %v, want out of memory", err)
 	}
 	if n := dev.open.Load(); n != 0 {
@@ -246,7 +253,7 @@ func TestNothingIsLeftOpenWhenThereIsNoRoomForBuffers(t *testing.T) {
 }
 
 func TestAutoBatchIsNoLargerThanTheWork(t *testing.T) {
-	r, err := NewRunner(t.Context(), newSpy(t, 99), colour(t), 0, 2)
+	r, err := NewRunner(t.Context(), newSpy(t, 99), colour(t), nil, 0, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,11 +277,11 @@ func TestInputsAreWrittenDuringRuns(t *testing.T) {
 		}
 		return nil
 	}
-	r, err := NewRunner(t.Context(), dev, colour(t), 2, 2*batches)
+	r, err := NewRunner(t.Context(), dev, colour(t), nil, 2, 2*batches)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Run(t.Context(), r, list(t, strings.Repeat("rg", batches)), imaging.DecodeOptions{}, func(Result) error { return nil }); err != nil {
+	if _, err := Run(t.Context(), r, list(t, strings.Repeat("rg", batches)), Options{}, func(Result) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if runs.Load() != batches {
@@ -287,13 +294,13 @@ func TestOneBufferIsEnough(t *testing.T) {
 	dev := newSpy(t, 99)
 	dev.gpu = true
 	m := colour(t)
-	r, err := NewRunner(t.Context(), dev, m, 2, 9)
+	r, err := NewRunner(t.Context(), dev, m, nil, 2, 9)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dev.noBuffers = true
 	var results []Result
-	if _, err := Run(t.Context(), r, list(t, "rgbbgrrb"), imaging.DecodeOptions{}, func(r Result) error { results = append(results, r); return nil }); err != nil {
+	if _, err := Run(t.Context(), r, list(t, "rgbbgrrb"), Options{}, func(r Result) error { results = append(results, r); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if got := letters(m, results); got != "rgbbgrrb" {
@@ -312,11 +319,11 @@ func TestErrorsOfDeviceAndReceiverEndTheRun(t *testing.T) {
 	}{{"device", lost, nil}, {"receiver", nil, full}} {
 		dev := newSpy(t, 99)
 		dev.run = func(context.Context) error { return test.run }
-		r, err := NewRunner(t.Context(), dev, m, 2, 99)
+		r, err := NewRunner(t.Context(), dev, m, nil, 2, 99)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = Run(t.Context(), r, list(t, strings.Repeat("rgb", 20)), imaging.DecodeOptions{}, func(Result) error { return test.emit })
+		_, err = Run(t.Context(), r, list(t, strings.Repeat("rgb", 20)), Options{}, func(Result) error { return test.emit })
 		if want := errors.Join(test.run, test.emit); !errors.Is(want, err) && !errors.Is(err, lost) {
 			t.Errorf("%s: got %v, want %v", test.name, err, want)
 		}
@@ -331,7 +338,7 @@ func TestCancelReturnsPromptlyAndLeavesNoGoroutine(t *testing.T) {
 		t.Run(where, func(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			dev := newSpy(t, 99)
-			r, err := NewRunner(ctx, dev, m, 2, 99)
+			r, err := NewRunner(ctx, dev, m, nil, 2, 99)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -347,7 +354,7 @@ func TestCancelReturnsPromptlyAndLeavesNoGoroutine(t *testing.T) {
 				in[7].Open = func(ctx context.Context) (io.ReadCloser, error) { return nil, block(ctx) }
 			}
 			start := time.Now()
-			_, err = Run(ctx, r, in, imaging.DecodeOptions{}, func(Result) error { return nil })
+			_, err = Run(ctx, r, in, Options{}, func(Result) error { return nil })
 			if !errors.Is(err, context.Canceled) {
 				t.Errorf("got %v, want context.Canceled", err)
 			}
@@ -357,7 +364,7 @@ func TestCancelReturnsPromptlyAndLeavesNoGoroutine(t *testing.T) {
 			dev.run = nil
 			var results []Result
 			for range 2 { // with all its buffers
-				if _, err := Run(t.Context(), r, list(t, "rgbrgb"), imaging.DecodeOptions{}, func(r Result) error { results = append(results, r); return nil }); err != nil {
+				if _, err := Run(t.Context(), r, list(t, "rgbrgb"), Options{}, func(r Result) error { results = append(results, r); return nil }); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -403,11 +410,11 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 		return nil
 	}
-	r, err := NewRunner(t.Context(), dev, m, 4, len(in))
+	r, err := NewRunner(t.Context(), dev, m, nil, 4, len(in))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Run(t.Context(), r, in, imaging.DecodeOptions{}, func(Result) error { return nil }); err != nil {
+	if _, err := Run(t.Context(), r, in, Options{}, func(Result) error { return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if limit := int64(4 * (batchesInFlight + r.flights)); most > limit || most <= 4 {

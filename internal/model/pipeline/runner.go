@@ -17,10 +17,14 @@ import (
 type Runner struct {
 	dev      backend.Device
 	model    *model.Model
+	view     View
 	batch    int
 	flights  int              // batches on the device at once
 	programs map[int]*program // by batch size
 }
+
+// View makes of a model's graph another one that computes something else of the same pictures: outputs whose first dimension is the batch.
+type View func(*graph.Graph) (*graph.Graph, error)
 
 // program is an executable with its buffers.
 type program struct {
@@ -30,7 +34,18 @@ type program struct {
 }
 
 // buffers are those of one run.
-type buffers struct{ in, out backend.Buffer }
+type buffers struct {
+	in  backend.Buffer
+	out []backend.Buffer
+}
+
+func (b *buffers) close() error {
+	errs := []error{b.in.Close()}
+	for _, o := range b.out {
+		errs = append(errs, o.Close())
+	}
+	return errors.Join(errs...)
+}
 
 // flightsOf is how many batches are on a device at once: one that is computed, and one that is written or read meanwhile. Where the host's own
 // cores compute there is nothing to gain.
@@ -41,18 +56,18 @@ func flightsOf(d backend.DeviceInfo) int {
 	return 2
 }
 
-// NewRunner compiles the model for batches of the given size. With a batch of 0 it chooses one itself (see [AutoBatch])
+// NewRunner compiles the model, or a view of it that is not nil, for batches of the given size. With a batch of 0 it chooses one itself (see [AutoBatch])
 // for up to pictures of them, and a smaller one when the device has not the memory.
 //
-// Errors: those of backend.Device.Compile; one that wraps backend.ErrOutOfMemory says to try a smaller batch.
-func NewRunner(ctx context.Context, dev backend.Device, m *model.Model, batch, pictures int) (*Runner, error) {
+// Errors: those of the view and of backend.Device.Compile; one that wraps backend.ErrOutOfMemory says to try a smaller batch.
+func NewRunner(ctx context.Context, dev backend.Device, m *model.Model, view View, batch, pictures int) (*Runner, error) {
 	auto := batch == 0
 	if auto {
 		batch = AutoBatch(dev.Info(), m.Side)
 	}
 	batch = max(1, min(batch, pictures))
 	for {
-		r := &Runner{dev: dev, model: m, batch: batch, flights: flightsOf(dev.Info()), programs: map[int]*program{}}
+		r := &Runner{dev: dev, model: m, view: view, batch: batch, flights: flightsOf(dev.Info()), programs: map[int]*program{}}
 		_, err := r.program(ctx, batch)
 		if err == nil {
 			return r, nil
@@ -115,6 +130,11 @@ func (r *Runner) compile(ctx context.Context, size int) (*program, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.view != nil {
+		if g, err = r.view(g); err != nil {
+			return nil, err
+		}
+	}
 	if g, err = pass.Run(g, pass.Default()); err != nil {
 		return nil, err
 	}
@@ -135,11 +155,14 @@ func (r *Runner) newBuffers(ctx context.Context, p *program) error {
 	if err != nil {
 		return err
 	}
-	out, err := r.dev.NewBuffer(ctx, sig.Outputs[0].Type)
-	if err != nil {
-		return errors.Join(err, in.Close())
+	b := &buffers{in: in}
+	for _, o := range sig.Outputs {
+		out, err := r.dev.NewBuffer(ctx, o.Type)
+		if err != nil {
+			return errors.Join(err, b.close())
+		}
+		b.out = append(b.out, out)
 	}
-	b := &buffers{in, out}
 	p.made = append(p.made, b)
 	p.idle <- b
 	return nil
@@ -190,23 +213,27 @@ func (f *flight) compiledSince(start time.Time) time.Duration {
 	return max(min(f.compiling, f.ended.Sub(start)), 0)
 }
 
-// infer returns the logits [n,classes] of n pictures [n,3,side,side], and gives the buffers back. The room of data up to a full batch is
+// infer returns the outputs for n pictures [n,3,side,side], each [n,...], and gives the buffers back. The room of data up to a full batch is
 // scratch space: data must have it, and its contents are undefined afterwards. written is called when data is not needed any more.
-func (r *Runner) infer(ctx context.Context, f *flight, data []float32, written func()) ([]float32, error) {
+func (r *Runner) infer(ctx context.Context, f *flight, data []float32, written func()) ([][]float32, error) {
 	defer func() { f.p.idle <- f.buffers }() // has room for all
 	err := r.write(ctx, f, data)
 	written()
 	if err != nil {
 		return nil, fmt.Errorf("write input: %w", err)
 	}
-	if err := f.p.exec.Run(ctx, []backend.Buffer{f.in}, []backend.Buffer{f.out}); err != nil {
+	if err := f.p.exec.Run(ctx, []backend.Buffer{f.in}, f.out); err != nil {
 		return nil, err
 	}
-	out := graph.NewTensor(f.out.Type())
-	if err := f.out.Read(ctx, out.Data); err != nil {
-		return nil, fmt.Errorf("read output: %w", err)
+	outputs := make([][]float32, len(f.out))
+	for i, b := range f.out {
+		t := graph.NewTensor(b.Type())
+		if err := b.Read(ctx, t.Data); err != nil {
+			return nil, fmt.Errorf("read output: %w", err)
+		}
+		outputs[i] = t.Float32s()[:t.Type.Shape.Elems()/t.Type.Shape.Dim(0)*f.n]
 	}
-	return out.Float32s()[:f.n*len(r.model.Labels)], nil
+	return outputs, nil
 }
 
 func (r *Runner) write(ctx context.Context, f *flight, data []float32) error {
@@ -233,7 +260,7 @@ func (r *Runner) Close() error {
 func (p *program) close() error {
 	errs := []error{p.exec.Close()}
 	for _, b := range p.made {
-		errs = append(errs, b.in.Close(), b.out.Close())
+		errs = append(errs, b.close())
 	}
 	return errors.Join(errs...)
 }

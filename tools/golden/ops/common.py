@@ -25,6 +25,7 @@ class Case:
         self.name, self.seed = name, seed
         self.leaves, self.head, self.nodes, self.outputs = {}, [], [], []
         self.want = {}
+        self.extra = {}  # what is no value of the graph
 
     def leaf(self, kind, name, shape, mean, std):
         self.leaves[name] = [mean, std]
@@ -63,14 +64,15 @@ class Case:
 def write(name, cases):
     listing, data, offset = [], [], 0
     for c in cases:
-        want = {}
-        for value, t in c.want.items():
-            flat = t.reshape(-1).numpy().astype("<f8")
-            assert np.isfinite(flat).all(), (c.name, value)
-            want[value] = [offset, flat.size]
-            data.append(flat.tobytes())
-            offset += flat.size
-        listing.append({"name": c.name, "seed": c.seed, "leaves": c.leaves, "graph": c.text(), "want": want})
+        want, extra = {}, {}
+        for into, values in (want, c.want), (extra, c.extra):
+            for value, t in values.items():
+                flat = t.reshape(-1).numpy().astype("<f8")
+                assert np.isfinite(flat).all(), (c.name, value)
+                into[value] = [offset, flat.size]
+                data.append(flat.tobytes())
+                offset += flat.size
+        listing.append({"name": c.name, "seed": c.seed, "leaves": c.leaves, "graph": c.text(), "want": want} | ({"extra": extra} if extra else {}))
     os.makedirs(OUT, exist_ok=True)
     with open(os.path.join(OUT, name + ".json"), "w") as f:
         f.write("[\n" + ",\n".join(json.dumps(c, separators=(",", ":")) for c in listing) + "\n]\n")
