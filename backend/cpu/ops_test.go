@@ -43,6 +43,13 @@ func TestBlocksMatchPyTorch(t *testing.T) {
 	})
 }
 
+// TestClassMapsMatchGradCAM compares the maps of every class with those that PyTorch's gradients give.
+func TestClassMapsMatchGradCAM(t *testing.T) {
+	backendtest.EachView(t, func(t *testing.T, c golden.Case) {
+		eachSet(t, 2, func(t *testing.T, d *device) { checkCase(t, d, c) })
+	})
+}
+
 // TestNetworksMatchPyTorch runs whole networks with calibrated batch normalisation, after the passes, against the float64 logits of PyTorch
 // or, on small pictures, of the reference.
 func TestNetworksMatchPyTorch(t *testing.T) {

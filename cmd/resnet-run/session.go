@@ -48,6 +48,9 @@ func (f *runFlags) check() (report.Format, error) {
 }
 
 func (a *app) openWith(ctx context.Context, f *runFlags, format report.Format, m *model.Model, view pipeline.View, list []pictures.Picture) (*session, error) {
+	if err := fits(m, view); err != nil {
+		return nil, failure(exitModel, err)
+	}
 	dev, err := a.openDevice(ctx, f.device)
 	if err != nil {
 		return nil, err
@@ -59,6 +62,21 @@ func (a *app) openWith(ctx context.Context, f *runFlags, format report.Format, m
 	a.detail("batch: %d", s.runner.Batch())
 	s.progress = a.newProgress(len(list), format)
 	return s, nil
+}
+
+// fits tells whether there is such a view of the model, before a device is asked for.
+func fits(m *model.Model, view pipeline.View) error {
+	if view == nil {
+		return nil
+	}
+	g, err := m.Graph(1)
+	if err == nil {
+		_, err = view(g)
+	}
+	if err != nil {
+		return fmt.Errorf("model %s: %w", m.Name, err)
+	}
+	return nil
 }
 
 // run classifies the pictures.

@@ -2,6 +2,8 @@
 // formats, Preprocess for the transform, and README.md for how near each comes, with measurements.
 package imaging
 
+import "image"
+
 // RGB is a picture of 8 bits a channel, row-major, 3 bytes (R, G, B) a pixel, without padding: len(Pix) is 3*Width*Height.
 type RGB struct {
 	Width, Height int
@@ -17,4 +19,14 @@ func newRGB(width, height int) *RGB {
 func (img *RGB) row(y int) []byte {
 	n := 3 * img.Width
 	return img.Pix[y*n : (y+1)*n : (y+1)*n]
+}
+
+// RGBA returns the picture in the form of the standard library, opaque.
+func (img *RGB) RGBA() *image.RGBA {
+	out := image.NewRGBA(image.Rect(0, 0, img.Width, img.Height))
+	for i := range img.Width * img.Height {
+		copy(out.Pix[4*i:], img.Pix[3*i:3*i+3])
+		out.Pix[4*i+3] = 255
+	}
+	return out
 }

@@ -77,7 +77,12 @@ func (p Preprocess) resized(width, height int) (w, h int) {
 }
 
 // Region is a part of a picture, in parts of its width and height: 0, 0, 1, 1 is the whole. It may reach beyond the picture.
-type Region struct{ Left, Top, Right, Bottom float64 }
+type Region struct {
+	Left   float64 `json:"left"`
+	Top    float64 `json:"top"`
+	Right  float64 `json:"right"`
+	Bottom float64 `json:"bottom"`
+}
 
 // Seen returns the part of a picture of the given size that the network sees: what the crop keeps.
 func (p Preprocess) Seen(width, height int) Region {

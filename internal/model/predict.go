@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"sort"
+	"strconv"
+	"strings"
 )
 
 // Prediction is one class with its score.
@@ -12,6 +14,28 @@ type Prediction struct {
 	Label       string  `json:"label"`
 	Probability float64 `json:"probability"` // softmax of the logits, 0 to 1
 	Logit       float32 `json:"logit"`
+}
+
+// Class returns the index of a class by its label, whatever the case, or by its number.
+//
+// Errors: no such class, with labels that have the text in them.
+func (m *Model) Class(name string) (int, error) {
+	var near []string
+	for i, l := range m.Labels {
+		if strings.EqualFold(l, name) {
+			return i, nil
+		}
+		if strings.Contains(strings.ToLower(l), strings.ToLower(name)) {
+			near = append(near, l)
+		}
+	}
+	if i, err := strconv.Atoi(name); err == nil && i >= 0 && i < len(m.Labels) {
+		return i, nil
+	}
+	if len(near) == 0 {
+		return 0, fmt.Errorf("find class: want a label of %s or a number of 0 to %d, got %q", m.Name, len(m.Labels)-1, name)
+	}
+	return 0, fmt.Errorf("find class: %s has no label %q; near it are %s", m.Name, name, strings.Join(near[:min(len(near), 6)], ", "))
 }
 
 // Top returns the k classes of the highest logits, best first; of equal ones the lower index is first.

@@ -14,7 +14,7 @@ import (
 	"github.com/resnet-run/resnet-run/conformance"
 )
 
-//go:embed page.css page.js conformance.html comparison.html
+//go:embed page.css page.js conformance.html comparison.html explanation.html
 var pageFiles embed.FS
 
 // pages are the templates of the HTML reports. Everything that is not ours is escaped by html/template.

@@ -31,6 +31,7 @@ const (
 	Trace    Format = "trace"    // a Chrome trace, for Perfetto
 	JUnit    Format = "junit"    // the XML that build servers read
 	HTML     Format = "html"     // one page that needs nothing beside it
+	NPY      Format = "npy"      // an array as numpy.save writes it
 )
 
 // ParseFormat returns the format of the given name if it is among those allowed.

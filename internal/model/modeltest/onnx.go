@@ -43,6 +43,24 @@ func WriteONNX(t testing.TB, dir string) string {
 	return WriteFile(t, filepath.Join(dir, "colour.onnx"), slices.Concat(model...))
 }
 
+// WriteONNXWithoutMean writes dir/flat.onnx, a linear layer over all numbers of a picture of 8×8, with the colour network's labels.
+func WriteONNXWithoutMean(t testing.TB, dir string) string {
+	t.Helper()
+	weights, err := graph.FromFloat32s(graph.NewShape(3, 192), make([]float32, 3*192))
+	if err != nil {
+		t.Fatal(err)
+	}
+	model := [][]byte{pt.Model(17,
+		pt.Initializer(pt.Tensor("w", proto.Float, []int64{3, 192}, pt.Raw(weights.Data))),
+		pt.Node("Flatten", []string{"input"}, []string{"flat"}),
+		pt.Node("Gemm", []string{"flat", "w"}, []string{"logits"}, pt.AttrInt("transB", 1)),
+		pt.Input("input", 0, 3, 8, 8), pt.Output("logits", 0, 3), pt.Text(2, "flat"))}
+	for key, value := range Metadata() {
+		model = append(model, pt.Bytes(14, pt.Text(1, key), pt.Text(2, value)))
+	}
+	return WriteFile(t, filepath.Join(dir, "flat.onnx"), slices.Concat(model...))
+}
+
 // operator is what ONNX has for an op of the colour network.
 func operator(t testing.TB, op graph.Op) (name string, attrs [][]byte) {
 	t.Helper()

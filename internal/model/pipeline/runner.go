@@ -99,6 +99,15 @@ func AutoBatch(d backend.DeviceInfo, side int) int {
 // Batch is the most pictures that one run takes.
 func (r *Runner) Batch() int { return r.batch }
 
+// Outputs are the types of what a run of a full batch gives.
+func (r *Runner) Outputs() []graph.TensorType {
+	var types []graph.TensorType
+	for _, o := range r.programs[r.batch].exec.Signature().Outputs {
+		types = append(types, o.Type)
+	}
+	return types
+}
+
 // elems is the number of elements of one picture.
 func (r *Runner) elems() int { return 3 * r.model.Side * r.model.Side }
 
