@@ -288,3 +288,50 @@ func TestClassMapsOfALazyFile(t *testing.T) {
 		t.Errorf("%v in %+v", err, o)
 	}
 }
+
+// TestExplainedPicturesInTheDocuments holds the heat maps that README.md shows against the program's.
+func TestExplainedPicturesInTheDocuments(t *testing.T) {
+	t.Chdir("../..")
+	dir := t.TempDir()
+	if *update {
+		dir = "docs/explained"
+	}
+	if o := do(t, "explain", "--size", "320", "--out", dir, "photos/cat.jpg", "photos/moose.jpg"); o.code != exitOK {
+		t.Fatalf("got %+v", o)
+	}
+	read := func(path string) image.Image {
+		data, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		img, err := png.Decode(bytes.NewReader(data))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return img
+	}
+	for _, name := range []string{"cat.png", "moose.png"} {
+		got, want := read(filepath.Join(dir, name)), read(filepath.Join("docs/explained", name))
+		if got.Bounds() != want.Bounds() {
+			t.Fatalf("%s: got %v, want %v", name, got.Bounds(), want.Bounds())
+		}
+		for y := range got.Bounds().Dy() {
+			for x := range got.Bounds().Dx() {
+				if far(got.At(x, y), want.At(x, y)) { // some processors round sums of products once
+					t.Fatalf("%s: pixel %d,%d is %v, want %v: go test ./cmd/resnet-run -run InTheDocuments -update", name, x, y, got.At(x, y), want.At(x, y))
+				}
+			}
+		}
+	}
+}
+
+// far tells colours apart that differ by more than 2 of 255 in a channel.
+func far(a, b color.Color) bool {
+	p, q := color.NRGBAModel.Convert(a).(color.NRGBA), color.NRGBAModel.Convert(b).(color.NRGBA)
+	for _, d := range []int{int(p.R) - int(q.R), int(p.G) - int(q.G), int(p.B) - int(q.B)} {
+		if d < -2 || d > 2 {
+			return true
+		}
+	}
+	return false
+}
