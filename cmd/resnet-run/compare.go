@@ -85,8 +85,8 @@ func (a *app) compare(ctx context.Context, f *compareFlags, targets [2]string) (
 		if !strings.Contains(t, "@") { // that one of two is in another precision can be said by its name
 			target.precision = f.precision
 		}
-		dev, err := a.openDevice(ctx, target)
-		if err != nil {
+		var dev backend.Device // err is the function's, which the closing below sets
+		if dev, err = a.openDevice(ctx, target); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, dev.Close()) }()

@@ -53,7 +53,7 @@ func ordered(candidates []fastest.Candidate, rates []fastest.Rate) ([]preference
 	}
 	why := fmt.Errorf("measured: %s, %s", texts[0], texts[1])
 	first, second := onTheProcessor[0], onTheProcessor[1]
-	if rates[0].Err != nil && rates[1].Err == nil || rates[0].Err == nil && rates[1].FLOPsPerSecond > rates[0].FLOPsPerSecond {
+	if rates[1].Err == nil && (rates[0].Err != nil || rates[1].FLOPsPerSecond > rates[0].FLOPsPerSecond) {
 		first, second = second, first
 	}
 	return []preference{preferred[0], first, second, preferred[len(preferred)-1]}, why

@@ -23,6 +23,7 @@ func TestTheFasterOfTwoOnTheProcessorComesFirst(t *testing.T) {
 		{fastest.Rate{FLOPsPerSecond: 1e9}, fastest.Rate{FLOPsPerSecond: 2e9}, "vulkan", "measured: cpu 1 GFLOP/s, vulkan 2 GFLOP/s"},
 		{lost, fastest.Rate{FLOPsPerSecond: 2e9}, "vulkan", "measured: cpu " + backend.ErrDeviceLost.Error() + ", vulkan 2 GFLOP/s"},
 		{fastest.Rate{FLOPsPerSecond: 1e9}, lost, "cpu", "measured: cpu 1 GFLOP/s, vulkan " + backend.ErrDeviceLost.Error()},
+		{fastest.Rate{FLOPsPerSecond: 1e9}, fastest.Rate{FLOPsPerSecond: 9e9, Err: backend.ErrDeviceLost}, "cpu", "measured: cpu 1 GFLOP/s, vulkan " + backend.ErrDeviceLost.Error()},
 		{lost, lost, "cpu", "measured: cpu " + backend.ErrDeviceLost.Error() + ", vulkan " + backend.ErrDeviceLost.Error()},
 	} {
 		candidates := []fastest.Candidate{{Info: backend.DeviceInfo{Backend: "cpu"}}, {Info: backend.DeviceInfo{Backend: "vulkan"}}}

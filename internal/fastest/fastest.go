@@ -82,7 +82,11 @@ func (c Chooser) rate(ctx context.Context, d Candidate) (flops float64, err erro
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, dev.Close()) }()
+	defer func() {
+		if err = errors.Join(err, dev.Close()); err != nil {
+			flops = 0 // a speed of wrong results is none
+		}
+	}()
 	measure := c.Rate
 	if measure == nil {
 		measure = Time

@@ -179,6 +179,11 @@ func TestTimeRunsTheNetworkAndHoldsItsResult(t *testing.T) {
 	if _, err := Time(t.Context(), wrong{d}); err == nil || !strings.Contains(err.Error(), "want 72") {
 		t.Errorf("a device that computes nothing: got %v", err)
 	}
+	open := func(context.Context) (backend.Device, error) { return wrong{d}, nil }
+	rates, err := Chooser{}.Measure(t.Context(), []Candidate{{Open: open}})
+	if err != nil || rates[0].Err == nil || rates[0].FLOPsPerSecond != 0 {
+		t.Errorf("a device that computes nothing has the rate %+v, %v", rates, err)
+	}
 }
 
 // TestTimeTakesALargerNetworkWhereOneIsOverAtOnce: a fast device is not judged by what its driver takes to begin, a slow one not kept busy.

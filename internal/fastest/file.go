@@ -11,6 +11,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // file keeps the rates of some devices. Its name is made of what they are valid for, which is also in it.
@@ -31,7 +32,8 @@ func (c Chooser) file(candidates []Candidate) file {
 	var f file
 	for _, d := range candidates {
 		i := d.Info
-		f.key = append(f.key, fmt.Sprintf("%s|%s|%s|%s|%s|%s|%v", c.Version, i.Backend, i.ID, i.Name, i.Driver, i.API, i.Properties))
+		key := fmt.Sprintf("%s|%s|%s|%s|%s|%s|%v", c.Version, i.Backend, i.ID, i.Name, i.Driver, i.API, i.Properties)
+		f.key = append(f.key, strings.ToValidUTF8(key, "?")) // as JSON keeps it
 	}
 	if c.Dir != "" {
 		sum := sha256.New()

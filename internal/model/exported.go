@@ -1,7 +1,6 @@
 package model
 
 import (
-	"errors"
 	"fmt"
 
 	"github.com/resnet-run/resnet-run/graph"
@@ -22,13 +21,14 @@ type exported struct {
 	is   traits
 }
 
-// newExported looks at the network of an ONNX file. The weights are looked at too, for its graphs are bound.
-func newExported(f *weights.File, opts Options) (*exported, error) {
+// newExported looks at the network of an ONNX file. The weights are looked at too, for its graphs are bound. hinted is the side of the pictures
+// that sidecars or metadata speak of, 0 when they do not.
+func newExported(f *weights.File, opts Options, hinted int) (*exported, error) {
 	if opts.Weights != "" {
 		return nil, fmt.Errorf("%s: an ONNX file brings its network along: pass it as the model, without --weights", opts.Weights)
 	}
 	if opts.Detect != (resnet.DetectOptions{}) {
-		return nil, errors.New("an ONNX file says how its network is built: want no kind of shortcut and no place of a stride")
+		return nil, fmt.Errorf("an ONNX file says how its network is built: want neither --shortcut nor --stride-on-1x1, got %s", detectFlags(opts.Detect))
 	}
 	n, err := onnx.New(f)
 	if err != nil {
@@ -36,21 +36,25 @@ func newExported(f *weights.File, opts Options) (*exported, error) {
 	}
 	e := &exported{onnx: n}
 	channels, height, width := n.Input()
-	e.is = traits{inChannels: channels, size: height, small: n.Stride() == 1}
-	if height != width {
-		if o := opts.Overrides.Crop; o == nil {
-			return nil, fmt.Errorf("the network takes pictures of %d×%d: want a square, pass --crop for another size", height, width)
-		}
-		e.is.size = 0
-	}
-	if e.is.size == 0 && e.is.small {
+	e.is = traits{inChannels: channels, size: max(height, width), small: n.Stride() == 1} // one of the two may be open
+	crop := opts.Overrides.Crop
+	switch isSquare := height == width || height == 0 || width == 0; {
+	case isSquare && e.is.size > 0:
+	case !isSquare && crop == nil && hinted == 0:
+		return nil, fmt.Errorf("the network takes pictures of %d×%d: want a square, pass --crop for another size", height, width)
+	case hinted > 0:
+		e.is.size = hinted
+	case e.is.small:
 		e.is.size = smallSize
-	} else if e.is.size == 0 {
+	default:
 		e.is.size = usualSize
 	}
 	side := e.is.size
-	if o := opts.Overrides.Crop; o != nil && *o > 0 {
-		side = *o
+	if hinted > 0 {
+		side = hinted
+	}
+	if crop != nil && *crop > 0 {
+		side = *crop
 	}
 	g, err := e.build(1, side, side)
 	if err != nil {

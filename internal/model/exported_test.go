@@ -10,6 +10,7 @@ import (
 
 	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/graph/onnx/proto"
 	pt "github.com/resnet-run/resnet-run/graph/onnx/proto/prototest"
 	"github.com/resnet-run/resnet-run/graph/resnet"
 	"github.com/resnet-run/resnet-run/internal/model/modeltest"
@@ -100,6 +101,42 @@ func TestONNXFolderOfARepository(t *testing.T) {
 	if m.Labels[9] != "j" || m.LabelsFrom != config {
 		t.Errorf("got labels %q from %s", m.Labels, m.LabelsFrom)
 	}
+	// A file beside it that tells nothing hides nothing, and neither does where one stands.
+	modeltest.WriteFile(t, filepath.Join(dir, "onnx", "config.json"), []byte(`{"transformers.js_config": {}}`))
+	t.Chdir(filepath.Join(dir, "onnx"))
+	for _, ref := range []string{path, "model.onnx"} {
+		m, err := Load(t.Context(), ref, Options{})
+		if err != nil || m.Labels[9] != "j" {
+			t.Errorf("%s: got %v, labels from %s", ref, err, m.LabelsFrom)
+		}
+	}
+	// What lies above is not that of weights.
+	weights := modeltest.WriteModel(t, filepath.Join(dir, "onnx"))
+	if m, err := Load(t.Context(), weights, Options{}); err != nil || m.LabelsFrom == config {
+		t.Errorf("safetensors: got %v, labels from %s", err, m.LabelsFrom)
+	}
+}
+
+// TestONNXExtentOfSidecars: a network that fits one extent alone, in a file that leaves it open, is built for the pictures that lie beside it.
+func TestONNXExtentOfSidecars(t *testing.T) {
+	dir := t.TempDir()
+	weights := pt.Initializer(pt.Tensor("w", proto.Float, []int64{4, 192}, pt.Raw(make([]byte, 4*4*192))))
+	rest := slices.Concat(weights, pt.Output("logits"), pt.Node("Flatten", []string{"x"}, []string{"f"}),
+		pt.Node("Gemm", []string{"f", "w"}, []string{"logits"}, pt.AttrInt("transB", 1)))
+	open := modeltest.WriteFile(t, filepath.Join(dir, "open.onnx"), pt.Model(13, pt.Input("x", 1, 3, -1, -1), rest))
+	half := modeltest.WriteFile(t, filepath.Join(dir, "half.onnx"), pt.Model(13, pt.Input("x", 1, 3, -1, 8), rest))
+	if _, err := Load(t.Context(), open, Options{}); err == nil || !strings.Contains(err.Error(), "192") {
+		t.Errorf("without sidecars: got %v", err)
+	}
+	if m, err := Load(t.Context(), half, Options{}); err != nil || m.Side != 8 {
+		t.Errorf("one extent of the two: got %v", err)
+	}
+	modeltest.WriteFile(t, filepath.Join(dir, "config.json"), []byte(`{"pretrained_cfg":{"input_size":[3,8,8]}}`))
+	for _, path := range []string{open, half} {
+		if m, err := Load(t.Context(), path, Options{}); err != nil || m.Side != 8 || m.Classes != 4 {
+			t.Errorf("%s: got %v", path, err)
+		}
+	}
 }
 
 func TestONNXErrorsTellWhatToPass(t *testing.T) {
@@ -122,7 +159,7 @@ func TestONNXErrorsTellWhatToPass(t *testing.T) {
 		want []string
 	}{
 		"rows and columns":  {filepath.Join(testdata, "basic.onnx"), Options{}, []string{"40×48", "--crop"}},
-		"shortcuts":         {colour, Options{Detect: resnet.DetectOptions{Shortcut: resnet.ZeroPad}}, []string{"want no kind of shortcut"}},
+		"shortcuts":         {colour, Options{Detect: resnet.DetectOptions{Shortcut: resnet.ZeroPad}}, []string{"want neither --shortcut nor --stride-on-1x1, got --shortcut zero-pad"}},
 		"a state dict":      {colour, Options{StateDict: "ema"}, []string{"no state dict"}},
 		"as weights":        {"resnet18", Options{Weights: colour}, []string{"colour.onnx", "without --weights"}},
 		"no classes":        {relu, Options{}, []string{"relu.onnx", "want one result, numbers for classes"}},

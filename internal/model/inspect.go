@@ -1,6 +1,9 @@
 package model
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/graph/pass"
 )
@@ -40,32 +43,36 @@ func Layers(g *graph.Graph) ([]Layer, Totals) {
 	total := g.Cost()
 	t := Totals{Layers: len(g.Nodes), MACs: total.MACs, FLOPs: total.FLOPs, ParamBytes: total.ParamBytes, PeakBytes: peakBytes(g)}
 	layers := make([]Layer, len(g.Nodes))
+	all := map[*graph.Value]bool{}
 	for i, n := range g.Nodes {
 		c := n.Cost()
+		for _, v := range statistics(n) {
+			all[v] = true
+		}
 		layers[i] = Layer{
 			Name: n.Name, Op: graph.OpText(n.Op), Output: n.Output.Type.Shape.Dims(),
-			Params: c.Params - statistics(n), MACs: c.MACs, FLOPs: c.FLOPs, ParamBytes: c.ParamBytes, OutputBytes: c.WriteBytes,
+			Params: c.Params - elems(statistics(n)), MACs: c.MACs, FLOPs: c.FLOPs, ParamBytes: c.ParamBytes, OutputBytes: c.WriteBytes,
 		}
 		t.OutputBytes += c.WriteBytes
-		t.Params -= statistics(n)
 	}
-	t.Params += total.Params
+	t.Params = total.Params - elems(slices.Collect(maps.Keys(all)))
 	return layers, t
 }
 
-// statistics counts the elements of running means and variances, which training does not learn and published counts
-// of parameters leave out.
-func statistics(n *graph.Node) int64 {
+// statistics are running means and variances, which training does not learn and published counts of parameters leave out.
+func statistics(n *graph.Node) []*graph.Value {
 	if _, ok := n.Op.(graph.BatchNorm); !ok {
-		return 0
+		return nil
 	}
-	var elems int64
-	for _, v := range n.Inputs[3:] { // input, weight, bias, mean, variance
-		if v.Kind == graph.ParamValue {
-			elems += int64(v.Type.Shape.Elems())
-		}
+	return slices.DeleteFunc(slices.Clone(n.Inputs[3:]), func(v *graph.Value) bool { return v.Kind != graph.ParamValue })
+}
+
+func elems(list []*graph.Value) int64 {
+	var sum int64
+	for _, v := range list {
+		sum += int64(v.Type.Shape.Elems())
 	}
-	return elems
+	return sum
 }
 
 // peakBytes follows the lives of inputs and results through the nodes. A flatten's result is its input.

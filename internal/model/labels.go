@@ -2,7 +2,6 @@ package model
 
 import (
 	_ "embed"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -76,12 +75,10 @@ func numberedLabels(n int) []string {
 	return labels
 }
 
-var errLabelCount = errors.New("wrong number of labels")
-
 // wantLabels checks that there is one label for each class.
 func wantLabels(labels []string, classes int) error {
 	if len(labels) != classes {
-		return fmt.Errorf("%w: want %d, one for each class of the network, got %d", errLabelCount, classes, len(labels))
+		return fmt.Errorf("labels: want %d, one for each class of the network, got %d", classes, len(labels))
 	}
 	return nil
 }

@@ -24,6 +24,8 @@ type Options struct {
 	Overrides Overrides
 	// StructureOnly loads an architecture without weights; its graphs are not bound.
 	StructureOnly bool
+
+	named bool // an architecture was, so that hints do not say where its strides are
 }
 
 // Model is a network ready to be compiled for any batch size. It is read-only after [Load].
@@ -99,6 +101,9 @@ func load(ctx context.Context, ref string, opts Options) (*Model, error) {
 		if opts.Weights != "" {
 			return nil, fmt.Errorf("it brings its weights: want no --weights, got %q", opts.Weights)
 		}
+		if err := opts.fileOnly(); err != nil {
+			return nil, err
+		}
 		return loadBundled(b, opts)
 	}
 	if c, err := resnet.Lookup(ref); err == nil {
@@ -136,6 +141,11 @@ func unknown(ref string) error {
 
 func loadArchitecture(ctx context.Context, c resnet.Config, opts Options) (*Model, error) {
 	seed, random := strings.CutPrefix(opts.Weights, "random:")
+	if opts.Weights == "" || random {
+		if err := opts.fileOnly(); err != nil {
+			return nil, err
+		}
+	}
 	switch {
 	case opts.Weights == "" && opts.StructureOnly:
 		m := &Model{Name: c.Name, network: &state{config: c}}
@@ -145,11 +155,11 @@ func loadArchitecture(ctx context.Context, c resnet.Config, opts Options) (*Mode
 	case random:
 		st := &state{config: c}
 		m := &Model{Name: c.Name + " " + opts.Weights, Weights: opts.Weights, network: st}
-		if opts.StructureOnly {
-			return m, m.finish(nil, opts)
+		n, err := parseSeed(seed)
+		if err == nil && !opts.StructureOnly {
+			st.tensors, err = randomWeights(ctx, c, n)
 		}
-		var err error
-		if st.tensors, err = randomWeights(ctx, c, seed); err != nil {
+		if err != nil {
 			return nil, err
 		}
 		return m, m.finish(nil, opts)
@@ -158,6 +168,7 @@ func loadArchitecture(ctx context.Context, c resnet.Config, opts Options) (*Mode
 		opts.Detect.Shortcut = c.Shortcut
 	}
 	opts.Detect.StrideOn1x1 = opts.Detect.StrideOn1x1 || c.StrideOn1x1
+	opts.named = true
 	m, err := loadFile(opts.Weights, opts)
 	if err != nil {
 		return nil, err
@@ -169,13 +180,36 @@ func loadArchitecture(ctx context.Context, c resnet.Config, opts Options) (*Mode
 	return m, nil
 }
 
+// fileOnly refuses the options that say how a file of weights is to be read, where there is none.
+func (o Options) fileOnly() error {
+	if o.StateDict != "" {
+		return fmt.Errorf("--state-dict chooses in a PyTorch file, and there is none here: got %.80q", o.StateDict)
+	}
+	if o.Detect != (resnet.DetectOptions{}) {
+		return fmt.Errorf("--shortcut and --stride-on-1x1 say what a file of weights leaves open, and there is none here: got %s", detectFlags(o.Detect))
+	}
+	return nil
+}
+
+// detectFlags are the flags that set the options.
+func detectFlags(d resnet.DetectOptions) string {
+	var flags []string
+	if d.Shortcut != 0 {
+		flags = append(flags, "--shortcut "+d.Shortcut.String())
+	}
+	if d.StrideOn1x1 {
+		flags = append(flags, "--stride-on-1x1")
+	}
+	return strings.Join(flags, " ")
+}
+
 func loadFile(path string, opts Options) (*Model, error) {
 	f, err := weights.Options{StateDict: opts.StateDict}.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	m := &Model{Name: filepath.ToSlash(path), Weights: path}
-	sources, err := sidecars(path)
+	sources, err := sidecars(path, f.Format() == weights.FormatONNX)
 	if err == nil {
 		err = m.read(f, sources, opts)
 	}
@@ -194,7 +228,7 @@ func (m *Model) read(f *weights.File, sources []hints, opts Options) error {
 	m.Metadata = f.Metadata()
 	sources = append([]hints{meta}, sources...)
 	if f.Format() == weights.FormatONNX {
-		m.network, err = newExported(f, opts)
+		m.network, err = newExported(f, opts, hintedSide(sources))
 	} else {
 		m.network, err = m.detect(f, sources, opts)
 	}
@@ -204,6 +238,20 @@ func (m *Model) read(f *weights.File, sources []hints, opts Options) error {
 	return m.finish(sources, opts)
 }
 
+// hintedSide is the side of the pictures that the first source with a transform makes; 0 when there is none.
+func hintedSide(sources []hints) int {
+	for _, s := range sources {
+		if s.preprocess != nil {
+			side, err := inputSide(*s.preprocess)
+			if err != nil {
+				return 0 // finish says so
+			}
+			return side
+		}
+	}
+	return 0
+}
+
 // detect finds out which network of the family the tensors of a state dict are of.
 func (m *Model) detect(f *weights.File, sources []hints, opts Options) (*state, error) {
 	detect := opts.Detect
@@ -211,7 +259,7 @@ func (m *Model) detect(f *weights.File, sources []hints, opts Options) (*state, 
 		if detect.Shortcut == 0 {
 			detect.Shortcut = s.detect.Shortcut
 		}
-		detect.StrideOn1x1 = detect.StrideOn1x1 || s.detect.StrideOn1x1
+		detect.StrideOn1x1 = detect.StrideOn1x1 || s.detect.StrideOn1x1 && !opts.named
 	}
 	shapes := f.Shapes()
 	names, err := weights.Canonical(shapes)

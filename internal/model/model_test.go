@@ -59,6 +59,11 @@ func TestLoadErrorsTellWhatToPass(t *testing.T) {
 		{"tensor missing", cut, Options{}, []string{"cut.safetensors", "layer1.0.conv2.weight"}},
 		{"architecture alone", "resnet18", Options{}, []string{"--weights FILE", "random:1"}},
 		{"bad seed", "resnet18", Options{Weights: "random:x"}, []string{"whole number"}},
+		{"bad seed without weights made", "resnet18", Options{Weights: "random:x", StructureOnly: true}, []string{"whole number"}},
+		{"state dict of an architecture", "resnet18", Options{StateDict: "ema", StructureOnly: true}, []string{"--state-dict"}},
+		{"state dict of a bundled model", DefaultName, Options{StateDict: "ema"}, []string{"--state-dict", "ema"}},
+		{"shortcut of an architecture", "resnet18", Options{Detect: resnet.DetectOptions{Shortcut: resnet.ZeroPad}, StructureOnly: true}, []string{"--shortcut zero-pad"}},
+		{"stride of random weights", "resnet18", Options{Weights: "random:1", Detect: resnet.DetectOptions{StrideOn1x1: true}}, []string{"got --stride-on-1x1"}},
 		{"weights with a file", colour, Options{Weights: colour}, []string{"--weights goes with"}},
 		{"other architecture's weights", "resnet18", Options{Weights: colour}, []string{"those of resnet-basic-1"}},
 	} {
@@ -202,14 +207,14 @@ func deviation(x []float64) float64 {
 func TestRandomWeightsComeFromTheSeed(t *testing.T) {
 	config := modeltest.Config()
 	config.StemWidth, config.Widths[0] = 64, 64
-	load := func(seed string) map[string]*graph.Tensor {
+	load := func(seed uint64) map[string]*graph.Tensor {
 		tensors, err := randomWeights(t.Context(), config, seed)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return tensors
 	}
-	a, b, c := load("1"), load("1"), load("2")
+	a, b, c := load(1), load(1), load(2)
 	// He et al. 2015: variance 2/fan-in, here 3×3×64; the linear layer has 1/fan-in, here 64.
 	for name, want := range map[string]float64{"layer1.0.conv1.weight": math.Sqrt(2. / 576), "fc.weight": math.Sqrt(1. / 64)} {
 		if got := deviation(reference.Widen(a[name].Float32s())); math.Abs(got/want-1) > 0.1 {
@@ -301,6 +306,53 @@ func TestEvaluationCounts(t *testing.T) {
 	}
 	if c := e.PerClass[1]; c.Pictures != 2 || c.Correct != 0 || c.Label != "b" || e.PerClass[2].Accuracy != 1 {
 		t.Errorf("got classes %+v", e.PerClass)
+	}
+}
+
+// TestSharedStatisticsAreCountedOnce: two batch norms with the same four parameters of 8 have 16 that are learned.
+func TestSharedStatisticsAreCountedOnce(t *testing.T) {
+	g, err := graph.Parse(strings.NewReader("graph g\ninput %x : float32[1,8,3,3]\nparam @w : float32[8]\nparam @b : float32[8]\nparam @m : float32[8]\nparam @v : float32[8]\n" +
+		"%y = batch_norm(%x, @w, @b, @m, @v) epsilon=1e-05\n%z = batch_norm(%y, @w, @b, @m, @v) epsilon=1e-05\noutput %z\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if layers, totals := Layers(g); totals.Params != 16 || layers[0].Params != 16 || layers[1].Params != 16 {
+		t.Errorf("got %d in all, %d and %d in the layers", totals.Params, layers[0].Params, layers[1].Params)
+	}
+}
+
+// TestANamedArchitectureGoesBeforeSidecars: what was asked for by name is built.
+func TestANamedArchitectureGoesBeforeSidecars(t *testing.T) {
+	dir := t.TempDir()
+	c, err := resnet.Lookup("resnet50")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tensors, err := randomWeights(t.Context(), c, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, x := range tensors {
+		data, err := x.Bytes()
+		if err != nil {
+			t.Fatal(err)
+		}
+		tensors[name] = &graph.Tensor{Type: x.Type, Data: data}
+	}
+	path := modeltest.WriteFile(t, filepath.Join(dir, "m.safetensors"), modeltest.Safetensors(t, tensors, nil))
+	modeltest.WriteFile(t, filepath.Join(dir, "config.json"), []byte(`{"downsample_in_bottleneck":true}`))
+	for ref, want := range map[string]bool{"resnet50": false, "resnet50-v1": true, path: true} {
+		opts := Options{StructureOnly: true}
+		if ref != path {
+			opts.Weights = path
+		}
+		m, err := Load(t.Context(), ref, opts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := m.Config(); got.StrideOn1x1 != want {
+			t.Errorf("%s: the stride is on the first convolution: %t, want %t", ref, got.StrideOn1x1, want)
+		}
 	}
 }
 

@@ -33,25 +33,30 @@ type hints struct {
 	from       string
 	preprocess *imaging.Preprocess
 	labels     []string
+	labelsErr  error // what is wrong with labels that are not wanted where something of higher rank has them
 	detect     resnet.DetectOptions
+}
+
+// tells reports whether there is anything.
+func (h hints) tells() bool {
+	return h.preprocess != nil || h.labels != nil || h.labelsErr != nil || h.detect != resnet.DetectOptions{}
 }
 
 // maxSidecar bounds the JSON files that lie beside weights.
 const maxSidecar = 16 << 20
 
-// sidecars reads config.json and preprocessor_config.json beside a weights file, the one that decides last. Files that
+// sidecars reads preprocessor_config.json and config.json beside a weights file, in the order of their rank. Files that
 // are not there, or that hold something else, tell nothing; broken ones are an error. Hugging Face's repositories have ONNX
 // files in a folder "onnx" of their own, and these files above it.
-func sidecars(weightsPath string) ([]hints, error) {
-	dir := filepath.Dir(weightsPath)
-	found, err := sidecarsIn(dir)
-	if err == nil && len(found) == 0 && filepath.Base(dir) == "onnx" {
-		return sidecarsIn(filepath.Dir(dir))
+func sidecars(weightsPath string, isONNX bool) ([]hints, error) {
+	dirs := []string{filepath.Dir(weightsPath)}
+	abs, err := filepath.Abs(weightsPath)
+	if err != nil {
+		return nil, err
 	}
-	return found, err
-}
-
-func sidecarsIn(dir string) ([]hints, error) {
+	if isONNX && filepath.Base(filepath.Dir(abs)) == "onnx" {
+		dirs = append(dirs, filepath.Join(dirs[0], ".."))
+	}
 	var found []hints
 	for _, f := range []struct {
 		name  string
@@ -60,22 +65,35 @@ func sidecarsIn(dir string) ([]hints, error) {
 		{"preprocessor_config.json", parsePreprocessorConfig},
 		{"config.json", parseConfig},
 	} {
-		path := filepath.Join(dir, f.name)
-		data, err := readSmall(path)
-		if errors.Is(err, os.ErrNotExist) {
-			continue
+		for _, dir := range dirs {
+			h, err := sidecar(filepath.Join(dir, f.name), f.parse)
+			if err != nil {
+				return nil, err
+			}
+			if h.tells() {
+				found = append(found, h)
+				break
+			}
 		}
-		var h hints
-		if err == nil {
-			h, err = f.parse(data)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read %s, which lies beside the weights: %w; mend it or move it away", path, err)
-		}
-		h.from = path
-		found = append(found, h)
 	}
 	return found, nil
+}
+
+// sidecar reads one file; without it there are no hints.
+func sidecar(path string, parse func([]byte) (hints, error)) (hints, error) {
+	data, err := readSmall(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return hints{}, nil
+	}
+	var h hints
+	if err == nil {
+		h, err = parse(data)
+	}
+	if err != nil {
+		return hints{}, fmt.Errorf("read %s, which lies beside the weights: %w; mend it or move it away", path, err)
+	}
+	h.from = path
+	return h, nil
 }
 
 func readSmall(path string) ([]byte, error) {
@@ -99,11 +117,14 @@ func parseMetadata(meta map[string]string) (hints, error) {
 		h.detect = resnet.DetectOptions{Shortcut: c.Shortcut, StrideOn1x1: c.StrideOn1x1}
 	}
 	if text, ok := meta["labels"]; ok {
-		if err := json.Unmarshal([]byte(text), &h.labels); err != nil {
-			return hints{}, fmt.Errorf("read metadata %q: %w", "labels", err)
+		err := json.Unmarshal([]byte(text), &h.labels)
+		if err != nil {
+			err = fmt.Errorf("want a JSON list of names, got %.40q: %w", text, err)
+		} else {
+			err = checkLabels(h.labels)
 		}
-		if err := checkLabels(h.labels); err != nil {
-			return hints{}, fmt.Errorf("read metadata %q: %w", "labels", err)
+		if err != nil {
+			h.labels, h.labelsErr = nil, fmt.Errorf("%q: %w", "labels", err)
 		}
 	}
 	if text, ok := meta["preprocess"]; ok {
@@ -186,27 +207,14 @@ func architecturePreset(t traits) Preset {
 // choosePreset applies the rule of the package documentation: overrides, then the sources in order, then the architecture.
 func choosePreset(t traits, sources []hints, o Overrides) (Preset, error) {
 	p := architecturePreset(t)
-	for i := len(sources) - 1; i >= 0; i-- {
-		s := sources[i]
+	for _, s := range sources {
 		if s.preprocess != nil {
 			p.Preprocess, p.PreprocessFrom = *s.preprocess, s.from
-		}
-		if s.labels != nil {
-			if err := wantLabels(s.labels, t.classes); err != nil {
-				return Preset{}, fmt.Errorf("%s: %w; move it away or pass the right names with --labels", s.from, err)
-			}
-			p.Labels, p.LabelsFrom = s.labels, s.from
+			break
 		}
 	}
-	if o.LabelsFile != "" {
-		labels, err := readLabels(o.LabelsFile)
-		if err == nil {
-			err = wantLabels(labels, t.classes)
-		}
-		if err != nil {
-			return Preset{}, err
-		}
-		p.Labels, p.LabelsFrom = labels, o.LabelsFile
+	if err := p.chooseLabels(t.classes, sources, o.LabelsFile); err != nil {
+		return Preset{}, err
 	}
 	if o.apply(&p.Preprocess) {
 		p.PreprocessFrom += ", changed by flags"
@@ -217,6 +225,35 @@ func choosePreset(t traits, sources []hints, o Overrides) (Preset, error) {
 	return p, nil
 }
 
+// chooseLabels takes the labels of a file, or those of the first source that has some. What others have may be wrong.
+func (p *Preset) chooseLabels(classes int, sources []hints, file string) error {
+	if file != "" {
+		labels, err := readLabels(file)
+		if err == nil {
+			if err = wantLabels(labels, classes); err != nil {
+				err = fmt.Errorf("read labels %s: %w", file, err)
+			}
+		}
+		p.Labels, p.LabelsFrom = labels, file
+		return err
+	}
+	for _, s := range sources {
+		if s.labels == nil && s.labelsErr == nil {
+			continue
+		}
+		err := s.labelsErr
+		if err == nil {
+			err = wantLabels(s.labels, classes)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w; pass the right names with --labels", s.from, err)
+		}
+		p.Labels, p.LabelsFrom = s.labels, s.from
+		return nil
+	}
+	return nil
+}
+
 // apply changes p and reports whether there was anything to change.
 func (o Overrides) apply(p *imaging.Preprocess) bool {
 	before := *p
@@ -224,6 +261,11 @@ func (o Overrides) apply(p *imaging.Preprocess) bool {
 		p.Resize = *o.Resize
 	}
 	if o.Crop != nil {
+		if o.Resize == nil && p.Resize > 0 && *o.Crop > p.Resize { // a larger network, not a frame of black about the picture
+			if p.Resize = *o.Crop; p.Crop > 0 {
+				p.Resize = before.Resize * *o.Crop / p.Crop
+			}
+		}
 		p.Crop = *o.Crop
 	}
 	if o.Mean != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/resnet-run/resnet-run/graph/resnet"
 	"github.com/resnet-run/resnet-run/internal/imaging"
+	"github.com/resnet-run/resnet-run/internal/model/modeltest"
 )
 
 func config(t *testing.T, name string) resnet.Config {
@@ -74,7 +75,7 @@ func TestSidecarTransforms(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, test.file), []byte(test.text), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			sources, err := sidecars(filepath.Join(dir, "model.safetensors"))
+			sources, err := sidecars(filepath.Join(dir, "model.safetensors"), false)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,7 +122,7 @@ func TestSidecarErrorsNameFileAndField(t *testing.T) {
 			if err := os.WriteFile(filepath.Join(dir, test.file), []byte(test.text), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			_, err := sidecars(filepath.Join(dir, "m.pth"))
+			_, err := sidecars(filepath.Join(dir, "m.pth"), false)
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), test.file) {
 				t.Errorf("got error %v, want one with %q and %q", err, test.want, test.file)
 			}
@@ -136,7 +137,7 @@ func TestForeignSidecarsTellNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	sources, err := sidecars(filepath.Join(dir, "m.pth"))
+	sources, err := sidecars(filepath.Join(dir, "m.pth"), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,6 +199,33 @@ func TestLabelsMustFitTheNetwork(t *testing.T) {
 	if _, err := choosePreset(familyTraits(config(t, "resnet18")), []hints{h}, Overrides{}); err == nil || !strings.Contains(err.Error(), "--labels") {
 		t.Errorf("got error %v, want one that says to pass --labels", err)
 	}
+	// What decides is the first source; the labels of others need not fit, and those of --labels go before all.
+	good := make([]string, 1000)
+	for i := range good {
+		good[i] = "good"
+	}
+	list := modeltest.WriteFile(t, filepath.Join(dir, "1000.txt"), []byte(strings.Join(good, "\n")))
+	bad, err := parseMetadata(map[string]string{"labels": "cat,dog"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		sources []hints
+		file    string
+		want    string // of the error
+	}{
+		"a wrong number below":        {[]hints{{from: "first", labels: good}, h}, "", ""},
+		"a wrong number first":        {[]hints{h, {from: "second", labels: good}}, "", "config.json: labels: want 1000"},
+		"a wrong number and --labels": {[]hints{h}, list, ""},
+		"no JSON":                     {[]hints{bad}, "", `metadata of the weights file: "labels": want a JSON list of names, got "cat,dog"`},
+		"no JSON and --labels":        {[]hints{bad}, list, ""},
+		"no JSON below":               {[]hints{{from: "first", labels: good}, bad}, "", ""},
+	} {
+		p, err := choosePreset(familyTraits(config(t, "resnet18")), c.sources, Overrides{LabelsFile: c.file})
+		if c.want == "" && (err != nil || p.Labels[999] != "good") || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: got %v, want %q", name, err, c.want)
+		}
+	}
 	if _, err := readLabels(filepath.Join(dir, "none")); err == nil {
 		t.Error("a file that is not there was read")
 	}
@@ -211,6 +239,25 @@ func TestPresetWithoutFixedSizeIsRefused(t *testing.T) {
 	}
 	if _, err := inputSide(p.Preprocess); err == nil || !strings.Contains(err.Error(), "--crop") {
 		t.Errorf("got error %v, want one that says to pass --crop", err)
+	}
+}
+
+// TestCropBeyondTheResize: --crop alone, larger than what the preset resizes to, is a larger input and not a black frame.
+func TestCropBeyondTheResize(t *testing.T) {
+	for _, c := range []struct {
+		crop         int
+		resize       *int
+		want, wantIn int
+	}{{224, nil, 256, 224}, {200, nil, 256, 200}, {256, nil, 256, 256}, {320, nil, 365, 320}, {448, nil, 512, 448}, {320, new(int), 0, 320}} {
+		p, err := choosePreset(familyTraits(config(t, "resnet18")), nil, Overrides{Crop: &c.crop, Resize: c.resize})
+		if err != nil || p.Preprocess.Resize != c.want || p.Preprocess.Crop != c.wantIn {
+			t.Errorf("--crop %d: got %+v, %v, want a resize to %d", c.crop, p.Preprocess, err, c.want)
+		}
+	}
+	squash := []hints{{from: "x", preprocess: &imaging.Preprocess{Resize: 384, ResizeMode: imaging.ResizeExact, Std: [3]float32{1, 1, 1}, Interpolation: imaging.Bilinear}}}
+	crop := 400
+	if p, err := choosePreset(familyTraits(config(t, "resnet18")), squash, Overrides{Crop: &crop}); err != nil || p.Preprocess.Resize != 400 {
+		t.Errorf("a squash: got %+v, %v", p.Preprocess, err)
 	}
 }
 

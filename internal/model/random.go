@@ -24,19 +24,24 @@ const (
 // networks, so that a picture unlike those of the calibration does not grow from block to block.
 const branchGain = 0.25
 
+// parseSeed reads what follows "random:".
+func parseSeed(text string) (uint64, error) {
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("--weights random:%s: want a whole number of 64 bits as the seed", text)
+	}
+	return n, nil
+}
+
 // randomWeights makes weights from a seed such that activations neither vanish nor explode: convolutions and the linear
 // layer have variance 2/fan-in and 1/fan-in (He et al. 2015), batch norms have weights about 1 (the last of each block
 // branchGain) and biases about 0, and their statistics are those that a run of the float64 reference shows.
-func randomWeights(ctx context.Context, c resnet.Config, seed string) (map[string]*graph.Tensor, error) {
-	n, err := strconv.ParseUint(seed, 10, 64)
-	if err != nil {
-		return nil, fmt.Errorf("--weights random:%s: want a whole number of 64 bits as the seed", seed)
-	}
+func randomWeights(ctx context.Context, c resnet.Config, seed uint64) (map[string]*graph.Tensor, error) {
 	g, err := calibrationGraph(c)
 	if err != nil {
 		return nil, err
 	}
-	cal := calibration{seed: n, config: c, values: map[*graph.Value][]float64{}, tensors: map[string]*graph.Tensor{}}
+	cal := calibration{seed: seed, config: c, values: map[*graph.Value][]float64{}, tensors: map[string]*graph.Tensor{}}
 	if err := cal.run(ctx, g); err != nil {
 		return nil, fmt.Errorf("calibrate batch norms: %w", err)
 	}

@@ -241,6 +241,27 @@ func TestOutOfMemory(t *testing.T) {
 	}
 }
 
+// TestALastShortBatchRunsWhereNothingMoreFits: on the executable that is there.
+func TestALastShortBatchRunsWhereNothingMoreFits(t *testing.T) {
+	m := colour(t)
+	dev := newSpy(t, 99)
+	r, err := NewRunner(t.Context(), dev, m, nil, 8, 11)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev.most = 0 // from now on
+	var results []Result
+	if _, err := Run(t.Context(), r, list(t, "rgbrgbrgbrg"), Options{}, func(r Result) error { results = append(results, r); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got := letters(m, results); got != "rgbrgbrgbrg" {
+		t.Errorf("got %s", got)
+	}
+	if err := r.Close(); err != nil || dev.open.Load() != 0 {
+		t.Errorf("close: %v, %d open", err, dev.open.Load())
+	}
+}
+
 func TestNothingIsLeftOpenWhenThereIsNoRoomForBuffers(t *testing.T) {
 	dev := newSpy(t, 99)
 	dev.noBuffers = true

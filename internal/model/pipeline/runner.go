@@ -206,6 +206,9 @@ type flight struct {
 func (r *Runner) start(ctx context.Context, n int) (*flight, error) {
 	start := time.Now()
 	p, err := r.program(ctx, r.size(n))
+	if errors.Is(err, backend.ErrOutOfMemory) { // for one more: the full batch's, which is there, does it too
+		p, err = r.program(ctx, r.batch)
+	}
 	if err != nil {
 		return nil, err
 	}
