@@ -135,12 +135,26 @@ func atNode(err error, name string) error {
 	return fmt.Errorf("node %q: %w", name, err)
 }
 
-const maxNameBytes = 256
+// MaxNameBytes is the longest name of a graph or a value.
+const MaxNameBytes = 256
+
+// FreshName is base with a suffix, and a number behind it when that is taken. A long base is cut.
+func FreshName(base, suffix string, taken func(name string) bool) string {
+	for i := 1; ; i++ {
+		end := suffix
+		if i > 1 {
+			end = fmt.Sprint(suffix, i)
+		}
+		if name := base[:min(len(base), MaxNameBytes-len(end))] + end; !taken(name) {
+			return name
+		}
+	}
+}
 
 // checkName accepts the letters of the text form: ASCII letters, digits and _ . / - : +
 func checkName(s string) error {
-	if s == "" || len(s) > maxNameBytes {
-		return fmt.Errorf("name %.40q: want 1 to %d characters, got %d", s, maxNameBytes, len(s))
+	if s == "" || len(s) > MaxNameBytes {
+		return fmt.Errorf("name %.40q: want 1 to %d characters, got %d", s, MaxNameBytes, len(s))
 	}
 	for i := 0; i < len(s); i++ {
 		if !isNameByte(s[i]) {

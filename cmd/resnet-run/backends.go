@@ -52,12 +52,14 @@ type deviceFlags struct {
 	tune                     string         // a mode of vulkan.Tuning; empty is the default
 	precision                string         // "": as the backends' names say
 	schedule                 *scheduleFlags // nil for commands that take the devices as they are
+	named                    *listValue     // --device; nil for flags that the program made
 }
 
 func (a *app) addDeviceFlags(f *pflag.FlagSet) *deviceFlags {
 	d := &deviceFlags{backend: or(a.getenv("RESNET_RUN_BACKEND"), auto), device: a.getenv("RESNET_RUN_DEVICE")}
 	f.Var(&listValue{text: &d.backend}, "backend", "`NAME[:DEVICE]` of the backend: auto, "+strings.Join(a.registry.Names(), ", ")+"; several with commas, best first")
-	f.Var(&listValue{text: &d.device}, "device", "`DEVICE` by index, part of its name, or UUID; see 'resnet-run devices'; several with commas")
+	d.named = &listValue{text: &d.device}
+	f.Var(d.named, "device", "`DEVICE` by index, part of its name, or UUID; see 'resnet-run devices'; several with commas")
 	f.StringVar(&d.threads, "threads", or(a.getenv("RESNET_RUN_THREADS"), "0"), "`N` threads at most on the CPU; 0 is as many as there are processors, or as the quota of a container allows")
 	return d
 }

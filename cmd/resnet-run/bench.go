@@ -108,9 +108,6 @@ func (f *benchFlags) check(models []string) (report.Format, *bench.Baseline, err
 			return format, nil, fmt.Errorf("--batch: want at least 1, got %d", b)
 		}
 	}
-	if len(f.batches) == 0 {
-		return format, nil, errors.New("--batch: want at least one number, got none")
-	}
 	for _, p := range f.precisions {
 		if _, err := inPrecision(auto, p); err != nil {
 			return format, nil, err
@@ -131,8 +128,11 @@ func (f *benchFlags) check(models []string) (report.Format, *bench.Baseline, err
 	if _, err := f.device.tuning(); err != nil {
 		return format, nil, err
 	}
-	if f.turns && (len(models) > 1 || len(f.batches) > 1 || len(f.on) > 1 || f.opts.InFlight > 1) {
-		return format, nil, errors.New("--turns: want one model, one batch, one device and one run at once")
+	if f.turns && (len(models) > 1 || len(f.batches) > 1 || len(f.on) > 1 || len(f.precisions) > 1 || f.opts.InFlight > 1) {
+		return format, nil, errors.New("--turns: want one model, one batch, one device, one precision and one run at once")
+	}
+	if given := changed(f.model.set, "backend", "device"); len(f.on) > 0 && len(given) > 0 {
+		return format, nil, fmt.Errorf("--on names the devices: want it without %s", strings.Join(given, " and "))
 	}
 	if f.baseline == "" {
 		return format, nil, nil
@@ -233,14 +233,18 @@ func (a *app) benchModel(ctx context.Context, f *benchFlags, name string) (*mode
 // benchTargets are the devices of --on, else the one of --backend and --device.
 func (a *app) benchTargets(ctx context.Context, f *benchFlags) ([]bench.Target, error) {
 	var list []bench.Target
-	add := func(backendName, device string) {
-		for _, p := range f.precisions {
+	precisions := f.precisions
+	if !f.model.set.Changed("precision") {
+		precisions = []string{""} // as the names say
+	}
+	add := func(backendName, device string, precisions []string) {
+		for _, p := range precisions {
 			flags := &deviceFlags{backend: backendName, device: device, threads: f.device.threads, precision: p, tune: f.device.tune}
 			list = append(list, bench.Target{Open: func(ctx context.Context) (backend.Device, error) { return a.openDevice(ctx, flags) }})
 		}
 	}
 	if len(f.on) == 0 {
-		add(f.device.backend, f.device.device)
+		add(f.device.backend, f.device.device, precisions)
 		return list, nil
 	}
 	for _, on := range f.on {
@@ -249,7 +253,7 @@ func (a *app) benchTargets(ctx context.Context, f *benchFlags) ([]bench.Target, 
 			if _, err := a.registry.Backend(name); err != nil && name != auto {
 				return nil, failure(exitUsage, fmt.Errorf("--on %s: %w", on, err))
 			}
-			add(on, "")
+			add(on, "", precisions)
 			continue
 		}
 		for _, name := range a.registry.Names() {
@@ -262,7 +266,7 @@ func (a *app) benchTargets(ctx context.Context, f *benchFlags) ([]bench.Target, 
 				a.note("backend %s has no device: %v", name, err)
 			}
 			for _, d := range devices {
-				add(name, d.ID)
+				add(name, d.ID, a.precisionsOf(b, precisions))
 			}
 		}
 	}
@@ -270,6 +274,26 @@ func (a *app) benchTargets(ctx context.Context, f *benchFlags) ([]bench.Target, 
 		return nil, failure(exitNoDevice, fmt.Errorf("--on all: %w", backend.ErrNoDevice))
 	}
 	return list, nil
+}
+
+// precisionsOf are those of a list that a backend has; the others are told.
+func (a *app) precisionsOf(b backend.Backend, list []string) []string {
+	var has []string
+	for _, p := range list {
+		v, varies := b.(backend.Variants)
+		if p != "" && p != bench.F32 {
+			err := errors.New("it has no variants")
+			if varies {
+				_, err = v.Variant(p)
+			}
+			if err != nil {
+				a.note("backend %s is left out with --precision %s: %v", b.Name(), p, err)
+				continue
+			}
+		}
+		has = append(has, p)
+	}
+	return has
 }
 
 // benchCacheDir makes a folder for the caches of drivers and backends.

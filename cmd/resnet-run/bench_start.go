@@ -43,8 +43,9 @@ var modelOptions = []string{"state-dict", "shortcut", "stride-on-1x1", "resize",
 // benchStarter times starts in child processes.
 func (a *app) benchStarter(f *benchFlags, models []string) bench.Starter {
 	return func(ctx context.Context, d backend.DeviceInfo, network, pictures, batch int, dir string) (s bench.Start, output []float32, err error) {
-		args := []string{"bench", models[network], "--probe", "--backend", d.Backend, "--device", d.ID, "--batch", strconv.Itoa(batch), "--probe-pictures", strconv.Itoa(pictures)}
+		args := []string{"bench", "--probe", "--backend", d.Backend, "--device", d.ID, "--batch", strconv.Itoa(batch), "--probe-pictures", strconv.Itoa(pictures)}
 		args = append(args, changed(f.model.set, modelOptions...)...)
+		args = append(args, "--", models[network])
 		cmd := a.self(ctx, args...)
 		if cmd.Env == nil {
 			cmd.Env = os.Environ()
@@ -64,14 +65,18 @@ func (a *app) benchStarter(f *benchFlags, models []string) bench.Starter {
 	}
 }
 
-// childError is the error of a process with the last line that it wrote for people.
+// childError is the error of a process with the last line that it wrote for people, but for the one that points to its help.
 func childError(err error, stderr string) error {
 	var exit *exec.ExitError
 	if !errors.As(err, &exit) {
 		return fmt.Errorf("start a process: %w", err)
 	}
 	lines := strings.Split(strings.TrimSpace(stderr), "\n")
-	return fmt.Errorf("process: %w: %.500s", err, lines[len(lines)-1])
+	last := len(lines) - 1
+	if last > 0 && strings.HasPrefix(lines[last], "Run '") {
+		last--
+	}
+	return fmt.Errorf("process: %w: %.500s", err, lines[last])
 }
 
 // cacheVariables move the caches of this program and of drivers to a folder: the user's cache folder on each system, those of

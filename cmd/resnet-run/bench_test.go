@@ -243,7 +243,7 @@ func TestBenchUsage(t *testing.T) {
 		want string
 		args []string
 	}{
-		{"--precision: want f32, f16 or f16a", []string{"--precision", "f8"}},
+		{"--precision: want f32, f16, f16a, or auto", []string{"--precision", "f8"}},
 		{"--batch: want at least 1", []string{"--batch", "1,0"}},
 		{"--runs: want 0 to", []string{"--runs", "-1"}},
 		{"--duration", []string{"--duration", "-1s"}},

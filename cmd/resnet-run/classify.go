@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/resnet-run/resnet-run/internal/imaging"
-	"github.com/resnet-run/resnet-run/internal/model/pictures"
 	"github.com/resnet-run/resnet-run/internal/model/pipeline"
 	"github.com/resnet-run/resnet-run/internal/report"
 	"github.com/spf13/cobra"
@@ -43,7 +42,7 @@ the arguments. A picture that cannot be read is reported, the others are classif
 }
 
 func (a *app) classify(ctx context.Context, args []string, topK int, f *runFlags) (err error) {
-	s, err := a.open(ctx, f, nil, pictures.Expand(args, a.stdin))
+	s, err := a.open(ctx, f, nil, args)
 	if err != nil {
 		return err
 	}

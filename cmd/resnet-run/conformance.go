@@ -177,9 +177,15 @@ func (a *app) conformance(ctx context.Context, f *conformanceFlags) error {
 			return failure(exitUsage, err)
 		}
 	}
+	if !f.set.Changed("precision") {
+		f.precision = "" // as the names say
+	}
 	o, format, cases, err := f.options()
 	if err != nil {
 		return failure(exitUsage, err)
+	}
+	if given := changed(f.set, "backend", "device", "precision"); f.list && len(given) > 0 {
+		return failure(exitUsage, fmt.Errorf("--list runs nothing: want it without %s", strings.Join(given, " and ")))
 	}
 	if f.list {
 		return report.WriteCases(a.stdout, format, cases)

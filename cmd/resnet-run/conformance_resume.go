@@ -35,7 +35,7 @@ func (f *conformanceFlags) takeUp() (*report.Conformance, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--resume %s: %w", path, err)
 	}
-	for _, flag := range []string{"backend", "device", "list", "child", "after"} {
+	for _, flag := range []string{"backend", "device", "precision", "list", "child", "after"} {
 		if f.set.Changed(flag) {
 			return nil, fmt.Errorf("--%s: want none with --resume, which takes the devices of the report", flag)
 		}

@@ -150,7 +150,7 @@ func (a *app) listDevices(ctx context.Context) (report.Devices, error) {
 	}
 	limited, cancel := context.WithTimeout(ctx, listTime)
 	defer cancel()
-	cmd := a.self(limited, "devices", "--format", "json")
+	cmd := a.self(limited, "devices", "--format", "json", "--list-only")
 	cmd.WaitDelay = grace
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs

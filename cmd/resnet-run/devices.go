@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 
 	"github.com/resnet-run/resnet-run/internal/report"
@@ -9,6 +10,7 @@ import (
 
 func (a *app) devicesCommand() *cobra.Command {
 	var format string
+	var listOnly bool
 	cmd := &cobra.Command{
 		Use:   "devices",
 		Short: "List the devices of all backends, and which one is taken and why",
@@ -17,6 +19,10 @@ beginning) are what --device takes. With -v the table has the properties of each
 		Args: usageArgs(cobra.NoArgs),
 	}
 	addFormat(cmd, &format, report.DevicesFormats)
+	cmd.Flags().BoolVar(&listOnly, "list-only", false, "do not find out which device auto takes, for another process")
+	if err := cmd.Flags().MarkHidden("list-only"); err != nil {
+		panic("resnet-run: bug: " + err.Error())
+	}
 	cmd.RunE = runs(func(cmd *cobra.Command, _ []string) error {
 		f, err := report.ParseFormat(format, report.DevicesFormats...)
 		if err != nil {
@@ -34,10 +40,8 @@ beginning) are what --device takes. With -v the table has the properties of each
 		for _, m := range found.Missing {
 			a.note("backend %s has no device: %s", m.Backend, m.Reason)
 		}
-		if info, why, ok := a.preferredNow(cmd.Context()); ok && why != nil {
-			a.note("--backend auto takes %s: %s, because: %v", info.Backend, info.Name, why)
-		} else if ok {
-			a.note("--backend auto takes %s: %s", info.Backend, info.Name)
+		if !listOnly {
+			a.notePreferred(cmd.Context())
 		}
 		if err := report.WriteDevices(a.stdout, f, found, a.verbose); err != nil {
 			return err
@@ -48,6 +52,15 @@ beginning) are what --device takes. With -v the table has the properties of each
 		return nil
 	})
 	return cmd
+}
+
+// notePreferred says which device auto takes, and why.
+func (a *app) notePreferred(ctx context.Context) {
+	if info, why, ok := a.preferredNow(ctx); ok && why != nil {
+		a.note("--backend auto takes %s: %s, because: %v", info.Backend, info.Name, why)
+	} else if ok {
+		a.note("--backend auto takes %s: %s", info.Backend, info.Name)
+	}
 }
 
 // addFormat adds the flag --format to a command without the other flags of running.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 
 	"github.com/resnet-run/resnet-run/graph/head"
-	"github.com/resnet-run/resnet-run/internal/model/pictures"
 	"github.com/resnet-run/resnet-run/internal/model/pipeline"
 	"github.com/resnet-run/resnet-run/internal/report"
 	"github.com/resnet-run/resnet-run/internal/similar"
@@ -45,7 +44,7 @@ func (a *app) embed(ctx context.Context, args []string, normalize bool, f *runFl
 	if f.format == string(report.NPY) && isTerminal(a.stdout) {
 		return failure(exitUsage, errors.New("--format npy is not text: send it to a file or another program"))
 	}
-	s, err := a.open(ctx, f, head.Embedding, pictures.Expand(args, a.stdin))
+	s, err := a.open(ctx, f, head.Embedding, args)
 	if err != nil {
 		return err
 	}

@@ -82,7 +82,7 @@ PICTURE is a file, a folder (all pictures under it), a glob in quotes, or - for 
 }
 
 func (a *app) explain(ctx context.Context, args []string, e *explainFlags, f *runFlags) (err error) {
-	s, err := a.open(ctx, f, head.ClassMaps, pictures.Expand(args, a.stdin))
+	s, err := a.open(ctx, f, head.ClassMaps, args)
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/internal/model"
@@ -23,7 +24,7 @@ func (a *app) inspectCommand() *cobra.Command {
 		Long: `Show a network layer by layer: shapes, parameters, multiply-accumulates (MACs) and memory of parameters and results,
 and their totals; where its weights, its preprocessing and its labels come from.
 
-MODEL is a bundled name, a weights file, or the name of an architecture, which needs no weights for this.
+MODEL is a bundled name, a weights file, an ONNX file, or the name of an architecture, which needs no weights for this.
 --format dot draws it with Graphviz, text is the graph's own text form.
 
 --plan shows instead which device would run which part of the network after the passes, what is copied between them, and estimates of the
@@ -61,6 +62,9 @@ times, for the devices of --backend; --format is table, json, dot or svg then.`,
 			view.AfterPasses = passes == "after" || plan && !cmd.Flags().Changed("passes")
 		default:
 			return failure(exitUsage, fmt.Errorf("--passes: want before or after, got %.40q", passes))
+		}
+		if given := changed(cmd.Flags(), "backend", "device", "threads", "fallback", "split", "place"); !plan && len(given) > 0 {
+			return failure(exitUsage, fmt.Errorf("%s: only --plan asks devices: want both, or neither", strings.Join(given, " ")))
 		}
 		if batch < 1 {
 			return failure(exitUsage, fmt.Errorf("--batch: want at least 1, got %d", batch))

@@ -135,7 +135,7 @@ const exitCodesHelp = `Exit codes:
   0    all went well
   1    some inputs could not be read or classified; there are results for the others
   2    wrong usage: an unknown command, flag, format or backend
-  3    no device: the backend has none, or none that is meant by --device
+  3    no device: the backend has none, or none that is meant by --device, or a plugin is not trusted or has changed
   4    the model could not be loaded
   5    the device or the output failed, or the data set could not be opened
   6    a device did not pass the conformance suite, a package of results does not hold, compare found a wrong layer,

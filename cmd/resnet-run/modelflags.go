@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/resnet-run/resnet-run/graph/resnet"
 	"github.com/resnet-run/resnet-run/internal/imaging"
@@ -28,10 +29,10 @@ func (a *app) addModelFlags(f *pflag.FlagSet, withModel bool) *modelFlags {
 	}
 	f.StringVar(&m.opts.Weights, "weights", "", "weights of an architecture: a `FILE`, or random:SEED for tests and benchmarks")
 	f.StringVar(&m.opts.StateDict, "state-dict", "", "`PATH` of the state dict in a PyTorch file that holds several")
-	f.StringVar(&m.shortcut, "shortcut", "", "`KIND` of the shortcuts where a weights file leaves it open: projection or zero-pad")
+	f.StringVar(&m.shortcut, "shortcut", "", "`KIND` of the shortcuts where a weights file leaves it open: projection, pool-projection or zero-pad")
 	f.BoolVar(&m.opts.Detect.StrideOn1x1, "stride-on-1x1", false, "bottlenecks have their stride on the first 1x1 convolution (the weights do not tell)")
 	f.IntVar(&m.resize, "resize", 0, "resize the shorter side to `PIXELS`, 0 = leave it (default: the model's preset)")
-	f.IntVar(&m.crop, "crop", 0, "cut out a central square of `PIXELS` (default: the model's preset)")
+	f.IntVar(&m.crop, "crop", 0, "cut out a central square of `PIXELS`; without --resize, one that is larger than what the preset resizes to enlarges that too (default: the model's preset)")
 	f.StringVar(&m.mean, "mean", "", "mean `R,G,B` of the training pictures, 0 to 1 (default: the model's preset)")
 	f.StringVar(&m.std, "std", "", "standard deviation `R,G,B` (default: the model's preset)")
 	f.StringVar(&m.interpolation, "interpolation", "", "`FILTER` for resizing: nearest, box, bilinear, bicubic, lanczos (default: the model's preset)")
@@ -45,7 +46,7 @@ func (m *modelFlags) options() (model.Options, error) {
 	if m.shortcut != "" {
 		var s resnet.Shortcut
 		if err := s.UnmarshalText([]byte(m.shortcut)); err != nil {
-			return o, err
+			return o, fmt.Errorf("--shortcut: %w", err)
 		}
 		o.Detect.Shortcut = s
 	}
@@ -70,7 +71,7 @@ func (m *modelFlags) options() (model.Options, error) {
 	if m.set.Changed("interpolation") {
 		in, err := imaging.ParseInterpolation(m.interpolation)
 		if err != nil {
-			return o, err
+			return o, fmt.Errorf("--interpolation: %w", err)
 		}
 		o.Overrides.Interpolation = &in
 	}

@@ -37,20 +37,28 @@ func addPrecision(f *pflag.FlagSet, to *string) {
 	f.StringVar(to, "precision", bench.F32, "store activations and weights as `f32|f16|f16a`; f16a also multiplies in float16, less exactly; both are for Vulkan devices, as --backend vulkan@f16")
 }
 
-// inPrecision makes the name of a backend, as in "vulkan" or "auto", that of its variant of a precision; "" leaves it.
+// inPrecision makes the name of a backend, as in "vulkan" or "auto", that of its variant of a precision; "" leaves it. A name that says another
+// precision is an error.
 func inPrecision(name, precision string) (string, error) {
 	base, variant, varied := strings.Cut(name, "@")
 	switch {
-	case precision == "" || precision == bench.F32:
+	case precision == "":
 		return name, nil
-	case precision != bench.F16 && precision != bench.F16A:
-		return "", fmt.Errorf("--precision: want %s, %s or %s, got %.40q", bench.F32, bench.F16, bench.F16A, precision)
-	case varied && variant != precision:
+	case precision != bench.F32 && precision != bench.F16 && precision != bench.F16A:
+		return "", fmt.Errorf("--precision: want %s, %s, %s, or %s where the command has it, got %.40q", bench.F32, bench.F16, bench.F16A, autoPrecision, precision)
+	case precision == bench.F32 && !isPrecision(variant), varied && variant == precision:
+		return name, nil
+	case varied:
 		return "", fmt.Errorf("--backend %s and --precision %s: want one precision", name, precision)
 	case base == auto:
 		base = vulkan.Name
 	}
 	return base + "@" + precision, nil
+}
+
+// isPrecision tells whether a variant of a backend is one in another precision than float32: "f16", "f16-fenced".
+func isPrecision(variant string) bool {
+	return strings.HasPrefix(variant, bench.F16)
 }
 
 // selectInPrecision is inPrecision of a selection "backend[:device]".

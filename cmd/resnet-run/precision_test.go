@@ -18,13 +18,16 @@ func TestSelectInPrecision(t *testing.T) {
 		{"auto", "f16", "vulkan@f16", ""},
 		{"auto:llvm", "f32", "auto:llvm", ""},
 		{"cpu", "f16", "cpu@f16", ""}, // the registry says what it thinks of that
-		{"vulkan@f16:1", "f32", "vulkan@f16:1", ""},
+		{"vulkan@f16:1", "f32", "", "want one precision"},
+		{"vulkan@f16-fenced", "f32", "", "want one precision"},
+		{"vulkan@fenced:1", "f32", "vulkan@fenced:1", ""},
+		{"vulkan@f16:1", "", "vulkan@f16:1", ""},
 		{"vulkan@f16:1", "f16", "vulkan@f16:1", ""},
 		{"vulkan@f32", "f16", "", "want one precision"},
 		{"vulkan@f16", "f16a", "", "want one precision"},
 		{"auto", "f16a", "vulkan@f16a", ""},
-		{"vulkan", "f8", "", "want f32, f16 or f16a"},
-		{"vulkan", "auto", "", "want f32, f16 or f16a"}, // who leaves it open has done so before
+		{"vulkan", "f8", "", "want f32, f16, f16a, or auto"},
+		{"vulkan", "auto", "", "want f32, f16, f16a, or auto"}, // who leaves it open has done so before
 	} {
 		got, err := selectInPrecision(c.selection, c.precision)
 		if c.err != "" {

@@ -111,6 +111,8 @@ func (f *deviceFlags) selections() ([]selection, error) {
 		switch {
 		case name == "":
 			return nil, fmt.Errorf("--backend %q: want names of backends", f.backend)
+		case both && f.named != nil && !f.named.set: // the environment's device gives way to NAME:DEVICE
+			device = sel
 		case both && device != "" && device != sel:
 			return nil, fmt.Errorf("--backend %s and --device %s name two devices: want one", text, device)
 		case both:

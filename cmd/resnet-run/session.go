@@ -26,8 +26,8 @@ type session struct {
 	progress *progress
 }
 
-// open gets everything ready that the flags ask for; a view that is not nil is computed in place of the model. What is wrong with the usage is found before anything slow is done.
-func (a *app) open(ctx context.Context, f *runFlags, view pipeline.View, list []pictures.Picture) (*session, error) {
+// open gets everything ready that the flags ask for, for the pictures that args mean; a view that is not nil is computed in place of the model. What is wrong with the usage is found before anything slow is done.
+func (a *app) open(ctx context.Context, f *runFlags, view pipeline.View, args []string) (*session, error) {
 	format, err := f.check()
 	if err != nil {
 		return nil, err
@@ -36,7 +36,7 @@ func (a *app) open(ctx context.Context, f *runFlags, view pipeline.View, list []
 	if err != nil {
 		return nil, err
 	}
-	return a.openWith(ctx, f, format, m, view, list)
+	return a.openWith(ctx, f, format, m, view, pictures.Expand(args, a.stdin))
 }
 
 func (f *runFlags) check() (report.Format, error) {

@@ -162,7 +162,7 @@ func (a *app) tuneOne(ctx context.Context, member schedule.Member, m *model.Mode
 	var bar *progress
 	t.On = func(e vulkan.TuneEvent) {
 		if bar == nil {
-			bar = a.newProgress(max(e.Total, progressFrom), report.Table)
+			bar = a.tuneBar(e.Total)
 		}
 		row := report.TuningRow{Device: info.Name, Model: m.Name, Batch: batch, Shape: strings.ReplaceAll(e.Shape, "float32", ""), Nodes: e.Nodes, State: "measured"}
 		switch {
@@ -194,6 +194,14 @@ func (a *app) tuneOne(ctx context.Context, member schedule.Member, m *model.Mode
 		return err
 	}
 	return e.Close()
+}
+
+// tuneBar shows on a terminal how far the measurements of a network are: each may take seconds.
+func (a *app) tuneBar(total int) *progress {
+	if !isTerminal(a.stderr) {
+		return &progress{}
+	}
+	return newTimedBar(a.stderr, "measuring kernels", total)
 }
 
 // addKernels adds to the properties of Vulkan devices, for people, what is known of the kernels there.

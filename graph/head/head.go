@@ -145,19 +145,9 @@ func newCopy(g *graph.Graph) *copied {
 	return c
 }
 
-// maxNameBytes is the longest name that package graph accepts.
-const maxNameBytes = 256
-
-// name is base with a suffix, and a number when that is taken. A long base is cut.
+// name is a name that nothing has yet.
 func (c *copied) name(base, suffix string) string {
-	for i := 1; ; i++ {
-		end := suffix
-		if i > 1 {
-			end = fmt.Sprint(suffix, i)
-		}
-		if name := base[:min(len(base), maxNameBytes-len(end))] + end; !c.taken[name] {
-			c.taken[name] = true
-			return name
-		}
-	}
+	name := graph.FreshName(base, suffix, func(name string) bool { return c.taken[name] })
+	c.taken[name] = true
+	return name
 }

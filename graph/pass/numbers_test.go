@@ -15,7 +15,7 @@ import (
 )
 
 // networks are real members at small inputs that keep every layer's kind: option A, basic and bottleneck blocks with
-// projections, groups, max pool.
+// projections, groups, max pool, deep stem, pooled shortcuts, gates.
 var networks = []struct {
 	name                 string
 	batch, height, width int
@@ -24,6 +24,9 @@ var networks = []struct {
 	{"resnet18", 1, 40, 33},
 	{"resnet50", 1, 33, 40},
 	{"resnext50_32x4d", 1, 33, 34},
+	{"resnet18d", 1, 34, 33},  // deep stem, average-pooled shortcuts
+	{"seresnet18", 1, 33, 34}, // gates
+	{"seresnet50", 1, 33, 33},
 }
 
 // TestFusedNetworksComputeTheSame holds every value that the rewritten graph still has against the original's.

@@ -1,10 +1,6 @@
 package pass
 
-import (
-	"strconv"
-
-	"github.com/resnet-run/resnet-run/graph"
-)
+import "github.com/resnet-run/resnet-run/graph"
 
 // rewrite plans changes to a graph and then builds the changed one. Nodes keep their order and their names; what
 // changes is which are there, and what those that are compute from.
@@ -54,19 +50,9 @@ func (r *rewrite) absorb(first, n *graph.Node, op graph.Op, inputs []*graph.Valu
 	r.steps[n] = step{op, inputs}
 }
 
-// maxNameBytes is the longest name that package graph accepts.
-const maxNameBytes = 256
-
 // param adds a parameter named base plus suffix, plus a number when that is taken. A long base is cut.
 func (r *rewrite) param(base, suffix string, t graph.TensorType, data *graph.Tensor) *graph.Value {
-	name := ""
-	for i := 1; name == "" || r.names[name]; i++ {
-		end := suffix
-		if i > 1 {
-			end += strconv.Itoa(i)
-		}
-		name = base[:min(len(base), maxNameBytes-len(end))] + end
-	}
+	name := graph.FreshName(base, suffix, func(name string) bool { return r.names[name] })
 	r.names[name] = true
 	v := &graph.Value{Name: name, Type: t, Kind: graph.ParamValue, Data: data}
 	r.added = append(r.added, v)

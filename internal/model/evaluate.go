@@ -4,11 +4,12 @@ import "fmt"
 
 // Evaluation counts how often a model is right on labelled pictures. Make it with [Model.NewEvaluation].
 type Evaluation struct {
-	Pictures  int     `json:"pictures"` // that were classified
-	Top1      float64 `json:"top1"`     // share with the right class first, 0 to 1; 0 without pictures
-	Top5      float64 `json:"top5"`     // share with the right class among the first five
-	PerClass  []Class `json:"per_class"`
-	Confusion [][]int `json:"confusion"` // [right class][predicted class]
+	Pictures int     `json:"pictures"` // that were classified
+	Top1     float64 `json:"top1"`     // share with the right class first, 0 to 1; 0 without pictures
+	Top5     float64 `json:"top5"`     // share with the right class among the first five
+	PerClass []Class `json:"per_class"`
+	// Confusion has [right class][predicted class]; nil for more than [MaxConfusion] classes.
+	Confusion [][]int `json:"confusion"`
 
 	model      *Model
 	top1, top5 int
@@ -23,12 +24,20 @@ type Class struct {
 	Accuracy float64 `json:"accuracy"` // Correct/Pictures; 0 without pictures
 }
 
+// MaxConfusion is the most classes of a confusion matrix: beyond it nobody reads one, and its square grows out of memory.
+const MaxConfusion = 2048
+
 // NewEvaluation starts to count.
 func (m *Model) NewEvaluation() *Evaluation {
-	e := &Evaluation{model: m, PerClass: make([]Class, len(m.Labels)), Confusion: make([][]int, len(m.Labels))}
+	e := &Evaluation{model: m, PerClass: make([]Class, len(m.Labels))}
 	for i, l := range m.Labels {
 		e.PerClass[i] = Class{Index: i, Label: l}
-		e.Confusion[i] = make([]int, len(m.Labels))
+	}
+	if len(m.Labels) <= MaxConfusion {
+		e.Confusion = make([][]int, len(m.Labels))
+		for i := range e.Confusion {
+			e.Confusion[i] = make([]int, len(m.Labels))
+		}
 	}
 	return e
 }
@@ -47,7 +56,9 @@ func (e *Evaluation) Add(class int, logits []float32) error {
 	e.Pictures++
 	c := &e.PerClass[class]
 	c.Pictures++
-	e.Confusion[class][top[0].Index]++
+	if e.Confusion != nil {
+		e.Confusion[class][top[0].Index]++
+	}
 	if top[0].Index == class {
 		e.top1++
 		c.Correct++

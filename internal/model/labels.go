@@ -3,8 +3,6 @@ package model
 import (
 	_ "embed"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -31,17 +29,9 @@ func CIFAR10Labels() []string { return strings.Split(strings.TrimSuffix(cifar10T
 
 // readLabels reads a text file with one label a line, in the order of the class index.
 func readLabels(path string) ([]string, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("read labels: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxLabelFile+1))
+	data, err := readLimited(path, maxLabelFile)
 	if err != nil {
 		return nil, fmt.Errorf("read labels %s: %w", path, err)
-	}
-	if len(data) > maxLabelFile {
-		return nil, fmt.Errorf("read labels %s: want at most %d bytes, got more", path, maxLabelFile)
 	}
 	labels := strings.Split(strings.TrimRight(strings.ReplaceAll(string(data), "\r\n", "\n"), "\n"), "\n")
 	if err := checkLabels(labels); err != nil {

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -16,8 +17,8 @@ func ParseChannels(name, text string) ([3]float32, error) {
 	for i := range v {
 		field := strings.TrimSpace(fields[i%len(fields)])
 		f, err := strconv.ParseFloat(field, 32)
-		if err != nil {
-			return v, fmt.Errorf("%s: want a number, got %.40q", name, field)
+		if err != nil || math.IsNaN(f) || math.IsInf(f, 0) {
+			return v, fmt.Errorf("%s: want a finite number, got %.40q", name, field)
 		}
 		v[i] = float32(f)
 	}

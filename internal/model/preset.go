@@ -81,7 +81,7 @@ func sidecars(weightsPath string, isONNX bool) ([]hints, error) {
 
 // sidecar reads one file; without it there are no hints.
 func sidecar(path string, parse func([]byte) (hints, error)) (hints, error) {
-	data, err := readSmall(path)
+	data, err := readLimited(path, maxSidecar)
 	if errors.Is(err, os.ErrNotExist) {
 		return hints{}, nil
 	}
@@ -96,15 +96,16 @@ func sidecar(path string, parse func([]byte) (hints, error)) (hints, error) {
 	return h, nil
 }
 
-func readSmall(path string) ([]byte, error) {
+// readLimited reads a file of at most so many bytes.
+func readLimited(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSidecar+1))
-	if err == nil && len(data) > maxSidecar {
-		err = fmt.Errorf("want at most %d bytes, got more", maxSidecar)
+	data, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err == nil && int64(len(data)) > limit {
+		err = fmt.Errorf("want at most %d bytes, got more", limit)
 	}
 	return data, err
 }

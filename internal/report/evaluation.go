@@ -78,7 +78,7 @@ var EvaluationFormats = []Format{Table, JSON, CSV}
 // maxConfusionTable is the most classes whose confusion matrix a table shows.
 const maxConfusionTable = 20
 
-// WriteEvaluation writes the outcome. CSV has a row a class with its row of the confusion matrix.
+// WriteEvaluation writes the outcome. CSV has a row a class with its row of the confusion matrix, where there is one.
 func WriteEvaluation(w io.Writer, f Format, e Evaluation) error {
 	switch f {
 	case JSON:
@@ -94,14 +94,16 @@ func WriteEvaluation(w io.Writer, f Format, e Evaluation) error {
 
 func confusionCSV(e Evaluation) [][]string {
 	head := []string{"index", "label", "pictures", "correct", "accuracy"}
-	for _, c := range e.PerClass {
-		head = append(head, "predicted "+c.Label)
+	for i := range e.Confusion {
+		head = append(head, "predicted "+e.PerClass[i].Label)
 	}
 	rows := [][]string{head}
 	for i, c := range e.PerClass {
 		row := []string{strconv.Itoa(c.Index), c.Label, strconv.Itoa(c.Pictures), strconv.Itoa(c.Correct), strconv.FormatFloat(c.Accuracy, 'g', 6, 64)}
-		for _, n := range e.Confusion[i] {
-			row = append(row, strconv.Itoa(n))
+		if e.Confusion != nil {
+			for _, n := range e.Confusion[i] {
+				row = append(row, strconv.Itoa(n))
+			}
 		}
 		rows = append(rows, row)
 	}
@@ -133,7 +135,10 @@ func writeEvaluationTable(w io.Writer, e Evaluation) error {
 		return err
 	}
 	note := "Row: right class. Column: predicted class."
-	if !matrix {
+	switch {
+	case e.Confusion == nil:
+		note = "Classes without pictures are left out."
+	case !matrix:
 		note = "Classes without pictures are left out; --format json and csv have the confusion matrix."
 	}
 	t := e.Time

@@ -133,6 +133,25 @@ func WriteNaNModel(t testing.TB, dir string) string {
 	return WriteFile(t, filepath.Join(dir, "overflow.safetensors"), Safetensors(t, tensors, Metadata()))
 }
 
+// WriteManyClasses writes dir/many.safetensors, the colour network for that many classes without names, and returns the path. The first three
+// are the colours, the others have a logit of 0.
+func WriteManyClasses(t testing.TB, dir string, classes int) string {
+	t.Helper()
+	tensors := Tensors(t)
+	weights := make([]float32, 4*classes)
+	copy(weights, tensors["fc.weight"].Float32s())
+	var err error
+	if tensors["fc.weight"], err = graph.FromFloat32s(graph.NewShape(classes, 4), weights); err != nil {
+		t.Fatal(err)
+	}
+	if tensors["fc.bias"], err = graph.FromFloat32s(graph.NewShape(classes), make([]float32, classes)); err != nil {
+		t.Fatal(err)
+	}
+	meta := Metadata()
+	delete(meta, "labels")
+	return WriteFile(t, filepath.Join(dir, "many.safetensors"), Safetensors(t, tensors, meta))
+}
+
 // Red, Green and Blue are colours that the network is sure of.
 var (
 	Red   = color.RGBA{255, 0, 0, 255}
