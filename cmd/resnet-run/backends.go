@@ -124,6 +124,9 @@ func (a *app) openPreferred(ctx context.Context, sel string, best bool) (backend
 			}
 		}
 	}
+	if len(errs) == 0 {
+		return nil, fmt.Errorf("--backend auto: %w", errNotRegistered)
+	}
 	return nil, errors.Join(errs...)
 }
 

@@ -240,11 +240,13 @@ func (a *app) chosen(ctx context.Context, f *deviceFlags) (o schedule.Options, f
 	if o, fallback, err = f.schedule.options(); err != nil {
 		return o, false, failure(exitUsage, err)
 	}
-	o.Devices, err = a.openMembers(ctx, f)
+	if o.Devices, err = a.openMembers(ctx, f); err != nil {
+		return o, false, err // they are closed
+	}
 	for _, m := range o.Devices {
 		a.tuned(m.Device, tuning)
 	}
-	return o, fallback, err
+	return o, fallback, nil
 }
 
 // openSchedule opens what the flags choose as a schedule, be it over one device.

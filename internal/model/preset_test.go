@@ -114,7 +114,8 @@ func TestSidecarErrorsNameFileAndField(t *testing.T) {
 		{"preprocessor_config.json", `{"size":{"height":3,"width":4}}`, "square"},
 		{"preprocessor_config.json", `{"image_mean":[0,0,0]}`, "size"},
 		{"preprocessor_config.json", `{"size":224,"resample":5}`, "resample"},
-		{"preprocessor_config.json", `{"size":224,"rescale_factor":1}`, "rescale_factor"},
+		{"preprocessor_config.json", `{"size":224,"rescale_factor":1}`, "rescale_factor: want 1/255, got 1"},
+		{"preprocessor_config.json", `{"size":224,"do_rescale":false}`, "do_rescale: want true"},
 		{"preprocessor_config.json", `{"size":224,"image_processor_type":"ConvNextImageProcessor","do_resize":false}`, "do_resize"},
 	} {
 		t.Run(test.file+" "+test.text, func(t *testing.T) {

@@ -200,8 +200,11 @@ func parsePreprocessorConfig(data []byte) (hints, error) {
 
 func (j *hfProcessor) preprocess() (imaging.Preprocess, error) {
 	var p imaging.Preprocess
-	if !isOr(j.DoRescale, true) || j.RescaleFactor != nil && math.Abs(*j.RescaleFactor*255-1) > 1e-6 {
-		return p, errors.New("rescale_factor: want 1/255")
+	if !isOr(j.DoRescale, true) {
+		return p, errors.New("do_rescale: want true, got false")
+	}
+	if f := j.RescaleFactor; f != nil && math.Abs(*f*255-1) > 1e-6 {
+		return p, fmt.Errorf("rescale_factor: want 1/255, got %g", *f)
 	}
 	p.Interpolation = imaging.Bicubic // transformers' default of the processors that ResNets come with
 	if j.Resample != nil {
