@@ -94,7 +94,7 @@ func (a *app) embeddings(ctx context.Context, out *bufio.Writer, s *session) (re
 	if s.format == report.Table {
 		return &likeness{ctx: ctx, out: out}, nil
 	}
-	return report.NewEmbeddings(out, s.format, len(s.pictures), s.runner.Outputs()[0].Shape.Dim(1))
+	return report.NewEmbeddings(out, s.format, len(s.pictures), s.runner.Signature().Outputs[0].Type.Shape.Dim(1))
 }
 
 // likeness keeps the vectors until all are there, and then tells which are alike.

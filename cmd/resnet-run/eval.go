@@ -71,7 +71,7 @@ func (a *app) eval(ctx context.Context, dataset string, limit int, f *runFlags) 
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
 	e := report.Evaluation{
 		Model: m.Name, Backend: s.info.Backend, Device: s.info.Name, Dataset: dataset,
-		Batch: s.runner.Batch(), MatchedByName: set.ByName, Evaluation: m.NewEvaluation(),
+		Batch: s.runner.MaxBatch(), MatchedByName: set.ByName, Evaluation: m.NewEvaluation(),
 	}
 	times, err := s.run(ctx, func(r pipeline.Result) error {
 		if r.Err == nil {

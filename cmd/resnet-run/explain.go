@@ -139,7 +139,7 @@ func newExplainer(s *session, e *explainFlags) (*explainer, error) {
 		}
 		x.classes = append(x.classes, i)
 	}
-	_, _, x.height, x.width = s.runner.Outputs()[1].Shape.NCHW()
+	_, _, x.height, x.width = s.runner.Signature().Outputs[1].Type.Shape.NCHW()
 	if x.dir == "" && x.format == report.Table {
 		x.dir = explainFolder
 	}

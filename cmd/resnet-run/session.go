@@ -59,7 +59,7 @@ func (a *app) openWith(ctx context.Context, f *runFlags, format report.Format, m
 	if s.runner, err = pipeline.NewRunner(ctx, dev, m, view, f.batch, len(list)); err != nil {
 		return nil, errors.Join(err, dev.Close())
 	}
-	a.detail("batch: %d", s.runner.Batch())
+	a.detail("batch: %d", s.runner.MaxBatch())
 	s.progress = a.newProgress(len(list), format)
 	return s, nil
 }

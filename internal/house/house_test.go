@@ -43,6 +43,7 @@ var allowed = map[string][]string{
 	"backend/vulkan/internal/vktest": {"backend/vulkan/internal/vk"},
 	"internal/fastest":               {"backend", "graph"},
 	"internal/similar":               {},
+	"internal/serve":                 {"graph", "backend", "internal/imaging", "internal/model", "internal/report"},
 	"internal/backendtest":           {"backend", "backend/reference", "graph", "graph/head", "graph/pass", "graph/resnet", "internal/golden", "internal/seeded"},
 	"internal/backendtest/...":       {"backend", "backend/vulkan"},
 	"internal/golden":                {"graph", "graph/onnx", "graph/onnx/proto", "graph/resnet", "graph/weights", "internal/seeded"},

@@ -125,7 +125,7 @@ func (f *flow) feed(ctx context.Context, list []pictures.Picture) {
 		}
 		list = list[n:]
 		if made < batchesInFlight {
-			b.data = make([]float32, f.r.batch*f.r.elems())
+			b.data = make([]float32, f.r.batch*f.r.Elems())
 			made++
 		} else {
 			select {
@@ -171,7 +171,7 @@ func (f *flow) fill(ctx context.Context, j job) {
 		if err != nil {
 			return err
 		}
-		n := f.r.elems()
+		n := f.r.Elems()
 		err = f.r.model.Preprocess.Apply(img, j.b.data[j.i*n:(j.i+1)*n])
 		f.preprocess.Add(int64(time.Since(decoded)))
 		if err != nil {
@@ -220,7 +220,7 @@ func (f *flow) start(ctx context.Context, wg *sync.WaitGroup) {
 
 // compact moves the pictures of a batch that could be read to its front, and returns how many they are.
 func (f *flow) compact(b *batch) int {
-	n, elems := 0, f.r.elems()
+	n, elems := 0, f.r.Elems()
 	for i := range b.results {
 		if b.results[i].Err != nil {
 			continue

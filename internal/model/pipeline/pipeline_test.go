@@ -226,8 +226,8 @@ func TestOutOfMemory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := AutoBatch(dev.Info(), m.Side); want != 16 || r.Batch() != 2 {
-		t.Errorf("got batch %d, want %d halved until it fits into 3", r.Batch(), want)
+	if want := AutoBatch(dev.Info(), m.Side); want != 16 || r.MaxBatch() != 2 {
+		t.Errorf("got batch %d, want %d halved until it fits into 3", r.MaxBatch(), want)
 	}
 	if err := r.Close(); err != nil || dev.open.Load() != 0 {
 		t.Errorf("close: %v, %d open", err, dev.open.Load())
@@ -278,8 +278,8 @@ func TestAutoBatchIsNoLargerThanTheWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.Batch() != 2 {
-		t.Errorf("got batch %d for 2 pictures", r.Batch())
+	if r.MaxBatch() != 2 {
+		t.Errorf("got batch %d for 2 pictures", r.MaxBatch())
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
@@ -21,6 +22,9 @@ type Runner struct {
 	batch    int
 	flights  int              // batches on the device at once
 	programs map[int]*program // by batch size
+	// signature is that of the full batch.
+	signature graph.Signature
+	starting  sync.Mutex // for programs, where Batch and Warm are used
 }
 
 // View makes of a model's graph another one that computes something else of the same pictures: outputs whose first dimension is the batch.
@@ -68,8 +72,9 @@ func NewRunner(ctx context.Context, dev backend.Device, m *model.Model, view Vie
 	batch = max(1, min(batch, pictures))
 	for {
 		r := &Runner{dev: dev, model: m, view: view, batch: batch, flights: flightsOf(dev.Info()), programs: map[int]*program{}}
-		_, err := r.program(ctx, batch)
+		p, err := r.program(ctx, batch)
 		if err == nil {
+			r.signature = p.exec.Signature()
 			return r, nil
 		}
 		err = errors.Join(err, r.Close())
@@ -96,20 +101,45 @@ func AutoBatch(d backend.DeviceInfo, side int) int {
 	return batch
 }
 
-// Batch is the most pictures that one run takes.
-func (r *Runner) Batch() int { return r.batch }
+// MaxBatch is the most pictures that one run takes.
+func (r *Runner) MaxBatch() int { return r.batch }
 
-// Outputs are the types of what a run of a full batch gives.
-func (r *Runner) Outputs() []graph.TensorType {
-	var types []graph.TensorType
-	for _, o := range r.programs[r.batch].exec.Signature().Outputs {
-		types = append(types, o.Type)
+// Signature is that of a full batch.
+func (r *Runner) Signature() graph.Signature { return r.signature }
+
+// Elems is the number of elements of one picture.
+func (r *Runner) Elems() int { return 3 * r.model.Side * r.model.Side }
+
+// Flights is how many batches the device takes at once.
+func (r *Runner) Flights() int { return r.flights }
+
+// Warm compiles for every size of batch that may come, which otherwise happens when one does.
+//
+// Errors: those of backend.Device.Compile, but for memory that is missing for a smaller batch: the full batch's executable does its work.
+func (r *Runner) Warm(ctx context.Context) error {
+	for n := r.batch; n >= 1; n-- {
+		r.starting.Lock()
+		_, err := r.program(ctx, r.size(n))
+		r.starting.Unlock()
+		if err != nil && !errors.Is(err, backend.ErrOutOfMemory) {
+			return err
+		}
 	}
-	return types
+	return nil
 }
 
-// elems is the number of elements of one picture.
-func (r *Runner) elems() int { return 3 * r.model.Side * r.model.Side }
+// Batch runs n pictures that were preprocessed, [n,3,side,side] at the beginning of data, which has room for a full batch: the rest is scratch
+// space, and the contents are undefined afterwards. It returns every output, [n,...]. Several goroutines may call it at once; [Runner.Flights] of
+// them run, the others wait. It is not for use beside [Run].
+func (r *Runner) Batch(ctx context.Context, data []float32, n int) ([][]float32, error) {
+	r.starting.Lock()
+	f, err := r.start(ctx, n)
+	r.starting.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return r.infer(ctx, f, data, func() {})
+}
 
 // size is the batch size of the executable that runs n pictures: the full batch, halved as often as n fits. So there
 // are few executables however many pictures fail, and at most half of a run is padding.
@@ -251,7 +281,7 @@ func (r *Runner) infer(ctx context.Context, f *flight, data []float32, written f
 func (r *Runner) write(ctx context.Context, f *flight, data []float32) error {
 	shape := f.in.Type().Shape
 	used := data[:shape.Elems()]
-	clear(used[f.n*r.elems():])
+	clear(used[f.n*r.Elems():])
 	in, err := graph.FromFloat32s(shape, used)
 	if err != nil {
 		return err
