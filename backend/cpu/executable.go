@@ -11,6 +11,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/hostmem"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 // executable is a lowered graph with packed weights, an arena and workers. Runs take turns.
@@ -114,7 +115,7 @@ func (e *executable) Profile(ctx context.Context, in, out []backend.Buffer) ([]b
 	}
 	e.crew.ends = make([]time.Time, len(e.crew.steps))
 	defer func() { e.crew.ends = nil }()
-	previous := time.Now()
+	previous := stopwatch.Now()
 	if err := e.crew.run(ctx); err != nil {
 		return nil, fmt.Errorf("profile graph %q: %w", e.name, err)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 var _ backend.PeakMeasurer = (*device)(nil)
@@ -38,12 +39,12 @@ func (d *device) MeasurePeak(ctx context.Context) (backend.Peak, error) {
 // everyThread times f on all threads at once, and returns the time until the last is done.
 func (d *device) everyThread(f func(thread int)) time.Duration {
 	var all sync.WaitGroup
-	start := time.Now()
+	start := stopwatch.Now()
 	for i := range d.workers {
 		all.Go(func() { f(i) })
 	}
 	all.Wait()
-	return time.Since(start)
+	return stopwatch.Since(start)
 }
 
 // arithmeticPeak is the best of some rounds, in operations a second.

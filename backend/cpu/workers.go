@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 // step is a part of a run: tasks in any order, on any worker, each writing to memory of its own. What a task computes
@@ -109,7 +111,7 @@ func (p *workers) work(w *worker) {
 			}
 		}
 		if w.id == 0 && p.ends != nil {
-			p.ends[i] = time.Now()
+			p.ends[i] = stopwatch.Now()
 		}
 	}
 }

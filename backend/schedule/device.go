@@ -14,6 +14,7 @@ import (
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 // Member is a device with the name by which rules, plans and messages call it.
@@ -36,7 +37,7 @@ type Options struct {
 	// Logger takes what people should know: nodes that went to the fallback, lost devices, measured speeds. nil is silence.
 	Logger *slog.Logger
 
-	now func() time.Time // for tests; nil is time.Now
+	now func() time.Time // for tests; nil is stopwatch.Now
 }
 
 // Device runs graphs over its members. It is safe for concurrent use.
@@ -85,7 +86,7 @@ func New(o Options) (*Device, error) {
 		d.log = slog.New(slog.DiscardHandler)
 	}
 	if d.opts.now == nil {
-		d.opts.now = time.Now
+		d.opts.now = stopwatch.Now
 	}
 	for _, m := range o.Devices {
 		if err := d.add(m, true); err != nil {

@@ -3,9 +3,9 @@ package schedule
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 // profiled is an executable all of whose parts can tell their times.
@@ -59,13 +59,13 @@ func (r *route) profile(ctx context.Context, times []backend.NodeTime, l *lane, 
 	for i := range r.steps {
 		t := &r.steps[i]
 		if t.kind != runPart {
-			start := time.Now()
+			start := stopwatch.Now()
 			if err := r.step(ctx, t, l, s, chunk); err != nil {
 				return times, err
 			}
 			b := r.bufs[t.buf]
 			kernel := map[stepKind]string{upload: "copy to ", download: "copy from "}[t.kind] + b.member.name
-			times = append(times, backend.NodeTime{Node: b.name, Kernel: kernel, Seconds: time.Since(start).Seconds()})
+			times = append(times, backend.NodeTime{Node: b.name, Kernel: kernel, Seconds: stopwatch.Since(start).Seconds()})
 			continue
 		}
 		part := &r.parts[t.part]

@@ -13,6 +13,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 // executable is a compiled graph: the plan, its memory and pipelines, and the recorded command buffers.
@@ -164,7 +165,7 @@ func (e *executable) prepare(ctx context.Context, g *graph.Graph) (err error) {
 func (e *executable) load(ctx context.Context, g *graph.Graph) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	start := time.Now()
+	start := stopwatch.Now()
 	var kernels time.Duration
 	made := make(chan error, 1)
 	go func() {
@@ -174,11 +175,11 @@ func (e *executable) load(ctx context.Context, g *graph.Graph) error {
 		} else {
 			e.kernels = list
 		}
-		kernels = time.Since(start)
+		kernels = stopwatch.Since(start)
 		made <- err
 	}()
 	err := e.upload(ctx, g)
-	weights := time.Since(start)
+	weights := stopwatch.Since(start)
 	if err != nil {
 		cancel()
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 	"github.com/resnet-run/resnet-run/shaders"
 )
 
@@ -309,14 +310,14 @@ func (r *racer) run(ctx context.Context, n uint32, record func()) (time.Duration
 	if err := dev.EndCommandBuffer(r.cmd); err != nil {
 		return 0, err
 	}
-	start := time.Now()
+	start := stopwatch.Now()
 	if err := r.d.submit(r.d.compute, r.fence, r.cmd); err != nil {
 		return 0, err
 	}
 	if err := waitFence(dev, r.fence); err != nil {
 		return 0, err
 	}
-	return time.Since(start), nil
+	return stopwatch.Since(start), nil
 }
 
 // dispatch records the kernel.

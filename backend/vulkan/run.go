@@ -10,6 +10,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 const (
@@ -90,7 +91,7 @@ func (e *executable) Run(ctx context.Context, in, out []backend.Buffer) error {
 		err = e.checkFences()
 	}
 	if err == nil && r.alone && len(e.pieces) > 1 {
-		e.pace.measured(time.Since(r.start), len(e.pieces))
+		e.pace.measured(stopwatch.Since(r.start), len(e.pieces))
 	}
 	if err != nil && !r.broken && r.finished < r.submitted {
 		go r.drain() // the device cannot be stopped: the buffers stay held until it is done
@@ -168,7 +169,7 @@ func (r *run) submit(ctx context.Context, in, out []backend.Buffer) error {
 	}
 	r.binding = b
 	b.busy.Store(true)
-	r.alone, r.start = len(e.flights) == 1, time.Now()
+	r.alone, r.start = len(e.flights) == 1, stopwatch.Now()
 	for at := 0; at < len(b.cmds); {
 		if err := r.wait(ctx, ahead-1); err != nil {
 			return err

@@ -13,6 +13,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/tune"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 // TuneMode says whether kernels are chosen by what was measured on the device. Whatever is chosen has proved itself.
@@ -361,9 +362,9 @@ func (c *contender) time(ctx context.Context) (float64, error) {
 	} else if !backend.IsUnsupported(err) {
 		return 0, err
 	}
-	start := time.Now()
+	start := stopwatch.Now()
 	err = c.trial.exe.Run(ctx, c.trial.in, out)
-	return max(time.Since(start).Seconds(), 1e-9), err
+	return max(stopwatch.Since(start).Seconds(), 1e-9), err
 }
 
 // wakeUp is for how long a GPU that stood still, while a kernel was compiled, may run slower.
@@ -372,12 +373,12 @@ const wakeUp = 20 * time.Millisecond
 // awake is the least of the times within wakeUp, for a kernel that seems to be slow.
 func (c *contender) awake(ctx context.Context) (float64, error) {
 	least := math.Inf(1)
-	for start := time.Now(); ; {
+	for start := stopwatch.Now(); ; {
 		s, err := c.measure(ctx)
 		if err != nil {
 			return 0, err
 		}
-		if least = min(least, s); time.Since(start) > wakeUp {
+		if least = min(least, s); stopwatch.Since(start) > wakeUp {
 			return least, nil
 		}
 	}

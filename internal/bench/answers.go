@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"time"
 
 	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/internal/seeded"
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 // InputSeed is the seed of the pictures: picture k of an input is seeded.Uniform(InputSeed, "picture k", elements, 1).
@@ -34,7 +34,7 @@ type Answers struct {
 // Errors: a network that has not one input and one output, the reference's errors, the context's error; an answer that is not
 // finite, or zero throughout, with which nothing could be compared.
 func NewAnswers(ctx context.Context, n Network, pictures int) (*Answers, error) {
-	start := time.Now()
+	start := stopwatch.Now()
 	g, err := n.Graph(1)
 	if err != nil {
 		return nil, err
@@ -59,7 +59,7 @@ func NewAnswers(ctx context.Context, n Network, pictures int) (*Answers, error) 
 		}
 		a.want = append(a.want, want)
 	}
-	a.Seconds = time.Since(start).Seconds()
+	a.Seconds = stopwatch.Since(start).Seconds()
 	return a, nil
 }
 

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 // ended is a run of one of several callers.
@@ -28,7 +30,7 @@ func (p *Prepared) measureInFlight(ctx context.Context, o Options) ([]float64, e
 		wg.Go(func() {
 			for err := error(nil); err == nil && !stopped.Load(); {
 				_, err = p.once(ctx, c, o.Transfers)
-				runs <- ended{time.Now(), err}
+				runs <- ended{stopwatch.Now(), err}
 			}
 		})
 	}
@@ -48,7 +50,7 @@ func (p *Prepared) measureInFlight(ctx context.Context, o Options) ([]float64, e
 
 // sampleEnds makes a sample of each group of as many runs as are in flight, after the warm-up.
 func sampleEnds(runs <-chan ended, o Options) (samples []float64, err error) {
-	begun := time.Now()
+	begun := stopwatch.Now()
 	var start, last time.Time // of the samples, and of the group
 	for n := 0; ; {
 		r := <-runs

@@ -13,6 +13,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/graph/pass"
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 // Options say how long is measured. The zero value is the defaults.
@@ -73,16 +74,16 @@ func Prepare(ctx context.Context, dev backend.Device, n Network, a *Answers, bat
 	if err != nil {
 		return nil, fmt.Errorf("benchmark %s: %w", n.Name, err)
 	}
-	start := time.Now()
+	start := stopwatch.Now()
 	if g, err = pass.Run(g, pass.Default()); err != nil {
 		return nil, fmt.Errorf("benchmark %s: %w", n.Name, err)
 	}
-	p := &Prepared{Batch: batch, Cost: g.Cost(), Graph: g, Passes: time.Since(start).Seconds(), dev: dev, answers: a, tol: tol}
-	start = time.Now()
+	p := &Prepared{Batch: batch, Cost: g.Cost(), Graph: g, Passes: stopwatch.Since(start).Seconds(), dev: dev, answers: a, tol: tol}
+	start = stopwatch.Now()
 	if p.exec, err = dev.Compile(ctx, g); err != nil {
 		return nil, fmt.Errorf("benchmark %s: %w", n.Name, err)
 	}
-	p.Compile = time.Since(start).Seconds()
+	p.Compile = stopwatch.Since(start).Seconds()
 	if t, ok := p.exec.(backend.Transformer); ok && len(t.Transforms()) > 0 {
 		p.tol = tol.ofTransforms()
 	}
@@ -144,7 +145,7 @@ func (p *Prepared) once(ctx context.Context, c *caller, transfers bool) (float64
 		return 0, err
 	}
 	in, out := []backend.Buffer{c.in}, []backend.Buffer{c.out}
-	start := time.Now()
+	start := stopwatch.Now()
 	if transfers {
 		if err := c.in.Write(ctx, p.input); err != nil {
 			return 0, err
@@ -158,7 +159,7 @@ func (p *Prepared) once(ctx context.Context, c *caller, transfers bool) (float64
 			return 0, err
 		}
 	}
-	seconds := time.Since(start).Seconds()
+	seconds := stopwatch.Since(start).Seconds()
 	if !transfers {
 		if err := c.out.Read(ctx, c.got); err != nil {
 			return 0, err
@@ -198,16 +199,16 @@ func (p *Prepared) Measure(ctx context.Context, o Options) ([]float64, error) {
 	if o.InFlight > 1 {
 		return p.measureInFlight(ctx, o)
 	}
-	for start := time.Now(); ; {
+	for start := stopwatch.Now(); ; {
 		if _, err := p.Once(ctx, o.Transfers); err != nil {
 			return nil, err
 		}
-		if time.Since(start) >= o.Warmup {
+		if stopwatch.Since(start) >= o.Warmup {
 			break
 		}
 	}
 	var samples []float64
-	for start := time.Now(); ; {
+	for start := stopwatch.Now(); ; {
 		s, err := p.Once(ctx, o.Transfers)
 		if errors.Is(err, ErrWrong) {
 			return nil, err
@@ -216,7 +217,7 @@ func (p *Prepared) Measure(ctx context.Context, o Options) ([]float64, error) {
 			return samples, err
 		}
 		samples = append(samples, s)
-		if o.enough(len(samples), time.Since(start)) {
+		if o.enough(len(samples), stopwatch.Since(start)) {
 			return samples, nil
 		}
 	}

@@ -3,9 +3,9 @@ package bench
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 // Start says where the time from nothing to the first answer goes, in seconds. Loading the model is no part of it.
@@ -35,12 +35,12 @@ func TimeStart(ctx context.Context, open func(context.Context) (backend.Device, 
 	if err != nil {
 		return s, nil, err
 	}
-	begin := time.Now()
+	begin := stopwatch.Now()
 	dev, err := open(ctx)
 	if err != nil {
 		return s, nil, err
 	}
-	s.Open = time.Since(begin).Seconds()
+	s.Open = stopwatch.Since(begin).Seconds()
 	defer func() { err = errors.Join(err, dev.Close()) }()
 	p, err := Prepare(ctx, dev, n, questions, batch, Tolerance{})
 	if err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 // Candidate is a device that may be chosen.
@@ -162,14 +163,14 @@ func fastestRun(ctx context.Context, e backend.Executable, ins, outs []backend.B
 		return 0, err
 	}
 	best := time.Duration(math.MaxInt64)
-	begin := time.Now()
+	begin := stopwatch.Now()
 	for range probeRuns {
-		start := time.Now()
+		start := stopwatch.Now()
 		if err := e.Run(ctx, ins, outs); err != nil {
 			return 0, err
 		}
-		best = min(best, time.Since(start))
-		if time.Since(begin) > probeTime {
+		best = min(best, stopwatch.Since(start))
+		if stopwatch.Since(begin) > probeTime {
 			break
 		}
 	}

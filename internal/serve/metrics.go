@@ -3,11 +3,11 @@ package serve
 import (
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 // metrics are what the server counts.
@@ -63,9 +63,9 @@ func (m *metrics) handler() http.Handler {
 // timed measures the requests of a route.
 func (m *metrics) timed(route string, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		start, c := time.Now(), &coded{ResponseWriter: w, code: http.StatusOK}
+		start, c := stopwatch.Now(), &coded{ResponseWriter: w, code: http.StatusOK}
 		defer func() {
-			m.requests.WithLabelValues(route, strconv.Itoa(c.code)).Observe(time.Since(start).Seconds())
+			m.requests.WithLabelValues(route, strconv.Itoa(c.code)).Observe(stopwatch.Since(start).Seconds())
 		}()
 		h(c, r)
 	}

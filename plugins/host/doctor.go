@@ -9,6 +9,7 @@ import (
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 // Finding is the outcome of one check of [Diagnose].
@@ -39,12 +40,12 @@ func Diagnose(ctx context.Context, p Plugin, o Options) []Finding {
 		return fmt.Sprintf("%d files are as they were on %v", len(pins[p.Name].Files), pins[p.Name].TrustedAt.Local().Format(time.DateTime)), err
 	})
 	d.check("start", func() (string, error) {
-		began := time.Now()
+		began := stopwatch.Now()
 		proc, err := d.b.process(ctx)
 		if err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("ready after %.0f ms, says version %s", time.Since(began).Seconds()*1e3, proc.version), nil
+		return fmt.Sprintf("ready after %.0f ms, says version %s", stopwatch.Since(began).Seconds()*1e3, proc.version), nil
 	})
 	var list []backend.DeviceInfo
 	d.check("devices", func() (text string, err error) {
@@ -60,9 +61,9 @@ func Diagnose(ctx context.Context, p Plugin, o Options) []Finding {
 			return fmt.Sprintf("%s resident, %s allowed", mebibytes(resident(proc.child.processID())), mebibytes(d.b.o.Limits.Memory)), proc.alive()
 		})
 		d.check("end", func() (string, error) {
-			began := time.Now()
+			began := stopwatch.Now()
 			err := d.b.Close()
-			return fmt.Sprintf("%s, %.0f ms after it was asked", proc.child.howItEnded(), time.Since(began).Seconds()*1e3), err
+			return fmt.Sprintf("%s, %.0f ms after it was asked", proc.child.howItEnded(), stopwatch.Since(began).Seconds()*1e3), err
 		})
 	}
 	_ = d.b.Close() // a second time does nothing
@@ -106,14 +107,14 @@ func (d *diagnosis) transfer(ctx context.Context, id string) (_ string, err erro
 	data, back := bytes.Repeat([]byte{1, 2, 3, 60}, sampleBytes/4), make([]byte, sampleBytes)
 	best := time.Duration(0)
 	for range 4 { // the first makes the shared memory
-		began := time.Now()
+		began := stopwatch.Now()
 		if err := buf.Write(ctx, data); err != nil {
 			return "", err
 		}
 		if err := buf.Read(ctx, back); err != nil {
 			return "", err
 		}
-		if took := time.Since(began); best == 0 || took < best {
+		if took := stopwatch.Since(began); best == 0 || took < best {
 			best = took
 		}
 	}

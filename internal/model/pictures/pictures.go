@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 )
@@ -51,7 +52,7 @@ func Expand(args []string, stdin io.Reader) []Picture {
 			all = append(all, folder(arg)...)
 		case err == nil:
 			all = append(all, file(arg, st.Mode()))
-		case errors.Is(err, fs.ErrNotExist) && strings.ContainsAny(arg, "*?["):
+		case strings.ContainsAny(arg, "*?[") && (errors.Is(err, fs.ErrNotExist) || runtime.GOOS == "windows"): // which says that it is no name
 			all = append(all, glob(arg)...)
 		default:
 			all = append(all, broken(arg, err))

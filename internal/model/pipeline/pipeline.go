@@ -13,6 +13,7 @@ import (
 
 	"github.com/resnet-run/resnet-run/internal/imaging"
 	"github.com/resnet-run/resnet-run/internal/model/pictures"
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 // batchesInFlight are those in the host's memory: one full, waiting or being written to the device, and one filling.
@@ -90,7 +91,7 @@ type flow struct {
 // cannot be read is a result with an error; Run itself fails when the device does, when emit does, or when ctx ends. All
 // goroutines have ended when it returns, but for one blocked in a read of standard input or a named pipe.
 func Run(ctx context.Context, r *Runner, list []pictures.Picture, opts Options, emit func(Result) error) (Times, error) {
-	start := time.Now()
+	start := stopwatch.Now()
 	workers := max(1, min(runtime.GOMAXPROCS(0), len(list)))
 	ctx, cancel := context.WithCancel(ctx)
 	f := &flow{r: r, opts: opts, jobs: make(chan job), ready: make(chan *batch, batchesInFlight), free: make(chan []float32, batchesInFlight), started: make(chan *pending, r.flights)}
@@ -108,7 +109,7 @@ func Run(ctx context.Context, r *Runner, list []pictures.Picture, opts Options, 
 	}
 	var t Times
 	err := f.drain(ctx, &t, emit)
-	t.Wall, t.Workers = time.Since(start), workers
+	t.Wall, t.Workers = stopwatch.Since(start), workers
 	t.Decode, t.Preprocess = time.Duration(f.decode.Load()), time.Duration(f.preprocess.Load())
 	return t, err
 }
@@ -159,21 +160,21 @@ func (f *flow) fill(ctx context.Context, j job) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		start := time.Now()
+		start := stopwatch.Now()
 		file, err := p.Open(ctx)
 		if err != nil {
 			return err
 		}
 		img, err := imaging.Decode(file, p.Name, f.opts.Decode)
 		err = errors.Join(err, file.Close())
-		decoded := time.Now()
+		decoded := stopwatch.Now()
 		f.decode.Add(int64(decoded.Sub(start)))
 		if err != nil {
 			return err
 		}
 		n := f.r.Elems()
 		err = f.r.model.Preprocess.Apply(img, j.b.data[j.i*n:(j.i+1)*n])
-		f.preprocess.Add(int64(time.Since(decoded)))
+		f.preprocess.Add(int64(stopwatch.Since(decoded)))
 		if err != nil {
 			return err
 		}
@@ -236,12 +237,12 @@ func (f *flow) compact(b *batch) int {
 // drain takes what came of the batches, in order.
 func (f *flow) drain(ctx context.Context, t *Times, emit func(Result) error) error {
 	for {
-		start := time.Now()
+		start := stopwatch.Now()
 		p, ok := <-f.started
 		if err := ctx.Err(); err != nil || !ok {
 			return err
 		}
-		began := time.Now()
+		began := stopwatch.Now()
 		<-p.done
 		if p.flight != nil {
 			compiling := p.flight.compiledSince(start)
@@ -249,7 +250,7 @@ func (f *flow) drain(ctx context.Context, t *Times, emit func(Result) error) err
 			t.Waiting -= compiling
 		}
 		t.Waiting += began.Sub(start)
-		t.Backend += time.Since(began)
+		t.Backend += stopwatch.Since(began)
 		if p.err != nil {
 			return p.err
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/graph/pass"
 	"github.com/resnet-run/resnet-run/internal/model"
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 // Runner is a model on a device, compiled for batches of up to a number of pictures. One goroutine starts batches; those that were started
@@ -234,7 +235,7 @@ type flight struct {
 
 // start waits until n pictures may go to the device.
 func (r *Runner) start(ctx context.Context, n int) (*flight, error) {
-	start := time.Now()
+	start := stopwatch.Now()
 	p, err := r.program(ctx, r.size(n))
 	if errors.Is(err, backend.ErrOutOfMemory) { // for one more: the full batch's, which is there, does it too
 		p, err = r.program(ctx, r.batch)
@@ -242,7 +243,7 @@ func (r *Runner) start(ctx context.Context, n int) (*flight, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &flight{p: p, n: n, ended: time.Now()}
+	f := &flight{p: p, n: n, ended: stopwatch.Now()}
 	f.compiling = f.ended.Sub(start)
 	if f.buffers, err = r.take(ctx, p); err != nil {
 		return nil, err
