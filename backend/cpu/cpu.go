@@ -31,6 +31,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend/cpu/internal/kernel"
 	"github.com/resnet-run/resnet-run/backend/hostmem"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/machine"
 )
 
 const (
@@ -121,13 +122,13 @@ func (b cpuBackend) device() (*device, error) {
 			d.workers = max(1, int(math.Ceil(quota)))
 		}
 	}
-	memory := memoryBytes()
+	memory := machine.Installed()
 	if d.limit = memory; memory == 0 {
 		d.limit = 1 << 36
 	}
 	d.MaxBytes = min(maxTensorBytes, d.limit)
 	d.info = backend.DeviceInfo{
-		Backend: backendName, ID: deviceID, Name: processorName(), Type: backend.CPU,
+		Backend: backendName, ID: deviceID, Name: machine.Processor(), Type: backend.CPU,
 		Driver: runtime.Version(), API: runtime.GOOS + "/" + runtime.GOARCH, MemoryBytes: memory,
 		Properties: map[string]string{"kernels": set.Name, "threads": fmt.Sprint(d.workers), "convolutions": convolutions[d.direct]},
 	}

@@ -16,7 +16,7 @@ import (
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/conformance"
-	"github.com/resnet-run/resnet-run/internal/procmem"
+	"github.com/resnet-run/resnet-run/internal/machine"
 	"github.com/resnet-run/resnet-run/internal/report"
 )
 
@@ -40,7 +40,7 @@ type childEnd struct {
 
 // conformanceChild runs the cases and says so, line by line.
 func (a *app) conformanceChild(ctx context.Context, f *conformanceFlags, o conformance.Options) error {
-	procmem.VolunteerFirst()
+	machine.VolunteerFirst()
 	if f.memoryBytes > 0 {
 		debug.SetMemoryLimit(int64(memoryShare * float64(f.memoryBytes))) // garbage must not look like greed
 	}
@@ -218,7 +218,7 @@ func (c *child) watchMemory(pid int, ended <-chan struct{}, kill func(error)) {
 			return
 		case <-tick.C:
 		}
-		n, err := procmem.Resident(pid)
+		n, err := machine.Resident(pid)
 		if err != nil {
 			return // it has ended, or this system does not tell
 		}

@@ -14,9 +14,9 @@ import (
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/internal/imaging"
+	"github.com/resnet-run/resnet-run/internal/machine"
 	"github.com/resnet-run/resnet-run/internal/model"
 	"github.com/resnet-run/resnet-run/internal/model/pipeline"
-	"github.com/resnet-run/resnet-run/internal/procmem"
 	"github.com/resnet-run/resnet-run/internal/serve"
 	"github.com/spf13/cobra"
 )
@@ -90,7 +90,7 @@ func (f *serveFlags) check() error {
 	if f.queue < 1 || f.queue > 1<<20 {
 		return fmt.Errorf("--queue: want 1 to %d, got %d", 1<<20, f.queue)
 	}
-	size, err := procmem.ParseSize(f.body)
+	size, err := machine.ParseSize(f.body)
 	if err == nil && (size < 1 || size > 1<<40) {
 		err = fmt.Errorf("want 1 byte to 1TiB, got %s", f.body)
 	}

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/resnet-run/resnet-run/internal/machine"
 )
 
 // Environment is what a number depends on beside the program and the device. What the system does not tell is empty.
@@ -37,13 +39,12 @@ func ReadEnvironment() Environment {
 	e := Environment{
 		Time: time.Now().UTC().Truncate(time.Second), Cores: runtime.NumCPU(), Threads: runtime.GOMAXPROCS(0),
 		Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Version: "(devel)", OS: runtime.GOOS,
-		CPU: field("/proc/cpuinfo", "model name"), Kernel: firstLine("/proc/sys/kernel/osrelease"),
+		CPU: machine.Processor(), Memory: machine.Installed(), Kernel: firstLine("/proc/sys/kernel/osrelease"),
 		Governor: firstLine("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
 	}
 	if name := strings.Trim(field("/etc/os-release", "PRETTY_NAME"), `"`); name != "" {
 		e.OS = name
 	}
-	e.Memory = kibibytes(field("/proc/meminfo", "MemTotal"))
 	for i, text := range strings.Fields(firstLine("/proc/loadavg")) {
 		v, err := strconv.ParseFloat(text, 64)
 		if i == 3 || err != nil {
@@ -81,14 +82,12 @@ func (e *Environment) readBuild() {
 }
 
 // ResidentBytes is the resident memory of this process, 0 where the system does not tell.
-func ResidentBytes() int64 { return kibibytes(field("/proc/self/status", "VmRSS")) }
-
-func kibibytes(text string) int64 {
-	n, err := strconv.ParseInt(strings.TrimSuffix(text, " kB"), 10, 64)
+func ResidentBytes() int64 {
+	n, err := machine.Resident(os.Getpid())
 	if err != nil {
 		return 0
 	}
-	return n << 10
+	return n
 }
 
 // field is the value of the first line "key: value" or "key=value" of a file, empty when there is none.

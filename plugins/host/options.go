@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/resnet-run/resnet-run/internal/machine"
 	"github.com/resnet-run/resnet-run/plugins/wire"
 )
 
@@ -39,7 +40,7 @@ func (l Limits) withDefaults() Limits {
 	or(&l.Health, 5*time.Second)
 	or(&l.Pause, 200*time.Millisecond)
 	if l.Memory <= 0 {
-		l.Memory = installed() / 4 * 3
+		l.Memory = machine.Installed() / 4 * 3
 	}
 	if l.Restarts == 0 {
 		l.Restarts = 3

@@ -1,10 +1,8 @@
 package host
 
 import (
-	"bytes"
 	"fmt"
 	"os"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -53,32 +51,6 @@ func confine(pid int, memory int64) error {
 		return fmt.Errorf("set limit of memory: %w", err)
 	}
 	return nil
-}
-
-// resident is how much memory a process has in use, in bytes; 0 when it cannot be told.
-func resident(pid int) int64 {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		return 0
-	}
-	fields := bytes.Fields(data)
-	if len(fields) < 2 {
-		return 0
-	}
-	pages, err := strconv.ParseInt(string(fields[1]), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return pages * int64(os.Getpagesize())
-}
-
-// installed is the memory of the machine in bytes; 0 when it cannot be told.
-func installed() int64 {
-	var info unix.Sysinfo_t
-	if err := unix.Sysinfo(&info); err != nil {
-		return 0
-	}
-	return int64(uint64(info.Totalram) * uint64(info.Unit))
 }
 
 // awaitExit waits until a child process has ended, and leaves it to be waited for; false when it cannot.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/resnet-run/resnet-run/internal/machine"
 	health "google.golang.org/grpc/health/grpc_health_v1"
 )
 
@@ -65,4 +66,13 @@ func (p *process) checkHealth(client health.HealthClient) error {
 		return fmt.Errorf("health check: want SERVING, got %v", r.GetStatus())
 	}
 	return nil
+}
+
+// resident is how much memory a process has in use, in bytes; 0 when it cannot be told.
+func resident(pid int) int64 {
+	n, err := machine.Resident(pid)
+	if err != nil {
+		return 0
+	}
+	return n
 }

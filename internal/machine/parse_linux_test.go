@@ -1,4 +1,4 @@
-package procmem
+package machine
 
 import "testing"
 

@@ -1,17 +1,26 @@
-// Package procmem tells how much memory there is and how much a process takes, where the system says so: on Linux. It is
-// what a watchdog needs that must not let a child process take the whole machine.
+// Package machine tells what the machine is: its processor, its memory, and how much of that a process takes, where the system says so. The last
+// is what a watchdog needs that must not let a child process take the whole machine.
 //
 // Why not a limit of the system's own: RLIMIT_AS counts address space, of which drivers for GPUs and Go itself reserve
 // much more than they use, and control groups need rights that a program rarely has.
-package procmem
+package machine
 
 import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"strconv"
 	"strings"
 )
+
+// Processor is what the system calls the processor, or its architecture.
+func Processor() string {
+	if name := processor(); name != "" {
+		return name
+	}
+	return runtime.GOARCH + " processor"
+}
 
 // ErrUnknown is wrapped where the system does not tell.
 var ErrUnknown = errors.New("not known on this system")

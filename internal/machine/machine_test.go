@@ -1,4 +1,4 @@
-package procmem
+package machine
 
 import (
 	"errors"
@@ -23,7 +23,7 @@ func TestParseSize(t *testing.T) {
 
 func TestMemoryOfThisProcess(t *testing.T) {
 	before, err := Resident(os.Getpid())
-	if runtime.GOOS != "linux" {
+	if runtime.GOOS != "linux" && runtime.GOOS != "windows" {
 		if !errors.Is(err, ErrUnknown) {
 			t.Errorf("got %d, %v, want ErrUnknown", before, err)
 		}
@@ -45,6 +45,12 @@ func TestMemoryOfThisProcess(t *testing.T) {
 	free, err := Available()
 	if err != nil || free < 1<<20 {
 		t.Errorf("available: got %d, %v", free, err)
+	}
+	if all := Installed(); all < free {
+		t.Errorf("%d bytes are available of %d", free, all)
+	}
+	if Processor() == "" {
+		t.Error("the processor has no name")
 	}
 	if _, err := Resident(1 << 30); err == nil {
 		t.Error("a process that cannot be: got no error")
