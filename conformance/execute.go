@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 // Exception is about cases that are known not to pass. The backend brings its own; the suite knows none.
@@ -198,9 +199,9 @@ func (p *plan) result(ctx context.Context, c *Case, device func(ctx context.Cont
 		if err != nil {
 			return r, fmt.Errorf("open device for case %q: %w", c.Name, err)
 		}
-		begin := time.Now()
+		begin := stopwatch.Now()
 		worst, err := watched(ctx, dev, c, m, p.timeout)
-		r.Duration += time.Since(begin)
+		r.Duration += stopwatch.Since(begin)
 		r.add(worst, err, p.repeat)
 		if hung(err) || errors.Is(err, context.DeadlineExceeded) {
 			break

@@ -21,6 +21,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -113,6 +114,9 @@ func hostCertificate(t *testing.T) (tls.Certificate, string) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
+// network is what plugins listen on: sockets in the file system where there are such.
+var network = map[bool]string{false: "unix", true: "tcp"}[runtime.GOOS == "windows"]
+
 // dial starts the program as a host does, and connects with a certificate.
 func dial(t *testing.T, kind string) (*process, *grpc.ClientConn) {
 	t.Helper()
@@ -125,7 +129,7 @@ func dial(t *testing.T, kind string) (*process, *grpc.ClientConn) {
 	line, err := p.stdout.ReadString('\n')
 	noErrors(t, err)
 	parts := strings.Split(strings.TrimSuffix(line, "\n"), "|")
-	if len(parts) != 6 || parts[0] != "1" || parts[1] != "1" || parts[2] != "unix" || parts[4] != "grpc" {
+	if len(parts) != 6 || parts[0] != "1" || parts[1] != "1" || parts[2] != network || parts[4] != "grpc" {
 		t.Fatalf("handshake: got %q", line)
 	}
 	der, err := base64.RawStdEncoding.DecodeString(parts[5])
@@ -134,7 +138,8 @@ func dial(t *testing.T, kind string) (*process, *grpc.ClientConn) {
 	noErrors(t, err)
 	roots := x509.NewCertPool()
 	roots.AddCert(server)
-	conn, err := grpc.NewClient("unix:"+parts[3], grpc.WithTransportCredentials(credentials.NewTLS(
+	address := map[string]string{"unix": "unix:", "tcp": ""}[network] + parts[3]
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(credentials.NewTLS(
 		&tls.Config{Certificates: []tls.Certificate{cert}, RootCAs: roots, ServerName: "localhost", MinVersion: tls.VersionTLS12})))
 	noErrors(t, err)
 	t.Cleanup(func() { _ = conn.Close() }) // some tests close it themselves

@@ -13,6 +13,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/conformance"
 	"github.com/resnet-run/resnet-run/internal/report"
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 // conformanceRun is the suite on one device after the other.
@@ -96,7 +97,7 @@ func (r *conformanceRun) device(ctx context.Context, d *report.DeviceConformance
 	if n := len(d.Results); n > 0 {
 		o.After = d.Results[n-1].Case
 	}
-	begun, before := time.Now(), d.Seconds
+	begun, before := stopwatch.Now(), d.Seconds
 	sink := conformanceSink{
 		device: func(info backend.DeviceInfo) error {
 			if d.Device.Backend != "" {
@@ -112,7 +113,7 @@ func (r *conformanceRun) device(ctx context.Context, d *report.DeviceConformance
 		},
 		result: func(v report.CaseResult) error {
 			d.Add(v)
-			d.Seconds = before + time.Since(begun).Seconds()
+			d.Seconds = before + stopwatch.Since(begun).Seconds()
 			if v.Status == conformance.Failed {
 				r.bar.above(func() { r.app.note("failed: %s", v.Case) })
 			}
@@ -124,7 +125,7 @@ func (r *conformanceRun) device(ctx context.Context, d *report.DeviceConformance
 		},
 	}
 	err := r.app.runCases(ctx, r.f, t, o, sink)
-	d.Seconds = before + time.Since(begun).Seconds()
+	d.Seconds = before + stopwatch.Since(begun).Seconds()
 	return err
 }
 

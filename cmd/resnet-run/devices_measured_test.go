@@ -68,12 +68,20 @@ type looksLike struct {
 
 func (l looksLike) Info() backend.DeviceInfo { return l.info }
 
+// ownCache gives a test a folder for caches of its own.
+func ownCache(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"XDG_CACHE_HOME", "HOME", "LocalAppData"} {
+		t.Setenv(name, dir)
+	}
+	return dir
+}
+
 // TestTheChoiceIsMeasuredOnce: the second start takes the figures of the first, and a damaged file is told and replaced.
 func TestTheChoiceIsMeasuredOnce(t *testing.T) {
 	world(t)
-	cache := t.TempDir()
-	t.Setenv("XDG_CACHE_HOME", cache)
-	t.Setenv("HOME", cache)
+	cache := ownCache(t)
 	opened := 0
 	backends := []backend.Backend{emulated{reference.New(), &opened, backend.CPU}, cpu.New(cpu.Options{}), reference.New()}
 	devices := func(what string, wantOpened int) outcome {
@@ -114,9 +122,7 @@ func TestAGPUBesideTheProcessorIsMeasured(t *testing.T) {
 	for kind, want := range map[backend.DeviceType]string{backend.IntegratedGPU: "cpu", backend.VirtualGPU: "cpu", backend.Other: "cpu", backend.DiscreteGPU: "vulkan"} {
 		t.Run(kind.String(), func(t *testing.T) {
 			world(t)
-			cache := t.TempDir()
-			t.Setenv("XDG_CACHE_HOME", cache)
-			t.Setenv("HOME", cache)
+			ownCache(t)
 			opened := 0
 			backends := []backend.Backend{emulated{reference.New(), &opened, kind}, cpu.New(cpu.Options{}), reference.New()}
 			o := run(t, t.Context(), nil, nil, backends, "devices")
@@ -142,9 +148,7 @@ func TestAGPUBesideTheProcessorIsMeasured(t *testing.T) {
 // TestAGPUThatIsFasterIsTakenSilently: everyone wants a GPU, so there is nothing to say.
 func TestAGPUThatIsFasterIsTakenSilently(t *testing.T) {
 	world(t)
-	cache := t.TempDir()
-	t.Setenv("XDG_CACHE_HOME", cache)
-	t.Setenv("HOME", cache)
+	ownCache(t)
 	var opened, asked int
 	backends := []backend.Backend{emulated{reference.New(), &opened, backend.IntegratedGPU}, brokenCPU{reference.New(), &asked}, reference.New()}
 	o := run(t, t.Context(), nil, nil, backends, "classify", "-m", "colour.safetensors", "-f", "json", "pictures")

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -79,6 +80,9 @@ var goldens = map[string][]string{
 }
 
 func TestGolden(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("paths and the system's messages are others there")
+	}
 	if len(goldens) < 20 {
 		t.Fatal("the list of golden files has shrunk")
 	}

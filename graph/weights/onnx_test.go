@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -113,8 +115,11 @@ func TestONNXExternalData(t *testing.T) {
 	write(filepath.Join(outside, "secret"), pt.Floats(1, 2, 3))
 	write(filepath.Join(dir, "w.bin"), pt.Floats(1, 2, 3))
 	write(filepath.Join(dir, "empty"), nil)
-	if err := os.Symlink(filepath.Join(outside, "secret"), filepath.Join(dir, "link")); err != nil {
-		t.Fatal(err)
+	windows := runtime.GOOS == "windows" // where links need a privilege, and files are read whole when they are opened
+	if !windows {
+		if err := os.Symlink(filepath.Join(outside, "secret"), filepath.Join(dir, "link")); err != nil {
+			t.Fatal(err)
+		}
 	}
 	model := filepath.Join(dir, "m.onnx")
 	open := func(entries ...string) (*File, error) {
@@ -138,7 +143,7 @@ func TestONNXExternalData(t *testing.T) {
 		t.Fatal(err)
 	}
 	var fe *FormatError
-	if err := x.ReadFloat32s(make([]float32, 2)); !errors.As(err, &fe) || fe.File != filepath.Join(dir, "w.bin") {
+	if err := x.ReadFloat32s(make([]float32, 2)); !windows && (!errors.As(err, &fe) || fe.File != filepath.Join(dir, "w.bin")) {
 		t.Errorf("a file that became shorter: got %v", err)
 	}
 	if err := f.Close(); err != nil {
@@ -154,7 +159,7 @@ func TestONNXExternalData(t *testing.T) {
 		want    string
 	}{
 		{nil, "want the name of a file"},
-		{[]string{"location", "nothing"}, "no such file"},
+		{[]string{"location", "nothing"}, "openat nothing: "},
 		{[]string{"location", "../" + filepath.Base(outside) + "/secret"}, "path escapes"},
 		{[]string{"location", filepath.Join(outside, "secret")}, "path escapes"},
 		{[]string{"location", "link"}, "path escapes"},
@@ -165,6 +170,9 @@ func TestONNXExternalData(t *testing.T) {
 		{[]string{"location", "w.bin", "offset", "9223372036854775807"}, "want 8 bytes from"},
 		{[]string{"location", "w.bin", "length", "12"}, "length: want 8 bytes, got 12"},
 	} {
+		if windows && slices.Contains(test.entries, "link") {
+			continue
+		}
 		_, err := open(test.entries...)
 		if !errors.As(err, &fe) || fe.Tensor != "w" || fe.File != model || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%q: got %v, want a *FormatError about w with %q", test.entries, err, test.want)
@@ -174,6 +182,9 @@ func TestONNXExternalData(t *testing.T) {
 
 // Hugging Face's cache has links to files whose names are hashes, all of one folder.
 func TestONNXExternalDataThroughLinks(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("links need a privilege there, and Hugging Face's cache has files instead")
+	}
 	blobs, snapshot := t.TempDir(), t.TempDir()
 	for name, data := range map[string][]byte{
 		"4a": onnxModel(proto.Float, []int64{1}, pt.External("location", "m.onnx.data")),

@@ -29,7 +29,7 @@ var allowed = map[string][]string{
 	"backend":                        {"graph"},
 	"backend/reference":              {"backend", "backend/hostmem", "graph"},
 	"backend/schedule":               {"backend", "graph", "internal/stopwatch"},
-	"conformance":                    {"backend", "graph", "graph/resnet", "graph/pass", "backend/reference", "internal/seeded"},
+	"conformance":                    {"backend", "graph", "graph/resnet", "graph/pass", "backend/reference", "internal/seeded", "internal/stopwatch"},
 	"shaders":                        {},
 	"backend/vulkan":                 {"backend", "backend/reference", "graph", "shaders", "backend/vulkan/internal/...", "internal/stopwatch"},
 	"backend/vulkan/internal/vk":     {},

@@ -59,6 +59,9 @@ func dataDir(getenv func(string) string) string {
 	return filepath.Join(home, ".local", "share")
 }
 
+// settingsVariables are what LockPath needs, for people.
+var settingsVariables = map[bool]string{false: "neither XDG_CONFIG_HOME nor HOME is", true: "APPDATA is not"}[runtime.GOOS == "windows"]
+
 // LockPath is where the lock file lies; empty when the environment does not tell.
 func LockPath(getenv func(string) string) string {
 	dir := getenv("XDG_CONFIG_HOME")

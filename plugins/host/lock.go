@@ -43,7 +43,7 @@ func Pins(path string) (map[string]Pin, error) {
 
 func readPins(path string) (map[string]Pin, error) {
 	if path == "" {
-		return nil, errors.New("want a folder for settings: neither XDG_CONFIG_HOME nor HOME is set")
+		return nil, errors.New("want a folder for settings: " + settingsVariables + " set")
 	}
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
