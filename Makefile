@@ -3,7 +3,7 @@ GO ?= go
 # staticcheck is pinned by the tool line of go.mod.
 PHOTOS ?= photos
 
-.PHONY: run build test check race arm64 test-plugins mutation generate fuzz setup-run setup-test clean
+.PHONY: run build test check race arm64 windows test-plugins mutation generate fuzz setup-run setup-test clean
 
 ## run: classify the bundled photographs with the bundled model on the best device there is
 run: setup-run build
@@ -36,6 +36,11 @@ arm64:
 	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && for p in backend/cpu/internal/kernel backend/cpu; do \
 	  echo "arm64: ./$$p"; CGO_ENABLED=0 GOARCH=arm64 $(GO) vet ./$$p && CGO_ENABLED=0 GOARCH=arm64 $(GO) test -c -o $$dir/t.test ./$$p && \
 	  (cd $$p && qemu-aarch64 $$dir/t.test -test.short -test.timeout 20m) || exit 1; done
+
+## windows: the program for Windows, built with MinGW, through the conformance suite under Wine; with Wine 10 the tests too
+windows:
+	@scripts/setup windows
+	scripts/windows
 
 ## test-plugins: the example plugins that need more than Go (Python and C++), through the conformance suite
 test-plugins:
