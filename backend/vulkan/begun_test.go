@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -24,10 +23,6 @@ const endStatus = 77
 
 // TestAProofThatEndsTheProgramIsRemembered: the next start strikes the kernel off, says so, and runs another.
 func TestAProofThatEndsTheProgramIsRemembered(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Log("NOT RUN: the standard library has no lock there that ends with its process")
-		return
-	}
 	g := parseBound(t, twoConvs)
 	if dir := os.Getenv(endEnv); dir != "" {
 		eachFreshDevice(t, Options{CacheDir: dir, spirv: endsInProof(t, dir)}, func(t *testing.T, d *device) { judge(t, d, g, backendtest.Input(g)) })
