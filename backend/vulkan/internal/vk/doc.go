@@ -1,5 +1,5 @@
 // Package vk is a thin, memory-safe cover over github.com/vulkan-go/vulkan for
-// compute work: it finds the loader, keeps the one instance of the process,
+// compute work, and to show pictures on a surface: it finds the loader, keeps the one instance of the process,
 // turns results into errors and gives every call the project needs a typed Go
 // signature. No package above this one sees vulkan-go.
 //

@@ -45,6 +45,14 @@ rr_BufferRange VkDescriptorBufferInfo buffer offset range
 rr_Write VkWriteDescriptorSet sType next=pNext set=dstSet binding=dstBinding element=dstArrayElement count=descriptorCount type=descriptorType images=pImageInfo buffers=pBufferInfo texels=pTexelBufferView
 rr_MemoryBarrier VkMemoryBarrier sType next=pNext src=srcAccessMask dst=dstAccessMask
 rr_Copy VkBufferCopy src=srcOffset dst=dstOffset size
+rr_SurfaceCapabilities VkSurfaceCapabilitiesKHR minImages=minImageCount maxImages=maxImageCount width=currentExtent.width height=currentExtent.height minWidth=minImageExtent.width minHeight=minImageExtent.height maxWidth=maxImageExtent.width maxHeight=maxImageExtent.height maxLayers=maxImageArrayLayers transforms=supportedTransforms transform=currentTransform alphas=supportedCompositeAlpha usages=supportedUsageFlags
+rr_SurfaceFormat VkSurfaceFormatKHR format space=colorSpace
+rr_HeadlessInfo VkHeadlessSurfaceCreateInfoEXT sType next=pNext flags
+rr_SemaphoreInfo VkSemaphoreCreateInfo sType next=pNext flags
+rr_SwapchainInfo VkSwapchainCreateInfoKHR sType next=pNext flags surface minImages=minImageCount format=imageFormat space=imageColorSpace width=imageExtent.width height=imageExtent.height layers=imageArrayLayers usage=imageUsage sharing=imageSharingMode familyCount=queueFamilyIndexCount families=pQueueFamilyIndices transform=preTransform alpha=compositeAlpha mode=presentMode clipped old=oldSwapchain
+rr_PresentInfo VkPresentInfoKHR sType next=pNext waitCount=waitSemaphoreCount waits=pWaitSemaphores count=swapchainCount swapchains=pSwapchains indices=pImageIndices results=pResults
+rr_ImageBarrier VkImageMemoryBarrier sType next=pNext src=srcAccessMask dst=dstAccessMask oldLayout newLayout srcFamily=srcQueueFamilyIndex dstFamily=dstQueueFamilyIndex image aspect=subresourceRange.aspectMask mip=subresourceRange.baseMipLevel mips=subresourceRange.levelCount layer=subresourceRange.baseArrayLayer layers=subresourceRange.layerCount
+rr_BufferImageCopy VkBufferImageCopy offset=bufferOffset rowTexels=bufferRowLength rows=bufferImageHeight aspect=imageSubresource.aspectMask mip=imageSubresource.mipLevel layer=imageSubresource.baseArrayLayer layers=imageSubresource.layerCount x=imageOffset.x y=imageOffset.y z=imageOffset.z width=imageExtent.width height=imageExtent.height depth=imageExtent.depth
 rr_SubmitInfo VkSubmitInfo sType next=pNext waitCount=waitSemaphoreCount waits=pWaitSemaphores waitStages=pWaitDstStageMask cmdCount=commandBufferCount cmds=pCommandBuffers signalCount=signalSemaphoreCount signals=pSignalSemaphores
 `
 
@@ -59,6 +67,16 @@ RR_ST_DEVICE_QUEUE VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO
 RR_ST_DEVICE VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO
 RR_ST_SUBMIT VK_STRUCTURE_TYPE_SUBMIT_INFO
 RR_ST_MAPPED_RANGE VK_STRUCTURE_TYPE_MAPPED_MEMORY_RANGE
+RR_ST_SEMAPHORE VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO
+RR_ST_IMAGE_BARRIER VK_STRUCTURE_TYPE_IMAGE_MEMORY_BARRIER
+RR_ST_SWAPCHAIN VK_STRUCTURE_TYPE_SWAPCHAIN_CREATE_INFO_KHR
+RR_ST_PRESENT VK_STRUCTURE_TYPE_PRESENT_INFO_KHR
+RR_ST_HEADLESS_SURFACE VK_STRUCTURE_TYPE_HEADLESS_SURFACE_CREATE_INFO_EXT
+RR_IMAGE_TRANSFER_DST VK_IMAGE_USAGE_TRANSFER_DST_BIT
+RR_SHARING_EXCLUSIVE VK_SHARING_MODE_EXCLUSIVE
+RR_PRESENT_FIFO VK_PRESENT_MODE_FIFO_KHR
+RR_LAYOUT_TRANSFER_DST VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL
+RR_ASPECT_COLOR VK_IMAGE_ASPECT_COLOR_BIT
 RR_ST_BUFFER_VIEW VK_STRUCTURE_TYPE_BUFFER_VIEW_CREATE_INFO
 RR_ST_SHADER VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO
 RR_ST_PIPELINE_CACHE VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO
@@ -148,6 +166,19 @@ var goConstants = map[string]uint64{
 	"VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_INT64_KHR":          statisticInt64,
 	"VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_UINT64_KHR":         statisticUint64,
 	"VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_FLOAT64_KHR":        statisticFloat64,
+	"VK_FORMAT_R8G8B8A8_UNORM":                                   uint64(FormatRGBA8),
+	"VK_FORMAT_R8G8B8A8_SRGB":                                    uint64(FormatRGBA8SRGB),
+	"VK_FORMAT_B8G8R8A8_UNORM":                                   uint64(FormatBGRA8),
+	"VK_FORMAT_B8G8R8A8_SRGB":                                    uint64(FormatBGRA8SRGB),
+	"VK_FORMAT_A8B8G8R8_UNORM_PACK32":                            uint64(FormatABGR32),
+	"VK_FORMAT_A8B8G8R8_SRGB_PACK32":                             uint64(FormatABGR32SRGB),
+	"VK_IMAGE_LAYOUT_UNDEFINED":                                  uint64(LayoutUndefined),
+	"VK_IMAGE_LAYOUT_TRANSFER_DST_OPTIMAL":                       uint64(LayoutTransferDst),
+	"VK_IMAGE_LAYOUT_PRESENT_SRC_KHR":                            uint64(LayoutPresent),
+	"VK_IMAGE_USAGE_TRANSFER_DST_BIT":                            uint64(ImageTransferDst),
+	"VK_COMPOSITE_ALPHA_OPAQUE_BIT_KHR":                          uint64(AlphaOpaque),
+	"VK_COMPOSITE_ALPHA_INHERIT_BIT_KHR":                         uint64(AlphaInherit),
+	"VK_COLOR_SPACE_SRGB_NONLINEAR_KHR":                          uint64(spaceSRGB),
 	"VK_WHOLE_SIZE":                                              WholeSize,
 	"VK_API_VERSION_1_0":                                         uint64(Version10),
 	"VK_API_VERSION_1_1":                                         uint64(Version11),

@@ -54,6 +54,42 @@ const FormatRGBA32Float Format = 109
 // FormatRGBA16Float is four float16. Every device can read a uniform texel buffer of it too.
 const FormatRGBA16Float Format = 97
 
+// Formats of 8 bits a channel that pictures are presented in. The bytes of an sRGB format are those of the linear one beside it: only
+// reads and writes of shaders convert, copies do not.
+const (
+	FormatRGBA8      Format = 37 // R8G8B8A8_UNORM
+	FormatRGBA8SRGB  Format = 43
+	FormatBGRA8      Format = 44
+	FormatBGRA8SRGB  Format = 50
+	FormatABGR32     Format = 51 // A8B8G8R8_UNORM_PACK32: on a little-endian machine the bytes of RGBA8
+	FormatABGR32SRGB Format = 57
+)
+
+// ImageLayout is how an image lies in memory, VkImageLayout.
+type ImageLayout uint32
+
+// Layouts of images.
+const (
+	LayoutUndefined   ImageLayout = 0 // the contents are of no use
+	LayoutTransferDst ImageLayout = 7
+	LayoutPresent     ImageLayout = 1000001002
+)
+
+// ImageUsage says what an image may be used for, VkImageUsageFlags.
+type ImageUsage uint32
+
+// ImageTransferDst: copies may write to the image.
+const ImageTransferDst ImageUsage = 0x2
+
+// CompositeAlpha is a set of ways to treat the alpha channel of what is shown, VkCompositeAlphaFlagsKHR.
+type CompositeAlpha uint32
+
+// Ways to treat alpha.
+const (
+	AlphaOpaque  CompositeAlpha = 0x1 // as if it were 1
+	AlphaInherit CompositeAlpha = 0x8 // as the window system was told in its own way
+)
+
 // DescriptorType is what a binding of a descriptor set holds, VkDescriptorType.
 type DescriptorType uint32
 

@@ -42,6 +42,14 @@ type (
 	QueryPool uint64
 	// Fence tells the host that a submission is done.
 	Fence uint64
+	// Semaphore orders work of queues with each other and with presentation.
+	Semaphore uint64
+	// Surface is a window, or what else can be presented to.
+	Surface uint64
+	// Swapchain is a surface's images, of which one is shown while others are drawn.
+	Swapchain uint64
+	// Image is an image; those of a swapchain belong to it.
+	Image uint64
 )
 
 // vulkan-go's non-dispatchable handles are pointers or uint64, always 8 bytes;

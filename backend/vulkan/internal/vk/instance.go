@@ -30,6 +30,7 @@ const (
 	extLayerSettings       = "VK_EXT_layer_settings"
 	extPortabilityInstance = "VK_KHR_portability_enumeration"
 	extPortabilitySubset   = "VK_KHR_portability_subset"
+	extSurface             = "VK_KHR_surface"
 	flagEnumeratePortable  = 1 // VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR
 )
 
@@ -40,6 +41,9 @@ type InstanceOptions struct {
 	Validation bool
 	// SyncValidation also checks for missing barriers; it implies Validation.
 	SyncValidation bool
+	// Surfaces are the instance extensions of what will be presented to: VK_KHR_surface and those of a window system. They are not
+	// always enabled, since layers and drivers then connect to the window system, and complain when there is none.
+	Surfaces []string
 	// OnMessage receives messages while the Instance is open, with Validation
 	// only. It runs inside Vulkan calls, on any thread, possibly several at once;
 	// it must not call this package.
@@ -70,8 +74,10 @@ var instances struct {
 }
 
 // OpenInstance opens the instance of the process, or a share of the one that is
-// open already, which must not lack the validation asked for. Errors wrap
-// [ErrNoLoader], [ErrNoDriver] or [ErrNoValidationLayer] where they apply.
+// open already, which must not lack the validation and the surfaces asked for:
+// who presents opens its share before those who only compute. Errors wrap
+// [ErrNoLoader], [ErrNoDriver], [ErrNoValidationLayer] or
+// [ErrExtensionNotPresent] where they apply.
 func OpenInstance(o InstanceOptions) (*Instance, error) {
 	o.Validation = o.Validation || o.SyncValidation
 	if err := Load(); err != nil {
@@ -87,6 +93,12 @@ func OpenInstance(o InstanceOptions) (*Instance, error) {
 		if o.Validation && !s.options.Validation || o.SyncValidation && !s.options.SyncValidation {
 			removeHandler(i)
 			return nil, errors.New("open Vulkan instance: one with less validation is open already")
+		}
+		for _, e := range o.Surfaces {
+			if !slices.Contains(s.options.Surfaces, e) {
+				removeHandler(i)
+				return nil, fmt.Errorf("open Vulkan instance: one without %s is open already", e)
+			}
 		}
 		s.shares++
 		i.shared = s
@@ -207,6 +219,12 @@ func instanceNames(o InstanceOptions) (layers, exts []string, err error) {
 	if slices.Contains(have, extPortabilityInstance) {
 		exts = append(exts, extPortabilityInstance)
 	}
+	for _, e := range o.Surfaces {
+		if !slices.Contains(have, e) {
+			return nil, nil, fmt.Errorf("%w: no Vulkan driver here has %s", ErrExtensionNotPresent, e)
+		}
+	}
+	exts = append(exts, o.Surfaces...)
 	if !o.Validation {
 		return nil, exts, nil
 	}

@@ -13,6 +13,7 @@ const (
 	notReady   Result = 1
 	vkTimeout  Result = 2
 	incomplete Result = 5
+	suboptimal Result = 1000001003
 
 	// ErrOutOfHostMemory: the driver could not allocate host memory.
 	ErrOutOfHostMemory Result = -1
@@ -34,12 +35,16 @@ const (
 	ErrTooManyObjects Result = -10
 	// ErrOutOfPoolMemory: a descriptor pool is exhausted.
 	ErrOutOfPoolMemory Result = -1000069000
+	// ErrSurfaceLost: the window is gone, or cannot be presented to any more.
+	ErrSurfaceLost Result = -1000000000
+	// ErrOutOfDate: the surface has changed so that the swapchain fits it no more.
+	ErrOutOfDate Result = -1000001004
 	// ErrValidationFailed: the validation layer reported an error and skipped the call.
 	ErrValidationFailed Result = -1000011001
 )
 
 // resultNames follows the enum VkResult of the Vulkan specification, without
-// the codes of window systems and video.
+// the codes of video.
 var resultNames = map[Result]string{
 	success:                 "VK_SUCCESS",
 	notReady:                "VK_NOT_READY",
@@ -66,6 +71,11 @@ var resultNames = map[Result]string{
 	-1000257000:             "VK_ERROR_INVALID_OPAQUE_CAPTURE_ADDRESS",
 	1000297000:              "VK_PIPELINE_COMPILE_REQUIRED",
 	-1000174001:             "VK_ERROR_NOT_PERMITTED_KHR",
+	ErrSurfaceLost:          "VK_ERROR_SURFACE_LOST_KHR",
+	-1000000001:             "VK_ERROR_NATIVE_WINDOW_IN_USE_KHR",
+	suboptimal:              "VK_SUBOPTIMAL_KHR",
+	ErrOutOfDate:            "VK_ERROR_OUT_OF_DATE_KHR",
+	-1000255000:             "VK_ERROR_FULL_SCREEN_EXCLUSIVE_MODE_LOST_EXT",
 	ErrValidationFailed:     "VK_ERROR_VALIDATION_FAILED_EXT",
 	-1000012000:             "VK_ERROR_INVALID_SHADER_NV",
 }

@@ -85,6 +85,11 @@ rr_result rr_load_instance(rr_instance *t, void *getProc, uintptr_t instance, in
   LOAD(get, inst, t, CreateMessenger, "vkCreateDebugUtilsMessengerEXT", 0);
   LOAD(get, inst, t, DestroyMessenger, "vkDestroyDebugUtilsMessengerEXT", 0);
   LOAD(get, inst, t, SetObjectName, "vkSetDebugUtilsObjectNameEXT", 0);
+  LOAD(get, inst, t, CreateHeadless, "vkCreateHeadlessSurfaceEXT", 0);
+  LOAD(get, inst, t, DestroySurface, "vkDestroySurfaceKHR", 0);
+  LOAD(get, inst, t, GetSurfaceSupport, "vkGetPhysicalDeviceSurfaceSupportKHR", 0);
+  LOAD(get, inst, t, GetSurfaceCapabilities, "vkGetPhysicalDeviceSurfaceCapabilitiesKHR", 0);
+  LOAD(get, inst, t, GetSurfaceFormats, "vkGetPhysicalDeviceSurfaceFormatsKHR", 0);
   if (!t->GetDeviceProcAddr || !t->EnumerateDeviceExtensions || !t->GetQueueFamilies || !t->CreateDevice)
     return RR_ERROR_INITIALIZATION_FAILED;
   if (!validate) {
@@ -168,10 +173,19 @@ static int load_device(rr_instance *i, rr_device *t) {
   NEED(WaitForFences, "vkWaitForFences");
   NEED(ResetFences, "vkResetFences");
   NEED(GetFenceStatus, "vkGetFenceStatus");
+  NEED(CreateSemaphore, "vkCreateSemaphore");
+  NEED(DestroySemaphore, "vkDestroySemaphore");
+  NEED(CmdCopyBufferToImage, "vkCmdCopyBufferToImage");
 #undef NEED
   // Only where VK_KHR_pipeline_executable_properties is enabled.
   LOAD(get, t->device, t, GetExecutables, "vkGetPipelineExecutablePropertiesKHR", 0);
   LOAD(get, t->device, t, GetStatistics, "vkGetPipelineExecutableStatisticsKHR", 0);
+  // Only where VK_KHR_swapchain is.
+  LOAD(get, t->device, t, CreateSwapchain, "vkCreateSwapchainKHR", 0);
+  LOAD(get, t->device, t, DestroySwapchain, "vkDestroySwapchainKHR", 0);
+  LOAD(get, t->device, t, GetSwapchainImages, "vkGetSwapchainImagesKHR", 0);
+  LOAD(get, t->device, t, AcquireNextImage, "vkAcquireNextImageKHR", 0);
+  LOAD(get, t->device, t, QueuePresent, "vkQueuePresentKHR", 0);
   return 1;
 }
 

@@ -30,6 +30,7 @@ enum {
   RR_ST_DEVICE = 3,
   RR_ST_SUBMIT = 4,
   RR_ST_MAPPED_RANGE = 6,
+  RR_ST_SEMAPHORE = 9,
   RR_ST_BUFFER_VIEW = 13,
   RR_ST_SHADER = 16,
   RR_ST_PIPELINE_CACHE = 17,
@@ -40,11 +41,15 @@ enum {
   RR_ST_DESCRIPTOR_POOL = 33,
   RR_ST_SET_ALLOCATE = 34,
   RR_ST_WRITE_SET = 35,
+  RR_ST_IMAGE_BARRIER = 45,
   RR_ST_MEMORY_BARRIER = 46,
+  RR_ST_SWAPCHAIN = 1000001000,
+  RR_ST_PRESENT = 1000001001,
   RR_ST_OBJECT_NAME = 1000128000,
   RR_ST_MESSENGER = 1000128004,
   RR_ST_REQUIRED_SUBGROUP = 1000225001,
   RR_ST_VALIDATION_FEATURES = 1000247000,
+  RR_ST_HEADLESS_SURFACE = 1000256000,
   RR_ST_PIPELINE_INFO = 1000269001,
   RR_ST_EXECUTABLE_PROPERTIES = 1000269002,
   RR_ST_EXECUTABLE_INFO = 1000269003,
@@ -65,6 +70,11 @@ enum {
   RR_TYPE_PERFORMANCE = 4,
   RR_VALIDATION_SYNCHRONIZATION = 4, // VkValidationFeatureEnableEXT
   RR_SETTING_BOOL32 = 0,             // VkLayerSettingTypeEXT
+  RR_IMAGE_TRANSFER_DST = 2,         // VkImageUsageFlagBits
+  RR_SHARING_EXCLUSIVE = 0,          // VkSharingMode
+  RR_PRESENT_FIFO = 2,               // VkPresentModeKHR
+  RR_LAYOUT_TRANSFER_DST = 7,        // VkImageLayout
+  RR_ASPECT_COLOR = 1,               // VkImageAspectFlagBits
 };
 
 typedef struct { char name[256]; uint32_t specVersion; } rr_ExtensionProperties;
@@ -117,6 +127,15 @@ typedef struct { uint32_t sType; const void *next; uint32_t src, dst; } rr_Memor
 typedef struct { uint64_t src, dst, size; } rr_Copy;
 typedef struct { uint32_t sType; const void *next; uint32_t waitCount; const rr_handle *waits; const uint32_t *waitStages; uint32_t cmdCount; const rr_disp *cmds; uint32_t signalCount; const rr_handle *signals; } rr_SubmitInfo;
 
+typedef struct { uint32_t minImages, maxImages, width, height, minWidth, minHeight, maxWidth, maxHeight, maxLayers, transforms, transform, alphas, usages; } rr_SurfaceCapabilities;
+typedef struct { uint32_t format, space; } rr_SurfaceFormat;
+typedef struct { uint32_t sType; const void *next; uint32_t flags; } rr_HeadlessInfo;
+typedef struct { uint32_t sType; const void *next; uint32_t flags; } rr_SemaphoreInfo;
+typedef struct { uint32_t sType; const void *next; uint32_t flags; rr_handle surface; uint32_t minImages, format, space, width, height, layers, usage, sharing, familyCount; const uint32_t *families; uint32_t transform, alpha, mode, clipped; rr_handle old; } rr_SwapchainInfo;
+typedef struct { uint32_t sType; const void *next; uint32_t waitCount; const rr_handle *waits; uint32_t count; const rr_handle *swapchains; const uint32_t *indices; rr_result *results; } rr_PresentInfo;
+typedef struct { uint32_t sType; const void *next; uint32_t src, dst, oldLayout, newLayout, srcFamily, dstFamily; rr_handle image; uint32_t aspect, mip, mips, layer, layers; } rr_ImageBarrier;
+typedef struct { uint64_t offset; uint32_t rowTexels, rows, aspect, mip, layer, layers; int32_t x, y, z; uint32_t width, height, depth; } rr_BufferImageCopy;
+
 typedef void(RR_CALL *rr_fn)(void);
 typedef rr_fn(RR_CALL *rr_getProc)(rr_disp, const char *);
 
@@ -135,6 +154,12 @@ typedef struct {
   rr_result(RR_CALL *CreateMessenger)(rr_disp, const rr_MessengerInfo *, const void *, rr_handle *);
   void(RR_CALL *DestroyMessenger)(rr_disp, rr_handle, const void *);
   rr_result(RR_CALL *SetObjectName)(rr_disp, const rr_ObjectName *);
+  // Only where the extensions of surfaces are enabled.
+  rr_result(RR_CALL *CreateHeadless)(rr_disp, const rr_HeadlessInfo *, const void *, rr_handle *);
+  void(RR_CALL *DestroySurface)(rr_disp, rr_handle, const void *);
+  rr_result(RR_CALL *GetSurfaceSupport)(rr_disp, uint32_t, rr_handle, uint32_t *);
+  rr_result(RR_CALL *GetSurfaceCapabilities)(rr_disp, rr_handle, rr_SurfaceCapabilities *);
+  rr_result(RR_CALL *GetSurfaceFormats)(rr_disp, rr_handle, uint32_t *, rr_SurfaceFormat *);
 } rr_instance;
 
 // Functions of one device.
@@ -158,13 +183,22 @@ typedef struct {
   void(RR_CALL *CmdBindSets)(rr_disp, uint32_t, rr_handle, uint32_t, uint32_t, const rr_handle *, uint32_t, const uint32_t *);
   void(RR_CALL *CmdPushConstants)(rr_disp, rr_handle, uint32_t, uint32_t, uint32_t, const void *);
   void(RR_CALL *CmdDispatch)(rr_disp, uint32_t, uint32_t, uint32_t);
-  void(RR_CALL *CmdBarrier)(rr_disp, uint32_t, uint32_t, uint32_t, uint32_t, const rr_MemoryBarrier *, uint32_t, const void *, uint32_t, const void *);
+  void(RR_CALL *CmdBarrier)(rr_disp, uint32_t, uint32_t, uint32_t, uint32_t, const rr_MemoryBarrier *, uint32_t, const void *, uint32_t, const rr_ImageBarrier *);
   void(RR_CALL *CmdCopyBuffer)(rr_disp, rr_handle, rr_handle, uint32_t, const rr_Copy *);
   rr_result(RR_CALL *GetQueryResults)(rr_disp, rr_handle, uint32_t, uint32_t, size_t, void *, uint64_t, uint32_t);
   rr_result(RR_CALL *QueueSubmit)(rr_disp, uint32_t, const rr_SubmitInfo *, rr_handle);
   rr_result(RR_CALL *WaitForFences)(rr_disp, uint32_t, const rr_handle *, uint32_t, uint64_t);
   rr_result(RR_CALL *ResetFences)(rr_disp, uint32_t, const rr_handle *);
   rr_result(RR_CALL *GetFenceStatus)(rr_disp, rr_handle);
+  rr_result(RR_CALL *CreateSemaphore)(rr_disp, const rr_SemaphoreInfo *, const void *, rr_handle *);
+  void(RR_CALL *DestroySemaphore)(rr_disp, rr_handle, const void *);
+  void(RR_CALL *CmdCopyBufferToImage)(rr_disp, rr_handle, rr_handle, uint32_t, uint32_t, const rr_BufferImageCopy *);
+  // Only where VK_KHR_swapchain is enabled.
+  rr_result(RR_CALL *CreateSwapchain)(rr_disp, const rr_SwapchainInfo *, const void *, rr_handle *);
+  void(RR_CALL *DestroySwapchain)(rr_disp, rr_handle, const void *);
+  rr_result(RR_CALL *GetSwapchainImages)(rr_disp, rr_handle, uint32_t *, rr_handle *);
+  rr_result(RR_CALL *AcquireNextImage)(rr_disp, rr_handle, uint64_t, rr_handle, rr_handle, uint32_t *);
+  rr_result(RR_CALL *QueuePresent)(rr_disp, const rr_PresentInfo *);
 } rr_device;
 
 // Push constants travel by value: 256 bytes, the most any known device offers.
@@ -217,5 +251,21 @@ rr_result rr_submit_many(rr_device *, uintptr_t queue, rr_handle fence, uint32_t
 rr_result rr_wait_fence(rr_device *, rr_handle fence, uint64_t timeoutNs);
 rr_result rr_reset_fence(rr_device *, rr_handle fence);
 rr_result rr_fence_status(rr_device *, rr_handle fence);
+
+rr_result rr_create_headless(rr_instance *, rr_handle *out);
+void rr_destroy_surface(rr_instance *, rr_handle surface);
+rr_result rr_surface_support(rr_instance *, uintptr_t physical, uint32_t family, rr_handle surface, uint32_t *out);
+rr_result rr_surface_capabilities(rr_instance *, uintptr_t physical, rr_handle surface, rr_SurfaceCapabilities *out);
+rr_result rr_surface_formats(rr_instance *, uintptr_t physical, rr_handle surface, uint32_t *n, rr_SurfaceFormat *out);
+rr_result rr_create_semaphore(rr_device *, rr_handle *out);
+void rr_destroy_semaphore(rr_device *, rr_handle semaphore);
+rr_result rr_create_swapchain(rr_device *, rr_handle surface, uint32_t minImages, rr_SurfaceFormat format, uint32_t width, uint32_t height, uint32_t transform, uint32_t alpha, rr_handle old, rr_handle *out);
+void rr_destroy_swapchain(rr_device *, rr_handle swapchain);
+rr_result rr_swapchain_images(rr_device *, rr_handle swapchain, uint32_t *n, rr_handle *out);
+rr_result rr_acquire(rr_device *, rr_handle swapchain, uint64_t timeoutNs, rr_handle semaphore, uint32_t *index);
+rr_result rr_present(rr_device *, uintptr_t queue, rr_handle swapchain, uint32_t index, rr_handle wait);
+rr_result rr_submit_between(rr_device *, uintptr_t queue, rr_handle fence, rr_handle wait, uint32_t waitStages, uintptr_t cmd, rr_handle signal);
+void rr_image_barrier(rr_device *, uintptr_t cmd, uint32_t srcStages, uint32_t dstStages, uint32_t srcAccess, uint32_t dstAccess, rr_handle image, uint32_t oldLayout, uint32_t newLayout);
+void rr_copy_to_image(rr_device *, uintptr_t cmd, rr_handle buffer, rr_handle image, uint32_t width, uint32_t height);
 
 #endif
