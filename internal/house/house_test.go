@@ -33,6 +33,7 @@ var allowed = map[string][]string{
 	"shaders":                        {},
 	"backend/vulkan":                 {"backend", "backend/reference", "graph", "shaders", "backend/vulkan/internal/...", "internal/stopwatch"},
 	"backend/vulkan/internal/vk":     {},
+	"backend/vulkan/present":         {"backend/vulkan/internal/vk"},
 	"backend/vulkan/internal/facts":  {"backend/vulkan/internal/vk"},
 	"backend/vulkan/internal/tune":   {},
 	"backend/internal/arena":         {},
