@@ -57,6 +57,7 @@ var allowed = map[string][]string{
 	"internal/imaging":               {"internal/imaging/..."},
 	"internal/heat":                  {"internal/imaging"},
 	"internal/imaging/...":           {},
+	"internal/viewer":                {"internal/heat", "internal/imaging", "internal/model/pictures"},
 	"internal/model":                 {"graph", "graph/...", "backend/reference", "internal/imaging", "internal/seeded"},
 	"internal/model/pictures":        {},
 	"internal/model/pipeline":        {"graph", "graph/...", "backend", "internal/imaging", "internal/model", "internal/model/pictures", "internal/stopwatch"},
