@@ -89,6 +89,12 @@ func (a *app) addRunFlags(cmd *cobra.Command, r *runFlags, formats []report.Form
 	r.formats = formats
 	f.StringVarP(&r.format, "format", "f", string(formats[0]), "output `FORMAT`: "+report.Names(formats))
 	f.IntVarP(&r.batch, "batch", "b", 0, "run `N` pictures at a time, 0 = choose")
+	a.addPictureFlags(cmd, r)
+}
+
+// addPictureFlags adds those that do not depend on how results are written.
+func (a *app) addPictureFlags(cmd *cobra.Command, r *runFlags) {
+	f := cmd.Flags()
 	f.BoolVar(&r.noOrient, "no-exif-orientation", false, "leave pictures as they are stored, as PIL does")
 	r.device = a.addDeviceFlags(f)
 	addAutoPrecision(f, &r.device.precision)

@@ -24,6 +24,8 @@ type Options struct {
 	Decode imaging.DecodeOptions
 	// Thumbnail has each result bring its picture along, scaled so that the longer side has this many pixels; 0: without.
 	Thumbnail int
+	// KeepSmall leaves a thumbnail of a picture that is no larger as the picture is.
+	KeepSmall bool
 }
 
 // Result is what became of one picture.
@@ -179,8 +181,12 @@ func (f *flow) fill(ctx context.Context, j job) {
 			return err
 		}
 		res.Width, res.Height = img.Width, img.Height
-		if f.opts.Thumbnail > 0 {
-			res.Thumbnail = imaging.Thumbnail(img, f.opts.Thumbnail)
+		switch side := f.opts.Thumbnail; {
+		case side < 1:
+		case f.opts.KeepSmall && max(img.Width, img.Height) <= side:
+			res.Thumbnail = img
+		default:
+			res.Thumbnail = imaging.Thumbnail(img, side)
 		}
 		return nil
 	}()

@@ -1,0 +1,5 @@
+//go:build viewer && !wayland
+
+package window
+
+const wayland = false
