@@ -41,13 +41,14 @@ var allowed = map[string][]string{
 	"backend/vulkan/internal/plan":   {"backend", "backend/internal/arena", "graph", "shaders"},
 	"backend/cpu":                    {"backend", "backend/hostmem", "backend/internal/...", "graph", "backend/cpu/internal/...", "internal/stopwatch", "internal/machine"},
 	"backend/cpu/internal/...":       {},
-	"backend/vulkan/internal/vktest": {"backend/vulkan/internal/vk"},
+	"backend/vulkan/internal/vktest": {"backend/vulkan/internal/vk", "internal/backendtest/drivers"},
 	"internal/fastest":               {"backend", "graph", "internal/stopwatch"},
 	"internal/similar":               {},
 	"internal/stopwatch":             {},
 	"internal/serve":                 {"graph", "backend", "internal/imaging", "internal/model", "internal/report", "internal/stopwatch"},
 	"internal/backendtest":           {"backend", "backend/reference", "graph", "graph/head", "graph/pass", "graph/resnet", "internal/golden", "internal/seeded"},
 	"internal/backendtest/...":       {"backend", "backend/vulkan"},
+	"internal/backendtest/drivers":   {},
 	"internal/golden":                {"graph", "graph/onnx", "graph/onnx/proto", "graph/resnet", "graph/weights", "internal/seeded"},
 	"internal/seeded":                {},
 	"internal/house":                 {},
@@ -58,6 +59,8 @@ var allowed = map[string][]string{
 	"internal/heat":                  {"internal/imaging"},
 	"internal/imaging/...":           {},
 	"internal/viewer":                {"internal/heat", "internal/imaging", "internal/model/pictures"},
+	"internal/viewer/window":         {"backend/vulkan/present", "internal/viewer"},
+	"internal/viewer/xvfb":           {},
 	"internal/model":                 {"graph", "graph/...", "backend/reference", "internal/imaging", "internal/seeded"},
 	"internal/model/pictures":        {},
 	"internal/model/pipeline":        {"graph", "graph/...", "backend", "internal/imaging", "internal/model", "internal/model/pictures", "internal/stopwatch"},
@@ -83,7 +86,7 @@ var allowed = map[string][]string{
 }
 
 // helpers are for tests alone: they may import testing, and nothing but tests may import them.
-var helpers = []string{"graph/onnx/proto/prototest", "backend/vulkan/internal/vktest", "internal/backendtest", "internal/backendtest/vulkantest", "internal/golden", "internal/model/modeltest"}
+var helpers = []string{"graph/onnx/proto/prototest", "backend/vulkan/internal/vktest", "internal/backendtest", "internal/backendtest/vulkantest", "internal/backendtest/drivers", "internal/viewer/xvfb", "internal/golden", "internal/model/modeltest"}
 
 type listed struct {
 	ImportPath, Dir string
@@ -92,9 +95,15 @@ type listed struct {
 	CgoFiles        []string
 }
 
+// list has the packages of the build with the viewer, which are all.
 func list(t *testing.T) []listed {
 	t.Helper()
-	cmd := exec.Command("go", "list", "-json=ImportPath,Dir,Imports,GoFiles,CgoFiles", module+"/...")
+	return listWith(t, "-tags=viewer", module+"/...")
+}
+
+func listWith(t *testing.T, args ...string) []listed {
+	t.Helper()
+	cmd := exec.Command("go", append([]string{"list", "-json=ImportPath,Dir,Imports,GoFiles,CgoFiles"}, args...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()
 	if err != nil {
@@ -161,6 +170,28 @@ func TestOnlyOnePackageSeesVulkanGo(t *testing.T) {
 	}
 	if !seen {
 		t.Error("no package imports vulkan-go: this test looks for the wrong name")
+	}
+}
+
+// TestOnlyTheWindowSeesGLFW: the ordinary build needs nothing of a window system, at build time or when the program starts.
+func TestOnlyTheWindowSeesGLFW(t *testing.T) {
+	const glfw = "github.com/go-gl/glfw/v3.3/glfw"
+	seen := false
+	for _, p := range list(t) {
+		if slices.Contains(p.Imports, glfw) {
+			seen = true
+			if p.ImportPath != module+"/internal/viewer/window" {
+				t.Errorf("%s imports %s", p.ImportPath, glfw)
+			}
+		}
+	}
+	if !seen {
+		t.Error("no package imports GLFW: this test looks for the wrong name, or at the wrong build")
+	}
+	for _, p := range listWith(t, "-deps", module+"/...") {
+		if p.ImportPath == glfw {
+			t.Errorf("the build without the tag viewer has %s", glfw)
+		}
 	}
 }
 

@@ -38,7 +38,7 @@ type Options struct {
 // Window is a window on the screen. It is a viewer.Window; all methods but Wake belong to the goroutine that opened it.
 type Window struct {
 	glfw      *glfw.Window
-	presenter *present.Presenter
+	presenter presenter
 	options   Options
 	events    []viewer.Event
 	visible   bool
@@ -49,6 +49,13 @@ type Window struct {
 }
 
 var _ viewer.Window = (*Window)(nil)
+
+// presenter is a present.Presenter, or one of a test.
+type presenter interface {
+	Show(frame *image.RGBA) (shown bool, err error)
+	Device() string
+	Close()
+}
 
 // Open opens a window, which is seen from the first frame on. There can be one at a time.
 //
@@ -63,9 +70,8 @@ func Open(o Options) (_ *Window, err error) {
 	}
 	runtime.LockOSThread() // until Close: GLFW's calls belong to one thread
 	w := &Window{options: o, open: true}
-	err = guardLogged(w.create)
-	if err == nil {
-		w.presenter, err = w.newPresenter()
+	if err = guardLogged(w.create); err == nil {
+		err = w.present()
 	}
 	if err != nil {
 		w.Close()
@@ -127,15 +133,25 @@ var (
 	letters = map[rune]viewer.Key{'h': viewer.KeyHeat, 'H': viewer.KeyHeat, 'q': viewer.KeyClose, 'Q': viewer.KeyClose}
 )
 
-func (w *Window) newPresenter() (*present.Presenter, error) {
+// present makes the presenter, or another one in its place.
+func (w *Window) present() error {
+	if w.presenter != nil {
+		w.presenter.Close()
+		w.presenter = nil
+	}
 	if !glfw.VulkanSupported() {
-		return nil, fmt.Errorf("%w: there is no Vulkan loader", present.ErrNone)
+		return fmt.Errorf("%w: there is no Vulkan loader", present.ErrNone)
 	}
 	exts := w.glfw.GetRequiredInstanceExtensions()
 	if len(exts) == 0 {
-		return nil, fmt.Errorf("%w: no driver has surfaces of this window system", present.ErrNone)
+		return fmt.Errorf("%w: no driver has surfaces of this window system", present.ErrNone)
 	}
-	return present.New(present.Options{Extensions: exts, Surface: w.surface, Validation: w.options.Validation, OnMessage: w.options.OnMessage})
+	p, err := present.New(present.Options{Extensions: exts, Surface: w.surface, Validation: w.options.Validation, OnMessage: w.options.OnMessage})
+	if err != nil {
+		return err
+	}
+	w.presenter = p
+	return nil
 }
 
 // surface makes the window's surface.
@@ -168,10 +184,8 @@ func (w *Window) Show(frame *image.RGBA) (shown bool, err error) {
 	}
 	shown, err = w.presenter.Show(frame)
 	if errors.Is(err, present.ErrLost) && !w.renewed {
-		w.presenter.Close()
 		w.renewed = true
-		w.presenter, err = w.newPresenter()
-		return false, err
+		return false, w.present()
 	}
 	if shown {
 		w.renewed = false

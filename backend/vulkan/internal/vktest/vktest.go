@@ -12,42 +12,22 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
+	"github.com/resnet-run/resnet-run/internal/backendtest/drivers"
 )
 
 // Environment variables that choose the drivers and forbid skipping.
 const (
-	ICDEnv     = "RESNET_RUN_TEST_ICD"
+	ICDEnv     = drivers.ICDEnv
 	RequireEnv = "RESNET_RUN_REQUIRE_VULKAN"
 )
 
-// patterns find the manifests of the software drivers, one driver a line.
-var patterns = [][]string{
-	{"/usr/share/vulkan/icd.d/lvp_icd*.json", "/usr/local/share/vulkan/icd.d/lvp_icd*.json", "/etc/vulkan/icd.d/lvp_icd*.json"},
-	{"/usr/lib/chromium/vk_swiftshader_icd.json", "/usr/lib*/chromium*/vk_swiftshader_icd.json", "/opt/*/*/vk_swiftshader_icd.json"},
-}
-
 // Manifests lists the driver manifests that tests use.
-func Manifests() []string {
-	if list := os.Getenv(ICDEnv); list != "" {
-		return filepath.SplitList(list)
-	}
-	var found []string
-	for _, driver := range patterns {
-		for _, p := range driver {
-			if files, _ := filepath.Glob(p); len(files) > 0 {
-				found = append(found, files[0])
-				break
-			}
-		}
-	}
-	return found
-}
+func Manifests() []string { return drivers.Manifests() }
 
 var useDrivers = sync.OnceValue(func() []string {
 	found := Manifests()
