@@ -8,6 +8,7 @@ import (
 	"io"
 	"sync"
 
+	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph/head"
 	"github.com/resnet-run/resnet-run/internal/heat"
 	"github.com/resnet-run/resnet-run/internal/model/pictures"
@@ -60,7 +61,7 @@ func (a *app) viewIn(ctx context.Context, w viewer.Window, args []string, f *run
 	}
 	defer func() { err = errors.Join(err, s.close(ctx)) }()
 	l := newLooker(a, s)
-	v := viewer.New(viewer.About{Model: m.Name, Device: s.info.Name + " (" + s.info.Backend + ")"}, readOnce(pictures.Expand(args, a.stdin)))
+	v := viewer.New(viewer.About{Model: m.Name, Device: deviceName(s.info)}, readOnce(pictures.Expand(args, a.stdin)))
 	if err := viewer.Run(ctx, w, v, l.look); err != nil {
 		return err
 	}
@@ -69,6 +70,9 @@ func (a *app) viewIn(ctx context.Context, w viewer.Window, args []string, f *run
 	}
 	return nil
 }
+
+// deviceName is a device as the window names it.
+func deviceName(info backend.DeviceInfo) string { return info.Name + " (" + info.Backend + ")" }
 
 // looker runs single pictures. One look at a time.
 type looker struct {
