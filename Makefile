@@ -3,7 +3,7 @@ GO ?= go
 # staticcheck is pinned by the tool line of go.mod.
 PHOTOS ?= photos
 
-.PHONY: run build test check race arm64 windows test-plugins mutation generate fuzz setup-run setup-test clean
+.PHONY: run build view test check race arm64 windows test-plugins test-viewer mutation generate fuzz setup-run setup-test clean
 
 ## run: classify the bundled photographs with the bundled model on the best device there is
 run: setup-run build
@@ -12,6 +12,12 @@ run: setup-run build
 ## build: make bin/resnet-run
 build:
 	$(GO) build -o bin/resnet-run ./cmd/resnet-run
+
+## view: look at the bundled photographs in a window; bin/resnet-run has the command "view" then
+view: setup-run
+	@scripts/setup viewer
+	$(GO) build -tags viewer -o bin/resnet-run ./cmd/resnet-run
+	./bin/resnet-run view $(PHOTOS)
 
 ## test: everything that must hold, with the Vulkan validation layer on both software drivers ("go test ./..." takes some of the cases)
 test: setup-test check
@@ -46,6 +52,15 @@ windows:
 test-plugins:
 	@scripts/setup plugins
 	RESNET_RUN_REQUIRE_PLUGINS=1 $(GO) test -count=1 -timeout 40m -run Conforms ./plugins/examples
+
+## test-viewer: the window, on an X server without a screen
+test-viewer: setup-test
+	@scripts/setup viewer
+	@scripts/setup test-viewer
+	$(GO) vet -tags viewer ./...
+	$(GO) tool staticcheck -tags viewer ./...
+	RESNET_RUN_REQUIRE_VIEWER=1 $(GO) test -tags viewer -timeout 10m ./backend/vulkan/present ./internal/viewer/...
+	RESNET_RUN_REQUIRE_VIEWER=1 $(GO) test -tags viewer -timeout 10m -run 'View|StandardInput' ./cmd/resnet-run
 
 ## mutation: measure how strong the conformance suite is; MUTANTS=60 takes that many of each file instead of all
 MUTANTS ?= 0

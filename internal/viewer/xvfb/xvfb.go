@@ -29,9 +29,9 @@ func Start(t testing.TB, width, height int) *Screen {
 	for _, program := range []string{"Xvfb", "xdotool"} {
 		if _, err := exec.LookPath(program); err != nil {
 			if os.Getenv("CI") != "" || os.Getenv("RESNET_RUN_REQUIRE_VIEWER") != "" {
-				t.Fatalf("%v: run scripts/setup viewer", err)
+				t.Fatalf("%v: run scripts/setup test-viewer", err)
 			}
-			t.Skipf("%v: run scripts/setup viewer", err)
+			t.Skipf("%v: run scripts/setup test-viewer", err)
 		}
 	}
 	dir := t.TempDir()
