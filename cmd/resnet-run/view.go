@@ -72,7 +72,7 @@ func (a *app) viewIn(ctx context.Context, w viewer.Window, args []string, f *run
 }
 
 // deviceName is a device as the window names it.
-func deviceName(info backend.DeviceInfo) string { return info.Name + " (" + info.Backend + ")" }
+func deviceName(info backend.DeviceInfo) string { return info.Name + ", " + info.Backend }
 
 // looker runs single pictures. One look at a time.
 type looker struct {

@@ -36,7 +36,7 @@ type Look func(context.Context, pictures.Picture) (Result, error)
 // retry is when a frame that could not be shown is tried again.
 const retry = 50 * time.Millisecond
 
-// Run shows the viewer in a window until it is closed, and returns nil, or until ctx is done or something fails. What it has begun has ended when it
+// Run shows the viewer in a window until it is closed, and returns nil, or until ctx is done or something fails. No look is under way when it
 // returns.
 func Run(ctx context.Context, w Window, v *Viewer, look Look) error {
 	ctx, cancel := context.WithCancel(ctx)
@@ -128,7 +128,7 @@ func (l *loop) handle(e Event) {
 	if len(e.Files) == 0 {
 		return
 	}
-	l.work.Go(func() { // a folder may be large, or on a slow disk
+	go func() { // a folder may be large, or on a slow disk: nothing waits for it
 		paths := make([]string, len(e.Files))
 		for i, f := range e.Files {
 			paths[i] = f
@@ -141,7 +141,7 @@ func (l *loop) handle(e Event) {
 			l.viewer.Drop(list)
 			return nil
 		})
-	})
+	}()
 }
 
 // draw shows a frame if there is something new to show, and returns when to try again, 0 for not before something happens.
