@@ -104,6 +104,7 @@ type seen struct {
 	screen  *xvfb.Screen
 	viewer  *viewer.Viewer
 	painter *viewer.Painter
+	look    func(pictures.Picture) viewer.Result
 }
 
 // shows waits until the screen shows what the viewer would in a window of the given size.
@@ -134,17 +135,24 @@ func (s *seen) press(name string, k viewer.Key) {
 	s.viewer.Press(k)
 }
 
+// drop drops a file on the window.
+func (s *seen) drop(file string) {
+	s.t.Helper()
+	s.screen.Drop("resnet-run", file)
+	list := pictures.Expand([]string{file}, nil)
+	s.viewer.Drop(list)
+	n, _, _ := s.viewer.Want()
+	s.viewer.Arrived(n, s.look(list[0]))
+}
+
 // expect makes the viewer that a program with these pictures should show, with results of the same driver.
 func expect(t *testing.T, screen *xvfb.Screen, files ...string) *seen {
 	t.Helper()
 	a := &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, getenv: func(string) string { return "" }, registry: newRegistry(io.Discard)}
 	args := []string{"--backend", "vulkan"}
 	list := pictures.Expand(files, nil)
-	var about viewer.About
-	results := make([]viewer.Result, len(list))
-	for i, p := range list {
-		results[i] = look(t, a, p, args...)
-	}
+	s := &seen{t: t, screen: screen, painter: viewer.NewPainter()}
+	s.look = func(p pictures.Picture) viewer.Result { return look(t, a, p, args...) }
 	f := viewFlags(t, a, args...)
 	m, err := a.loadModel(t.Context(), f.model)
 	if err != nil {
@@ -154,15 +162,14 @@ func expect(t *testing.T, screen *xvfb.Screen, files ...string) *seen {
 	if err != nil {
 		t.Fatal(err)
 	}
-	about = viewer.About{Model: m.Name, Device: deviceName(dev.Info())}
+	s.viewer = viewer.New(viewer.About{Model: m.Name, Device: deviceName(dev.Info())}, list)
 	if err := dev.Close(); err != nil {
 		t.Fatal(err)
 	}
-	v := viewer.New(about, list)
-	for i, r := range results {
-		v.Arrived(i, r)
+	for i, p := range list {
+		s.viewer.Arrived(i, s.look(p))
 	}
-	return &seen{t, screen, v, viewer.NewPainter()}
+	return s
 }
 
 // TestViewShowsPicturesOnAScreen is the whole program on an X server, computing and presenting with one driver: after each key, what is on the
@@ -175,6 +182,11 @@ func TestViewShowsPicturesOnAScreen(t *testing.T) {
 	t.Chdir("../..")
 	bad := filepath.Join(t.TempDir(), "bad.jpg")
 	modeltest.WriteFile(t, bad, []byte("\xff\xd8\xff and nothing more"))
+	moose, err := os.ReadFile("photos/moose.jpg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dropped := modeltest.WriteFile(t, filepath.Join(t.TempDir(), "- élan, 100%41 #1?.jpg"), moose)
 	for _, m := range manifests {
 		t.Run(filepath.Base(m), func(t *testing.T) {
 			oneDriver(t, m)
@@ -194,6 +206,8 @@ func TestViewShowsPicturesOnAScreen(t *testing.T) {
 			s.press("Right", viewer.KeyNext)
 			s.press("h", viewer.KeyHeat)
 			s.shows("the first picture again", windowWidth, windowHeight)
+			s.drop(dropped)
+			s.shows("a picture that was dropped", windowWidth, windowHeight)
 			screen.Resize("resnet-run", 640, 500)
 			s.shows("a smaller window", 640, 500)
 			s.press("q", viewer.KeyClose)

@@ -4,9 +4,11 @@ package xvfb
 import (
 	"bufio"
 	"bytes"
+	_ "embed" // drop.c
 	"encoding/binary"
 	"fmt"
 	"image"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -85,8 +87,34 @@ func (s *Screen) Press(keys ...string) {
 // Resize changes the size of the window with a title, as a user who drags its edge.
 func (s *Screen) Resize(title string, width, height int) {
 	s.t.Helper()
-	id := s.do("search", "--sync", "--onlyvisible", "--name", "^"+title+"$")
-	s.do("windowsize", id, fmt.Sprint(width), fmt.Sprint(height))
+	s.do("windowsize", s.window(title), fmt.Sprint(width), fmt.Sprint(height))
+}
+
+func (s *Screen) window(title string) string {
+	s.t.Helper()
+	return s.do("search", "--sync", "--onlyvisible", "--name", "^"+title+"$")
+}
+
+//go:embed testdata/drop.c
+var dropSource []byte
+
+// Drop drops files on the window with a title. It needs a C compiler and the development files of X11, as GLFW does.
+func (s *Screen) Drop(title string, files ...string) {
+	s.t.Helper()
+	dir := s.t.TempDir()
+	program := filepath.Join(dir, "drop")
+	compile := exec.CommandContext(s.t.Context(), "cc", "-x", "c", "-o", program, "-", "-lX11")
+	compile.Stdin = bytes.NewReader(dropSource)
+	if out, err := compile.CombinedOutput(); err != nil {
+		s.t.Fatalf("%v\n%s", err, out)
+	}
+	var uris string
+	for _, f := range files {
+		uris += (&url.URL{Scheme: "file", Path: f}).String() + "\r\n"
+	}
+	if out, err := exec.CommandContext(s.t.Context(), program, s.window(title), uris).CombinedOutput(); err != nil {
+		s.t.Fatalf("drop %q: %v\n%s", files, err, out)
+	}
 }
 
 // Image is what is on the screen now.
