@@ -65,7 +65,7 @@ func Open(o Options) (_ *Window, err error) {
 		return nil, fmt.Errorf("open window: %w", err)
 	}
 	if os.Getenv(present.LibraryEnv) != "" {
-		// GLFW opens the system's loader, and a loader ends the process when it is given another one's instance.
+		// GLFW opens the system's loader by itself, and would hand it the instance of the other one, of which it knows nothing.
 		return nil, fmt.Errorf("open window: want the system's Vulkan loader, which the window's library uses; %s names another one", present.LibraryEnv)
 	}
 	runtime.LockOSThread() // until Close: GLFW's calls belong to one thread

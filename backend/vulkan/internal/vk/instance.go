@@ -42,7 +42,7 @@ type InstanceOptions struct {
 	// SyncValidation also checks for missing barriers; it implies Validation.
 	SyncValidation bool
 	// Surfaces are the instance extensions of what will be presented to: VK_KHR_surface and those of a window system. They are not
-	// always enabled, since layers and drivers then connect to the window system, and complain when there is none.
+	// always enabled, since layers then connect to the window system, and complain when there is none.
 	Surfaces []string
 	// OnMessage receives messages while the Instance is open, with Validation
 	// only. It runs inside Vulkan calls, on any thread, possibly several at once;
