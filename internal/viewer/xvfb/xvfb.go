@@ -52,8 +52,9 @@ func Start(t testing.TB, width, height int) *Screen {
 	}
 	_ = write.Close() // the server has it
 	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // killed
+		_ = cmd.Process.Signal(os.Interrupt) // it removes its lock and its socket
+		defer time.AfterFunc(5*time.Second, func() { _ = cmd.Process.Kill() }).Stop()
+		_ = cmd.Wait() // interrupted
 	})
 	_ = read.SetReadDeadline(time.Now().Add(20 * time.Second))
 	line, err := bufio.NewReader(read).ReadString('\n')
