@@ -42,8 +42,8 @@ const AnyExtent = ^uint32(0)
 // Handle is the VkInstance, for libraries that make surfaces. It is valid as long as the share is open.
 func (i *Instance) Handle() unsafe.Pointer { return unsafe.Pointer(i.shared.table.instance) }
 
-// CreateHeadlessSurface makes a surface that nobody sees. A driver that has not VK_EXT_headless_surface itself must not be asked about it:
-// with Mesa 22.3 that is a crash.
+// CreateHeadlessSurface makes a surface that nobody sees. A driver that has not VK_EXT_headless_surface itself, which the
+// loader may hide, must not be asked about it: the kind of surface is none that it knows.
 func (i *Instance) CreateHeadlessSurface() (Surface, error) {
 	var s C.rr_handle
 	r := C.rr_create_headless(i.shared.table, &s)
