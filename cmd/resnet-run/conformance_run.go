@@ -204,7 +204,10 @@ func writeConformanceFiles(dir string, c report.Conformance) error {
 func writeConformanceFile(dir, name string, c report.Conformance) error {
 	for _, to := range conformanceFiles {
 		if to.name == name {
-			return writeWhole(filepath.Join(dir, name), func(w io.Writer) error { return writeConformanceTo(w, to.format, c) })
+			if err := writeWhole(filepath.Join(dir, name), func(w io.Writer) error { return writeConformanceTo(w, to.format, c) }); err != nil {
+				return fmt.Errorf("write report: %w", err)
+			}
+			return nil
 		}
 	}
 	return fmt.Errorf("write report: no file %q", name)
@@ -214,14 +217,14 @@ func writeConformanceFile(dir, name string, c report.Conformance) error {
 func writeWhole(path string, write func(io.Writer) error) error {
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
 	if err != nil {
-		return fmt.Errorf("write report: %w", err)
+		return err
 	}
 	err = errors.Join(write(file), file.Chmod(0o644), file.Sync(), file.Close())
 	if err == nil {
 		err = os.Rename(file.Name(), path)
 	}
 	if err != nil {
-		return fmt.Errorf("write report: %w", errors.Join(err, os.Remove(file.Name())))
+		return errors.Join(err, os.Remove(file.Name()))
 	}
 	return nil
 }

@@ -36,7 +36,12 @@ PICTURE is a file, a folder (all pictures under it), a glob in quotes, or - for 
 	f := cmd.Flags()
 	f.BoolVar(&normalize, "normalize", false, "scale vectors to length 1")
 	a.addRunFlags(cmd, &run, report.EmbeddingFormats)
-	cmd.RunE = runs(func(cmd *cobra.Command, args []string) error { return a.embed(cmd.Context(), args, normalize, &run) })
+	cmd.RunE = runs(func(cmd *cobra.Command, args []string) error {
+		if normalize && run.format == string(report.Table) {
+			return failure(exitUsage, errors.New("--normalize: the table has no vectors: want another --format"))
+		}
+		return a.embed(cmd.Context(), args, normalize, &run)
+	})
 	return cmd
 }
 

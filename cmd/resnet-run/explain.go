@@ -75,6 +75,8 @@ PICTURE is a file, a folder (all pictures under it), a glob in quotes, or - for 
 			return failure(exitUsage, errors.New("--topk and --class: want one of them"))
 		case e.size < 16 || e.size > maxExplainSize:
 			return failure(exitUsage, fmt.Errorf("--size: want 16 to %d, got %d", maxExplainSize, e.size))
+		case f.Changed("size") && e.out == "" && (run.format == string(report.JSON) || run.format == string(report.NDJSON)):
+			return failure(exitUsage, fmt.Errorf("--size: nothing is drawn with --format %s and without --out", run.format))
 		}
 		return a.explain(cmd.Context(), args, &e, &run)
 	})
@@ -104,6 +106,11 @@ func (a *app) explain(ctx context.Context, args []string, e *explainFlags, f *ru
 		if r.Err == nil {
 			r.Err = x.explain(r, &result)
 		}
+		if r.Err == nil {
+			if err := x.write(&result); err != nil {
+				return err
+			}
+		}
 		if r.Err != nil {
 			failed++
 			text := r.Err.Error()
@@ -126,8 +133,8 @@ type explainer struct {
 	classes       []int // instead of the best
 	height, width int   // of the maps
 	format        report.Format
-	dir           string // empty for no files
-	files         map[string]bool
+	dir           string          // empty for no files
+	files         map[string]bool // that were written, and that are read: paths
 }
 
 func newExplainer(s *session, e *explainFlags) (*explainer, error) {
@@ -143,11 +150,28 @@ func newExplainer(s *session, e *explainFlags) (*explainer, error) {
 	if x.dir == "" && x.format == report.Table {
 		x.dir = explainFolder
 	}
-	s.options.Thumbnail = e.size
+	if x.draws() {
+		s.options.Thumbnail = e.size
+	}
 	if x.dir == "" {
 		return x, nil
 	}
+	for _, p := range s.pictures {
+		x.files[whole(p.Name)] = true
+	}
 	return x, os.MkdirAll(x.dir, 0o755)
+}
+
+// draws reports whether pictures with maps are wanted.
+func (x *explainer) draws() bool { return x.dir != "" || x.format == report.HTML }
+
+// whole is a path that can be compared with others.
+func whole(path string) string {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return path
+	}
+	return abs
 }
 
 // explain fills in what is found on a picture.
@@ -172,16 +196,25 @@ func (x *explainer) explain(r pipeline.Result, to *report.Explanation) error {
 		}
 		u, v := m.Peak()
 		c.Peak = [2]int{pixel(to.Seen.Left, to.Seen.Right, u, r.Width), pixel(to.Seen.Top, to.Seen.Bottom, v, r.Height)}
-		if x.dir != "" || x.format == report.HTML {
+		if x.draws() {
 			c.Drawn = heat.Draw(r.Thumbnail, to.Seen, m)
 		}
-		if x.dir != "" {
-			c.File = x.file(r.Picture.Name, p.Label, len(found) > 1)
-			if err := writeWhole(c.File, func(w io.Writer) error { return png.Encode(w, c.Drawn) }); err != nil {
-				return err
-			}
-		}
 		to.Classes = append(to.Classes, c)
+	}
+	return nil
+}
+
+// write writes what was drawn, if files are wanted.
+func (x *explainer) write(e *report.Explanation) error {
+	for i := range e.Classes {
+		if x.dir == "" {
+			return nil
+		}
+		c := &e.Classes[i]
+		c.File = x.file(e.Image, c.Label, len(e.Classes) > 1)
+		if err := writeWhole(c.File, func(w io.Writer) error { return png.Encode(w, c.Drawn) }); err != nil {
+			return fmt.Errorf("write heat map of %s: %w", e.Image, err)
+		}
 	}
 	return nil
 }
@@ -211,7 +244,7 @@ func pixel(from, to, at float64, n int) int {
 	return min(max(int((from+(to-from)*at)*float64(n)), 0), n-1)
 }
 
-// file names the picture of a class, unlike all others of this run.
+// file names the picture of a class, unlike all others of this run and unlike what is read.
 func (x *explainer) file(image, label string, withLabel bool) string {
 	base := "stdin"
 	if image != pictures.Stdin {
@@ -221,12 +254,12 @@ func (x *explainer) file(image, label string, withLabel bool) string {
 	if withLabel {
 		base += "." + slug(label)
 	}
-	name := base
-	for i := 2; x.files[name]; i++ {
-		name = fmt.Sprintf("%s-%d", base, i)
+	path := filepath.Join(x.dir, base+".heat.png")
+	for i := 2; x.files[whole(path)]; i++ {
+		path = filepath.Join(x.dir, fmt.Sprintf("%s-%d.heat.png", base, i))
 	}
-	x.files[name] = true
-	return filepath.Join(x.dir, name+".png")
+	x.files[whole(path)] = true
+	return path
 }
 
 // slug is a label as a part of a file's name.

@@ -109,8 +109,8 @@ func TestExplainDrawsOnTheWholePicture(t *testing.T) {
 	if o.code != exitInput || !strings.Contains(o.stderr, "bad.jpg") || !strings.Contains(o.stderr, "1 of 3 pictures failed") {
 		t.Fatalf("got %+v", o)
 	}
-	first := filepath.Join(explainFolder, "wide.png")
-	for _, want := range []string{first, filepath.Join(explainFolder, "wide-2.png"), "IMAGE", "FOUND AT"} {
+	first := filepath.Join(explainFolder, "wide.heat.png")
+	for _, want := range []string{first, filepath.Join(explainFolder, "wide-2.heat.png"), "IMAGE", "FOUND AT"} {
 		if !strings.Contains(o.stdout, want) {
 			t.Errorf("the table lacks %q:\n%s", want, o.stdout)
 		}
@@ -169,7 +169,7 @@ func TestExplainPageHasEverything(t *testing.T) {
 	if m := regexp.MustCompile(`(src|href)="[^d]`).FindString(o.stdout); m != "" {
 		t.Errorf("the page needs something beside it: %s", m)
 	}
-	for _, name := range []string{strings.Replace(hostile, ".", ".red.", 1), "blue.blue.png"} {
+	for _, name := range []string{strings.Replace(hostile, ".", ".red.heat.", 1), "blue.blue.heat.png"} {
 		if _, err := os.Stat(filepath.Join("maps", name)); err != nil {
 			t.Error(err)
 		}
@@ -260,6 +260,8 @@ func TestExplainAndEmbedRefuse(t *testing.T) {
 		{exitUsage, "table|json|ndjson|html", []string{"explain", "--format", "csv"}},
 		{exitUsage, "table|json|csv|ndjson|npy", []string{"embed", "--format", "html"}},
 		{exitRun, "file", []string{"explain", "--out", "file/in"}},
+		{exitUsage, "--size: nothing is drawn", []string{"explain", "--size", "64", "--format", "json"}},
+		{exitUsage, "--normalize: the table has no vectors", []string{"embed", "--normalize"}},
 		{exitModel, "want the mean over all places before the linear layer", []string{"explain", "-m", "flat.onnx"}},
 	} {
 		args := append(c.args, "pictures/red.png")
@@ -272,6 +274,29 @@ func TestExplainAndEmbedRefuse(t *testing.T) {
 	}
 	if o := do(t, "embed", "-m", "flat.onnx", "-f", "csv", "pictures/red.png"); o.code != exitOK || !strings.HasPrefix(o.stdout, "image,0,") {
 		t.Errorf("a network without a mean has an embedding too: got %+v", o)
+	}
+}
+
+// TestExplainOverwritesNoPicture, and tells a file that it cannot write as what it is.
+func TestExplainOverwritesNoPicture(t *testing.T) {
+	world(t)
+	red := modeltest.PNG(t, modeltest.Red, 8, 8)
+	modeltest.WriteFile(t, "in/a.png", red)
+	modeltest.WriteFile(t, "in/a.heat.png", red)
+	o := do(t, "explain", "-m", "colour.safetensors", "--out", "in", "in/a.png", "./in/a.heat.png")
+	if o.code != exitOK || !strings.Contains(o.stdout, filepath.Join("in", "a-2.heat.png")) || !strings.Contains(o.stdout, filepath.Join("in", "a.heat.heat.png")) {
+		t.Errorf("got %+v", o)
+	}
+	for _, name := range []string{"in/a.png", "in/a.heat.png"} {
+		if data, err := os.ReadFile(name); err != nil || !bytes.Equal(data, red) {
+			t.Errorf("%s was changed: %v", name, err)
+		}
+	}
+	if err := os.MkdirAll("out/a.heat.png/in the way", 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if o := do(t, "explain", "-m", "colour.safetensors", "--out", "out", "in/a.png"); o.code != exitRun || !strings.Contains(o.stderr, "write heat map of in/a.png") {
+		t.Errorf("a file that cannot be written: got %+v", o)
 	}
 }
 
@@ -315,7 +340,7 @@ func TestExplainedPicturesInTheDocuments(t *testing.T) {
 		}
 		return img
 	}
-	for _, name := range []string{"cat.png", "moose.png"} {
+	for _, name := range []string{"cat.heat.png", "moose.heat.png"} {
 		got, want := read(filepath.Join(dir, name)), read(filepath.Join("docs/explained", name))
 		if got.Bounds() != want.Bounds() {
 			t.Fatalf("%s: got %v, want %v", name, got.Bounds(), want.Bounds())

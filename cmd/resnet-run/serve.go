@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +29,7 @@ type serveFlags struct {
 	batch    int
 	queue    int
 	body     string
+	pixels   int64
 	limits   serve.Limits
 	noOrient bool
 	device   *deviceFlags
@@ -51,7 +54,7 @@ func (a *app) serveCommand() *cobra.Command {
 
 Pictures of all requests share batches: a device that is free takes what waits, up to --batch. More than --queue waiting pictures are
 refused with 503. It listens on this machine alone unless --listen says otherwise; it has no login and no encryption, so let something that
-has them stand before it. Ctrl-C ends it when the requests that it has are answered.
+has them stand before it. Ctrl-C ends it when the requests that it has are answered, with exit code 0.
 
 ` + exitCodesHelp,
 		Example: `  resnet-run serve resnet50-0676ba61.pth
@@ -64,6 +67,7 @@ has them stand before it. Ctrl-C ends it when the requests that it has are answe
 	s.IntVarP(&f.batch, "batch", "b", 0, "run up to `N` pictures at a time, 0 = choose")
 	s.IntVar(&f.queue, "queue", 256, "let up to `N` pictures wait for each model")
 	s.StringVar(&f.body, "max-body", "64MiB", "`SIZE` of a request at most; eight times as much may be read at once")
+	s.Int64Var(&f.pixels, "max-pixels", usualPixels, "`N` pixels of a picture at most; while it is decoded one may take 12 bytes of memory")
 	s.BoolVar(&f.noOrient, "no-exif-orientation", false, "leave pictures as they are stored, as PIL does")
 	f.device = a.addDeviceFlags(s)
 	addAutoPrecision(s, &f.device.precision)
@@ -97,8 +101,25 @@ func (f *serveFlags) check() error {
 	if err != nil {
 		return fmt.Errorf("--max-body: %w", err)
 	}
-	f.limits = serve.Limits{Queue: f.queue, Body: size, Bodies: bodiesFactor * size}
+	if f.pixels < 1 || f.pixels > imaging.DefaultMaxPixels {
+		return fmt.Errorf("--max-pixels: want 1 to %d, got %d", int64(imaging.DefaultMaxPixels), f.pixels)
+	}
+	f.limits = serve.Limits{Queue: f.queue, Body: size, Bodies: bodiesFactor * size, Decoders: decoders(f.pixels)}
 	return nil
+}
+
+const (
+	usualPixels   = 64_000_000 // more than telephones make
+	bytesPerPixel = 12         // of a picture of 16 bits a channel with its RGB beside it
+)
+
+// decoders is how many pictures may be decoded at once, in half of the memory that is free.
+func decoders(pixels int64) int {
+	n := int64(runtime.GOMAXPROCS(0))
+	if free, err := machine.Available(); err == nil {
+		n = min(n, free/2/(bytesPerPixel*pixels))
+	}
+	return int(max(n, 1))
 }
 
 func (a *app) serve(ctx context.Context, f *serveFlags, names []string) (err error) {
@@ -114,6 +135,9 @@ func (a *app) serve(ctx context.Context, f *serveFlags, names []string) (err err
 		m, err := a.loadModel(ctx, &flags)
 		if err != nil {
 			return err
+		}
+		if slices.ContainsFunc(models, func(o *model.Model) bool { return urlName(o) == urlName(m) }) {
+			return failure(exitUsage, fmt.Errorf("two models would be called %q: want files of different names", urlName(m)))
 		}
 		models = append(models, m)
 	}
@@ -143,7 +167,7 @@ func (a *app) serve(ctx context.Context, f *serveFlags, names []string) (err err
 		level = slog.LevelDebug
 	}
 	log := slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
-	server, err := serve.New(buildVersion().Version, networks, f.limits, imaging.DecodeOptions{IgnoreOrientation: f.noOrient}, log)
+	server, err := serve.New(buildVersion().Version, networks, f.limits, imaging.DecodeOptions{IgnoreOrientation: f.noOrient, MaxPixels: f.pixels}, log)
 	if err != nil {
 		return failure(exitUsage, err)
 	}
@@ -168,13 +192,20 @@ func (a *app) listen(ctx context.Context, listener net.Listener, server *serve.S
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- h.Serve(listener) }()
+	end := func(err error) error { // also the errors of the end, but for the one that says that it was asked for
+		err = errors.Join(err, h.Close())
+		if e := <-ended; !errors.Is(e, http.ErrServerClosed) {
+			err = errors.Join(err, e)
+		}
+		return err
+	}
 	if _, err := fmt.Fprintf(a.stdout, "http://%s\n", listener.Addr()); err != nil {
-		return errors.Join(err, h.Close(), <-ended)
+		return end(err)
 	}
 	a.note("answering on http://%s with %s: %s; Ctrl-C ends it", listener.Addr(), info.Backend, info.Name)
 	for _, r := range runners {
 		if err := r.Warm(ctx); err != nil && ctx.Err() == nil {
-			return errors.Join(err, h.Close(), <-ended)
+			return end(err)
 		}
 	}
 	server.SetReady(true)
@@ -188,14 +219,10 @@ func (a *app) listen(ctx context.Context, listener net.Listener, server *serve.S
 	// The context that ends it is over, and the requests have their own.
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
-	err := h.Shutdown(limited)
-	if err != nil {
-		err = errors.Join(fmt.Errorf("end requests: %w", err), h.Close())
+	if err := h.Shutdown(limited); err != nil {
+		a.note("some requests were not over after %v, and are cut off", shutdownTime)
 	}
-	if e := <-ended; !errors.Is(e, http.ErrServerClosed) {
-		err = errors.Join(err, e)
-	}
-	return err
+	return end(nil)
 }
 
 // urlName is what a model is called in URLs: its name, or that of its file.

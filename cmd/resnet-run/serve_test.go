@@ -43,7 +43,7 @@ func TestServeAnswersUntilItIsInterrupted(t *testing.T) {
 	}
 	errs.Reset()
 	go func() {
-		code <- a.run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "colour.safetensors", "overflow.safetensors"})
+		code <- a.run(ctx, []string{"serve", "--listen", "127.0.0.1:0", "colour.safetensors", "overflow.safetensors", "--max-pixels", "1000"})
 	}()
 	line, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {
@@ -67,10 +67,53 @@ func TestServeAnswersUntilItIsInterrupted(t *testing.T) {
 		}
 	}
 	post("/classify", http.StatusOK, `"label":"red"`)
+	red := data
+	data = modeltest.PNG(t, modeltest.Red, 30, 40)
+	post("/classify", http.StatusUnprocessableEntity, "header gives 30x40, the limit is 1000 pixels")
+	data = red
 	post("/classify?model=overflow", http.StatusUnprocessableEntity, "finite")
 	post("/classify?model=other", http.StatusNotFound, "[colour overflow]")
 	http.DefaultClient.CloseIdleConnections()
+	// A request that is half sent when the server is interrupted is answered too.
+	half, rest := io.Pipe()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/classify", half)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Expect", "100-continue") // what is written is read when the server has begun to read
+	patient := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
+	answered := make(chan string, 1)
+	go func() {
+		answer, err := patient.Do(request)
+		if err != nil {
+			answered <- err.Error()
+			return
+		}
+		defer answer.Body.Close()
+		body, _ := io.ReadAll(answer.Body)
+		patient.CloseIdleConnections()
+		answered <- string(body)
+	}()
+	if _, err := rest.Write(data[:20]); err != nil {
+		t.Fatal(err)
+	}
 	interrupt()
+	for { // until it takes no more connections
+		if c, err := net.Dial("tcp", strings.TrimPrefix(url, "http://")); err != nil {
+			break
+		} else if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := rest.Write(data[20:]); err != nil {
+		t.Fatal(err)
+	}
+	if err := rest.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if text := <-answered; !strings.Contains(text, `"label":"red"`) {
+		t.Errorf("the request that was under way got %s", text)
+	}
 	select {
 	case got := <-code:
 		if got != exitOK || !strings.Contains(errs.String(), "answering on "+url) || !strings.Contains(errs.String(), "ending") {
@@ -98,7 +141,8 @@ func TestServeRefuses(t *testing.T) {
 		{exitUsage, "--queue: want 1 to", []string{"--queue", "0"}},
 		{exitUsage, "--max-body", []string{"--max-body", "much"}},
 		{exitUsage, "--max-body", []string{"--max-body", "0"}},
-		{exitUsage, `two networks have the name "colour"`, []string{"colour.safetensors", "other/colour.safetensors"}},
+		{exitUsage, "--max-pixels: want 1 to", []string{"--max-pixels", "0"}},
+		{exitUsage, `two models would be called "colour"`, []string{"colour.safetensors", "other/colour.safetensors"}},
 		{exitModel, "none.pth", []string{"none.pth"}},
 		{exitRun, "--listen " + taken.Addr().String(), []string{"--listen", taken.Addr().String()}},
 		{exitRun, "--listen nonsense", []string{"--listen", "nonsense"}},

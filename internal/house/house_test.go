@@ -45,6 +45,7 @@ var allowed = map[string][]string{
 	"internal/fastest":               {"backend", "graph", "internal/stopwatch"},
 	"internal/similar":               {},
 	"internal/stopwatch":             {},
+	"internal/hub":                   {},
 	"internal/serve":                 {"graph", "backend", "internal/imaging", "internal/model", "internal/report", "internal/stopwatch"},
 	"internal/backendtest":           {"backend", "backend/reference", "graph", "graph/head", "graph/pass", "graph/resnet", "internal/golden", "internal/seeded"},
 	"internal/backendtest/...":       {"backend", "backend/vulkan"},

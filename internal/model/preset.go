@@ -264,7 +264,7 @@ func (o Overrides) apply(p *imaging.Preprocess) bool {
 	if o.Crop != nil {
 		if o.Resize == nil && p.Resize > 0 && *o.Crop > p.Resize { // a larger network, not a frame of black about the picture
 			if p.Resize = *o.Crop; p.Crop > 0 {
-				p.Resize = before.Resize * *o.Crop / p.Crop
+				p.Resize = max(*o.Crop, before.Resize**o.Crop/p.Crop)
 			}
 		}
 		p.Crop = *o.Crop

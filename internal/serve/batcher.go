@@ -3,9 +3,14 @@ package serve
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
+
+	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
 var (
@@ -37,17 +42,22 @@ type answer struct {
 
 // batcher puts pictures of all requests into batches.
 type batcher struct {
-	run     runner
-	queue   chan *ticket
-	waiting atomic.Int64 // pictures that have a place, in the queue or on their way there
-	seen    *meter
-	ctx     context.Context
-	stop    context.CancelFunc
-	ended   sync.WaitGroup
+	run   runner
+	most  int // pictures that may wait
+	seen  *meter
+	log   *slog.Logger
+	wake  chan struct{} // a flight that stands still has something to do
+	ctx   context.Context
+	stop  context.CancelFunc
+	ended sync.WaitGroup
+
+	mu       sync.Mutex
+	queue    []*ticket
+	reserved int // places that are taken: by what is in the queue, and what is on its way there
 }
 
-func newBatcher(run runner, queue int, seen *meter) *batcher {
-	b := &batcher{run: run, queue: make(chan *ticket, queue), seen: seen}
+func newBatcher(run runner, most int, seen *meter, log *slog.Logger) *batcher {
+	b := &batcher{run: run, most: most, seen: seen, log: log, wake: make(chan struct{}, run.Flights())}
 	b.ctx, b.stop = context.WithCancel(context.Background())
 	for range run.Flights() {
 		b.ended.Go(b.loop)
@@ -59,23 +69,35 @@ func newBatcher(run runner, queue int, seen *meter) *batcher {
 //
 // Errors: errBusy.
 func (b *batcher) reserve(n int) error {
-	if b.waiting.Add(int64(n)) > int64(cap(b.queue)) {
-		b.release(n)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.reserved+n > b.most {
 		return errBusy
 	}
+	b.reserved += n
 	return nil
 }
 
-func (b *batcher) release(n int) { b.waiting.Add(-int64(n)) }
+func (b *batcher) release(n int) {
+	b.mu.Lock()
+	b.reserved -= n
+	b.mu.Unlock()
+}
 
 // enqueue gives a picture with a place to the queue.
 func (b *batcher) enqueue(ctx context.Context, data []float32) *ticket {
-	t := &ticket{ctx, data, time.Now(), make(chan answer, 1)}
-	b.queue <- t // has room: it has a place
+	t := &ticket{ctx, data, stopwatch.Now(), make(chan answer, 1)}
+	b.mu.Lock()
+	b.queue = append(b.queue, t)
+	b.mu.Unlock()
+	select {
+	case b.wake <- struct{}{}:
+	default: // every flight will look
+	}
 	return t
 }
 
-// wait returns what came of the picture.
+// wait returns what came of the picture. One whose request is over leaves the queue.
 func (b *batcher) wait(t *ticket) ([][]float32, error) {
 	select {
 	case a := <-t.done:
@@ -84,56 +106,57 @@ func (b *batcher) wait(t *ticket) ([][]float32, error) {
 		}
 		return a.outputs, a.err
 	case <-t.ctx.Done():
+		b.leave(t)
 		return nil, t.ctx.Err()
 	case <-b.ctx.Done():
 		return nil, errClosed
 	}
 }
 
+func (b *batcher) leave(t *ticket) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if i := slices.Index(b.queue, t); i >= 0 {
+		b.queue = slices.Delete(b.queue, i, i+1)
+		b.reserved--
+	}
+}
+
 // loop is one flight: it runs one batch after the other.
 func (b *batcher) loop() {
 	data := make([]float32, b.run.MaxBatch()*b.run.Elems())
-	batch := make([]*ticket, 0, b.run.MaxBatch())
 	for {
 		select {
-		case t := <-b.queue:
-			batch = b.take(batch[:0], t)
+		case <-b.wake:
 		case <-b.ctx.Done():
 			return
 		}
-		if len(batch) > 0 {
+		for batch := b.take(); len(batch) > 0 && b.ctx.Err() == nil; batch = b.take() {
 			b.fly(batch, data)
 		}
 	}
 }
 
-// take adds t, and what else waits, up to a full batch. Those whose request is over are left out.
-func (b *batcher) take(batch []*ticket, t *ticket) []*ticket {
-	for {
-		b.release(1)
-		if t.ctx.Err() == nil {
-			batch = append(batch, t)
-		}
-		if len(batch) == b.run.MaxBatch() {
-			return batch
-		}
-		select {
-		case t = <-b.queue:
-		default:
-			return batch
-		}
-	}
+// take takes what waits, up to a full batch.
+func (b *batcher) take() []*ticket {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := min(len(b.queue), b.run.MaxBatch())
+	batch := slices.Clone(b.queue[:n])
+	b.queue = slices.Delete(b.queue, 0, n)
+	b.reserved -= n
+	return batch
 }
 
 // fly runs a batch and answers its pictures.
 func (b *batcher) fly(batch []*ticket, data []float32) {
-	start := time.Now()
+	start := stopwatch.Now()
 	for i, t := range batch {
 		copy(data[i*b.run.Elems():], t.data)
 		b.seen.waited.Observe(start.Sub(t.queued).Seconds())
 	}
-	outputs, err := b.run.Batch(b.ctx, data, len(batch))
-	b.seen.ran.Observe(time.Since(start).Seconds())
+	outputs, err := b.runSafely(data, len(batch))
+	b.seen.ran.Observe(stopwatch.Since(start).Seconds())
 	b.seen.batch.Observe(float64(len(batch)))
 	for i, t := range batch {
 		a := answer{err: err}
@@ -144,6 +167,20 @@ func (b *batcher) fly(batch []*ticket, data []float32) {
 			}
 		}
 		t.done <- a
+	}
+}
+
+// runSafely runs a batch. A panic is an error of the batch: it must not end the others.
+func (b *batcher) runSafely(data []float32, n int) (outputs [][]float32, err error) {
+	defer recovered(b.log, &err)
+	return b.run.Batch(b.ctx, data, n)
+}
+
+// recovered makes an error of a panic, and writes down where it was.
+func recovered(log *slog.Logger, err *error) {
+	if v := recover(); v != nil {
+		log.Error("panic", "value", v, "stack", string(debug.Stack()))
+		*err = fmt.Errorf("internal error: %v", v)
 	}
 }
 

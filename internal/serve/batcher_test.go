@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -16,6 +18,7 @@ type slow struct {
 	batch, flights int
 	takes          time.Duration
 	err            error
+	panics         int // of the first batches
 
 	mu    sync.Mutex
 	sizes []int
@@ -30,7 +33,11 @@ func (s *slow) Elems() int    { return 2 }
 func (s *slow) Batch(ctx context.Context, data []float32, n int) ([][]float32, error) {
 	s.mu.Lock()
 	s.sizes = append(s.sizes, n)
+	panics := len(s.sizes) <= s.panics
 	s.mu.Unlock()
+	if panics {
+		panic("boom")
+	}
 	now := s.now.Add(1)
 	defer s.now.Add(-1)
 	s.most.Store(max(s.most.Load(), now))
@@ -50,7 +57,9 @@ func (s *slow) Batch(ctx context.Context, data []float32, n int) ([][]float32, e
 	return [][]float32{a, b}, nil
 }
 
-func (s *slow) start(queue int) *batcher { return newBatcher(s, queue, newMetrics().meter("m")) }
+func (s *slow) start(queue int) *batcher {
+	return newBatcher(s, queue, newMetrics().meter("m"), slog.New(slog.DiscardHandler))
+}
 
 // ask reserves a place for a picture of a number and waits for what comes of it.
 func ask(ctx context.Context, b *batcher, v float32) error {
@@ -62,6 +71,13 @@ func ask(ctx context.Context, b *batcher, v float32) error {
 		return fmt.Errorf("picture %v: got %v", v, out)
 	}
 	return err
+}
+
+// taken is how many places are.
+func taken(b *batcher) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.reserved
 }
 
 // TestWhatWaitsGoesIntoOneBatch: the first picture runs alone, and what comes meanwhile together.
@@ -85,7 +101,7 @@ func TestWhatWaitsGoesIntoOneBatch(t *testing.T) {
 			if got := fmt.Sprint(s.sizes); got != want || s.most.Load() != int64(flights) {
 				t.Errorf("%d flights: got batches %s, %d at once, want %s", flights, got, s.most.Load(), want)
 			}
-			if n := b.waiting.Load(); n != 0 {
+			if n := taken(b); n != 0 {
 				t.Errorf("%d places are still taken", n)
 			}
 		})
@@ -147,9 +163,13 @@ func TestWhoGoesAwayLeavesTheQueue(t *testing.T) {
 		}
 		synctest.Wait()
 		cancel()
+		synctest.Wait()
+		if n := taken(b); n != 1 {
+			t.Errorf("%d places are taken at once, want the one of the picture that waits", n)
+		}
 		all.Wait()
-		if got := fmt.Sprint(s.sizes); got != "[1 1]" || b.waiting.Load() != 0 {
-			t.Errorf("got batches %s, %d places taken", got, b.waiting.Load())
+		if got := fmt.Sprint(s.sizes); got != "[1 1]" || taken(b) != 0 {
+			t.Errorf("got batches %s, %d places taken", got, taken(b))
 		}
 	})
 }
@@ -168,6 +188,21 @@ func TestErrorsOfTheDeviceReachEveryPicture(t *testing.T) {
 			})
 		}
 		all.Wait()
+	})
+}
+
+// TestAPanicIsAnError of its batch: what comes later is run.
+func TestAPanicIsAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &slow{batch: 4, flights: 1, takes: time.Second, panics: 1}
+		b := s.start(10)
+		defer b.close()
+		if err := ask(t.Context(), b, 1); err == nil || !strings.Contains(err.Error(), "internal error: boom") {
+			t.Errorf("got %v", err)
+		}
+		if err := ask(t.Context(), b, 2); err != nil {
+			t.Errorf("afterwards: %v", err)
+		}
 	})
 }
 

@@ -3,7 +3,6 @@ package serve
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -24,23 +23,66 @@ const headerLength = "Inference-Header-Content-Length"
 // tensor is one of the protocol's tensors.
 type tensor struct {
 	Name       string     `json:"name"`
-	Shape      []int      `json:"shape"`
+	Shape      extents    `json:"shape"`
 	DataType   string     `json:"datatype"`
 	Parameters parameters `json:"parameters,omitzero"`
 	Data       numbers    `json:"data,omitempty"`
 }
 
-// parameters are those of the extension for binary tensors.
+// parameters are those of the extension for binary tensors, and one of another extension that is not here.
 type parameters struct {
-	Size   *int  `json:"binary_data_size,omitempty"`
-	Binary *bool `json:"binary_data,omitempty"`
+	Size           *int  `json:"binary_data_size,omitempty"`
+	Binary         *bool `json:"binary_data,omitempty"`
+	Classification *int  `json:"classification,omitempty"`
+}
+
+// Lists are no longer than anybody needs: small things in JSON may be large in memory.
+const (
+	maxTensors    = 16
+	maxDimensions = 8
+)
+
+// tensors is a short list.
+type tensors []tensor
+
+// UnmarshalJSON reads no more of a list than a request may have.
+func (l *tensors) UnmarshalJSON(data []byte) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	if t, err := d.Token(); err != nil || t != json.Delim('[') {
+		if t == nil {
+			return err // null is no list, and no error
+		}
+		return fmt.Errorf("want a list of tensors, got %.40q", data)
+	}
+	for d.More() {
+		if len(*l) == maxTensors {
+			return fmt.Errorf("want at most %d tensors, got more", maxTensors)
+		}
+		var t tensor
+		if err := d.Decode(&t); err != nil {
+			return err
+		}
+		*l = append(*l, t)
+	}
+	return nil
+}
+
+// extents is a shape.
+type extents []int
+
+// UnmarshalJSON reads no more dimensions than anything here has.
+func (e *extents) UnmarshalJSON(data []byte) error {
+	if n := bytes.Count(data, []byte(",")) + 1; n > maxDimensions {
+		return fmt.Errorf("shape: want at most %d dimensions, got %d", maxDimensions, n)
+	}
+	return json.Unmarshal(data, (*[]int)(e))
 }
 
 // inferRequest is what is asked.
 type inferRequest struct {
-	ID         string   `json:"id"`
-	Inputs     []tensor `json:"inputs"`
-	Outputs    []tensor `json:"outputs"` // name and parameters
+	ID         string  `json:"id"`
+	Inputs     tensors `json:"inputs"`
+	Outputs    tensors `json:"outputs"` // name and parameters
 	Parameters struct {
 		Binary bool `json:"binary_data_output"`
 	} `json:"parameters"`
@@ -48,10 +90,10 @@ type inferRequest struct {
 
 // inferResponse is what is answered.
 type inferResponse struct {
-	Model   string   `json:"model_name"`
-	Version string   `json:"model_version"`
-	ID      string   `json:"id,omitempty"`
-	Outputs []tensor `json:"outputs"`
+	Model   string  `json:"model_name"`
+	Version string  `json:"model_version"`
+	ID      string  `json:"id,omitempty"`
+	Outputs tensors `json:"outputs"`
 }
 
 // numbers are a tensor's elements: in JSON numbers in arrays, nested or not.
@@ -236,9 +278,6 @@ func (n *network) input(req *inferRequest, most int) ([][]float32, error) {
 }
 
 func ints(list []int) string {
-	if len(list) > 8 {
-		return fmt.Sprintf("%d dimensions", len(list))
-	}
 	return strings.Trim(strings.ReplaceAll(fmt.Sprint(list), " ", ","), "[]")
 }
 
@@ -254,6 +293,9 @@ func (n *network) wanted(req *inferRequest) (ports []int, binary []bool, err err
 		i := slices.IndexFunc(n.Outputs, func(p graph.Port) bool { return p.Name == o.Name })
 		if i < 0 || slices.Contains(ports, i) {
 			return nil, nil, fault(http.StatusBadRequest, "outputs: want each of %v at most once, got %.80q", portNames(n.Outputs), o.Name)
+		}
+		if o.Parameters.Classification != nil {
+			return nil, nil, fault(http.StatusBadRequest, "output %q: classification is an extension that is not here: POST pictures to /classify for names", o.Name)
 		}
 		isBinary := req.Parameters.Binary
 		if o.Parameters.Binary != nil {
@@ -282,16 +324,16 @@ func (n *network) runAll(r *http.Request, pictures [][]float32) ([]numbers, erro
 		tickets[i] = n.batches.enqueue(r.Context(), p)
 	}
 	all := make([]numbers, len(n.Outputs))
-	var failed error
-	for _, t := range tickets { // also after an error: the pictures are counted
+	failures := make([]error, len(tickets))
+	for k, t := range tickets { // also after an error: the pictures are counted
 		outputs, err := n.batches.wait(t)
 		n.seen.count(err)
-		failed = errors.Join(failed, err)
+		failures[k] = err
 		for i, o := range outputs {
 			all[i] = append(all[i], o...)
 		}
 	}
-	return all, failed
+	return all, first(failures)
 }
 
 // answerInfer writes a response, with the outputs that binary says behind the JSON.

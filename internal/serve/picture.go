@@ -74,12 +74,24 @@ func (s *Server) classified(w http.ResponseWriter, r *http.Request) ([]report.Cl
 	}
 	results := make([]report.Classification, len(uploads))
 	failures := make([]error, len(uploads)) // of the server
+	// One request has some decoders at most, so that others come in between.
+	own := make(chan struct{}, max(1, cap(s.decoders)/2))
 	var all sync.WaitGroup
 	for i, u := range uploads {
-		all.Go(func() { results[i], failures[i] = s.classifyOne(r, n, u, topK) })
+		all.Go(func() { results[i], failures[i] = s.classifyOne(r, n, u, topK, own) })
 	}
 	all.Wait()
-	return results, errors.Join(failures...)
+	return results, first(failures)
+}
+
+// first is the first error: what happens to a server happens to all pictures of a request.
+func first(list []error) error {
+	for _, err := range list {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // uploads reads the pictures of a request: the files of a form, or the body.
@@ -127,6 +139,10 @@ func (s *Server) uploads(r *http.Request) ([]upload, error) {
 // unreadable is the error of a body that was not sent as it should be.
 func unreadable(err error) error {
 	var tooLarge *http.MaxBytesError
+	var known *requestError
+	if errors.As(err, &known) {
+		return err
+	}
 	if errors.As(err, &tooLarge) {
 		return fault(http.StatusRequestEntityTooLarge, "want at most %d bytes, got more", tooLarge.Limit)
 	}
@@ -134,9 +150,9 @@ func unreadable(err error) error {
 }
 
 // classifyOne answers one picture, for which there is a place in the queue. The error is the server's; that of a picture is in the result.
-func (s *Server) classifyOne(r *http.Request, n *network, u upload, topK int) (report.Classification, error) {
+func (s *Server) classifyOne(r *http.Request, n *network, u upload, topK int, own chan struct{}) (report.Classification, error) {
 	c := report.Classification{Image: u.name, Model: n.Name, Backend: n.Device.Backend, Device: n.Device.Name}
-	data, err := s.prepare(r, n, u)
+	data, err := s.prepare(r, n, u, own)
 	if err != nil {
 		n.batches.release(1)
 		n.seen.count(err)
@@ -160,18 +176,21 @@ func (s *Server) classifyOne(r *http.Request, n *network, u upload, topK int) (r
 	return c, nil
 }
 
-// prepare decodes a picture into the input of a network, when a processor is free.
-func (s *Server) prepare(r *http.Request, n *network, u upload) ([]float32, error) {
-	select {
-	case s.decoders <- struct{}{}:
-		defer func() { <-s.decoders }()
-	case <-r.Context().Done():
-		return nil, r.Context().Err()
+// prepare decodes a picture into the input of a network, when a decoder is free: one of the request's own, and one of the server's.
+func (s *Server) prepare(r *http.Request, n *network, u upload, own chan struct{}) (data []float32, err error) {
+	for _, places := range []chan struct{}{own, s.decoders} {
+		select {
+		case places <- struct{}{}:
+			defer func() { <-places }()
+		case <-r.Context().Done():
+			return nil, r.Context().Err()
+		}
 	}
+	defer recovered(s.log, &err)
 	img, err := imaging.Decode(bytes.NewReader(u.data), fmt.Sprintf("%.200q", u.name), s.decode)
 	if err != nil {
 		return nil, err
 	}
-	data := make([]float32, n.Runner.Elems())
+	data = make([]float32, n.Runner.Elems())
 	return data, n.Model.Preprocess.Apply(img, data)
 }

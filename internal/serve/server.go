@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
-	"runtime"
 	"slices"
 	"sync/atomic"
 
@@ -19,9 +19,10 @@ import (
 
 // Limits keep a server alive whatever it is sent.
 type Limits struct {
-	Queue  int   // pictures that may wait for each network, 1 or more
-	Body   int64 // bytes of a request
-	Bodies int64 // bytes of all requests that are being read
+	Queue    int   // pictures that may wait for each network, 1 or more
+	Body     int64 // bytes of a request
+	Bodies   int64 // bytes of all requests that are under way
+	Decoders int   // pictures that are decoded at once, 1 or more: each may take many bytes for a pixel that is allowed
 }
 
 // Network is a model that is compiled on a device.
@@ -43,7 +44,7 @@ type Server struct {
 	log      *slog.Logger
 	metrics  *metrics
 	decoders chan struct{} // a place for each picture that is being decoded
-	reading  atomic.Int64  // bytes
+	bodies   atomic.Int64  // bytes of requests that are under way
 	ready    atomic.Bool
 	mux      *http.ServeMux
 }
@@ -59,13 +60,14 @@ type network struct {
 //
 // Errors: no network, two of one name, and limits that let nothing through.
 func New(version string, list []*Network, limits Limits, decode imaging.DecodeOptions, log *slog.Logger) (*Server, error) {
-	s := &Server{version: version, limits: limits, decode: decode, log: log, metrics: newMetrics(), decoders: make(chan struct{}, runtime.GOMAXPROCS(0)), mux: http.NewServeMux()}
+	s := &Server{version: version, limits: limits, decode: decode, log: log, metrics: newMetrics(), mux: http.NewServeMux()}
 	switch {
 	case len(list) == 0:
 		return nil, errors.New("serve: want at least one network, got none")
-	case limits.Queue < 1 || limits.Body < 1 || limits.Bodies < limits.Body:
-		return nil, fmt.Errorf("serve: want a queue and bodies of at least 1, and all bodies of at least one, got %+v", limits)
+	case limits.Queue < 1 || limits.Body < 1 || limits.Bodies < limits.Body || limits.Decoders < 1:
+		return nil, fmt.Errorf("serve: want a queue, bodies and decoders of at least 1, and all bodies of at least one, got %+v", limits)
 	}
+	s.decoders = make(chan struct{}, limits.Decoders)
 	for i, n := range list {
 		if slices.ContainsFunc(list[:i], func(o *Network) bool { return o.Name == n.Name }) {
 			return nil, fmt.Errorf("serve: two networks have the name %q", n.Name)
@@ -73,7 +75,7 @@ func New(version string, list []*Network, limits Limits, decode imaging.DecodeOp
 	}
 	for _, n := range list {
 		seen := s.metrics.meter(n.Name)
-		s.networks = append(s.networks, &network{n, newBatcher(n.Runner, limits.Queue, seen), seen})
+		s.networks = append(s.networks, &network{n, newBatcher(n.Runner, limits.Queue, seen, log), seen})
 	}
 	s.routes()
 	return s, nil
@@ -207,19 +209,28 @@ func (s *Server) answer(w http.ResponseWriter, code int, v any) {
 	}
 }
 
-// body limits the body of a request, and reserves memory for it until free is called.
+// body limits the body of a request, and counts its bytes until free is called.
 func (s *Server) body(w http.ResponseWriter, r *http.Request) (free func(), err error) {
-	size := s.limits.Body
-	if r.ContentLength >= 0 {
-		size = r.ContentLength
+	if r.ContentLength > s.limits.Body {
+		return nil, fault(http.StatusRequestEntityTooLarge, "want at most %d bytes, got %d", s.limits.Body, r.ContentLength)
 	}
-	if size > s.limits.Body {
-		return nil, fault(http.StatusRequestEntityTooLarge, "want at most %d bytes, got %d", s.limits.Body, size)
+	b := &counted{ReadCloser: http.MaxBytesReader(w, r.Body, s.limits.Body), server: s}
+	r.Body = b
+	return func() { s.bodies.Add(-b.n) }, nil
+}
+
+// counted is a body whose bytes are counted with those of all others, as they come: one that only announces many takes nothing.
+type counted struct {
+	io.ReadCloser
+	server *Server
+	n      int64
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.n += int64(n)
+	if c.server.bodies.Add(int64(n)) > c.server.limits.Bodies {
+		return 0, fault(http.StatusServiceUnavailable, "too many bytes of requests are under way: try again later")
 	}
-	if s.reading.Add(size) > s.limits.Bodies {
-		s.reading.Add(-size)
-		return nil, fault(http.StatusServiceUnavailable, "too many requests are being read: try again later")
-	}
-	r.Body = http.MaxBytesReader(w, r.Body, s.limits.Body)
-	return func() { s.reading.Add(-size) }, nil
+	return n, err
 }

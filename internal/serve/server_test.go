@@ -12,11 +12,13 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/internal/imaging"
@@ -61,7 +63,7 @@ func colours(t *testing.T, limits Limits) *httptest.Server {
 	return h
 }
 
-var usual = Limits{Queue: 16, Body: 1 << 16, Bodies: 1 << 20}
+var usual = Limits{Queue: 16, Body: 1 << 16, Bodies: 1 << 20, Decoders: 2}
 
 // said is an answer.
 type said struct {
@@ -336,13 +338,15 @@ func TestBadInferRequestsSayWhatIsWrong(t *testing.T) {
 		{name: "another shape", body: inferBody("[1,3,8,9]", x, ""), want: "shape: want [N,3,8,8] with N from 1, got 1,3,8,9"},
 		{name: "no pictures", body: inferBody("[0,3,8,8]", x, ""), want: "got 0,3,8,8"},
 		{name: "a negative batch", body: inferBody("[-1,3,8,8]", x, ""), want: "got -1,3,8,8"},
-		{name: "many dimensions", body: inferBody("[1,1,1,1,1,1,1,1,1]", x, ""), want: "got 9 dimensions"},
+		{name: "many dimensions", body: inferBody("[1,1,1,1,1,1,1,1,1]", x, ""), want: "shape: want at most 8 dimensions, got 9"},
 		{name: "too many pictures", body: inferBody("[17,3,8,8]", x, ""), code: http.StatusRequestEntityTooLarge, want: "at most 16 pictures, got 17"},
 		{name: "too few numbers", body: inferBody("[1,3,8,8]", x[1:], ""), want: "want 192 numbers for 1,3,8,8, got 191"},
 		{name: "text among numbers", body: inferBody("[1,3,8,8]", []any{1, "x"}, ""), want: "want numbers in arrays"},
 		{name: "an object", body: inferBody("[1,3,8,8]", map[string]int{"a": 1}, ""), want: "want numbers in arrays"},
 		{name: "a number beyond float32", body: inferBody("[1,3,8,8]", []float64{1e300}, ""), want: "want a float32"},
 		{name: "another output", body: inferBody("[1,3,8,8]", x, `,"outputs":[{"name":"y"}]`), want: `outputs: want each of [fc] at most once, got \"y\"`},
+		{name: "classification", body: inferBody("[1,3,8,8]", x, `,"outputs":[{"name":"fc","parameters":{"classification":3}}]`), want: "classification is an extension that is not here"},
+		{name: "no list", body: []byte(`{"inputs":{}}`), want: "want a list of tensors"},
 		{name: "an output twice", body: inferBody("[1,3,8,8]", x, `,"outputs":[{"name":"fc"},{"name":"fc"}]`), want: "at most once"},
 		{name: "a length beyond the body", head: size("768"), length: "99999", want: "Content-Length: want 0 to"},
 		{name: "a length that is none", head: size("768"), length: "x", want: `got \"x\"`},
@@ -375,7 +379,7 @@ func TestBadInferRequestsSayWhatIsWrong(t *testing.T) {
 
 // TestManyClientsAtOnce: each gets its own answers, or is told to come again.
 func TestManyClientsAtOnce(t *testing.T) {
-	h := colours(t, Limits{Queue: 8, Body: 1 << 16, Bodies: 1 << 20})
+	h := colours(t, Limits{Queue: 24, Body: 1 << 16, Bodies: 1 << 20, Decoders: 2})
 	pictures := [][]byte{modeltest.PNG(t, modeltest.Red, 8, 8), modeltest.PNG(t, modeltest.Green, 8, 8), modeltest.PNG(t, modeltest.Blue, 8, 8)}
 	var mu sync.Mutex
 	codes := map[int]int{}
@@ -423,49 +427,133 @@ func TestManyClientsAtOnce(t *testing.T) {
 	}
 }
 
-// TestTheMemoryOfBodiesIsLimited: while others are being read, another one is refused, and read when they are done.
+// TestTheMemoryOfBodiesIsLimited: bytes count as they come, and what comes beside too many is refused until they are gone.
 func TestTheMemoryOfBodiesIsLimited(t *testing.T) {
-	h := colours(t, Limits{Queue: 8, Body: 1 << 12, Bodies: 1 << 12})
+	h := colours(t, Limits{Queue: 8, Body: 1 << 12, Bodies: 1 << 12, Decoders: 2})
 	red := modeltest.PNG(t, modeltest.Red, 8, 8)
+	large := append(slices.Clone(red), make([]byte, 3500-len(red))...)
 	r, w := io.Pipe()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, "POST", h.URL+"/classify", r) // of unknown length: it could be the whole limit
+	request, err := http.NewRequestWithContext(t.Context(), "POST", h.URL+"/classify", r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan int, 1)
 	go func() {
-		if a, err := http.DefaultClient.Do(request); err == nil {
-			done <- a.StatusCode
-			_ = a.Body.Close()
-		} else {
+		a, err := http.DefaultClient.Do(request)
+		if err != nil {
 			done <- 0
+			return
 		}
+		_ = a.Body.Close()
+		done <- a.StatusCode
 	}()
-	if _, err := w.Write(red[:10]); err != nil { // the server reads
+	if _, err := w.Write(large[:10]); err != nil { // the server reads, and a body that only announces more takes nothing
 		t.Fatal(err)
 	}
-	for range 1000 {
-		if a := send(t, "POST", h.URL+"/classify", "", red); a.code == http.StatusServiceUnavailable && strings.Contains(a.body, "being read") {
-			break
-		}
+	if a := send(t, "POST", h.URL+"/classify", "", large); a.code != http.StatusOK {
+		t.Errorf("beside a body of which little has come: got %+v", a)
 	}
-	if a := send(t, "POST", h.URL+"/classify", "", red); a.code != http.StatusServiceUnavailable {
-		t.Errorf("beside a body that takes all memory: got %+v", a)
-	}
-	if _, err := w.Write(red[10:]); err != nil {
+	if _, err := w.Write(large[10:]); err != nil {
 		t.Fatal(err)
+	}
+	for s := h.Config.Handler.(*Server); s.bodies.Load() < int64(len(large)); {
+		time.Sleep(time.Millisecond) // until the server has read all of it
+	}
+	if a := send(t, "POST", h.URL+"/classify", "", large); a.code != http.StatusServiceUnavailable || !strings.Contains(a.body, "too many bytes") || a.head.Get("Retry-After") != "1" {
+		t.Errorf("a second large body: got %+v", a)
+	}
+	if a := send(t, "POST", h.URL+"/classify", "", red); a.code != http.StatusOK {
+		t.Errorf("a small body beside the large one: got %+v", a)
 	}
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if code := <-done; code != http.StatusOK {
-		t.Errorf("the long body: got %d", code)
+		t.Errorf("the large body: got %d", code)
 	}
-	if a := send(t, "POST", h.URL+"/classify", "", red); a.code != http.StatusOK {
+	if a := send(t, "POST", h.URL+"/classify", "", large); a.code != http.StatusOK {
 		t.Errorf("afterwards: got %+v", a)
 	}
+}
+
+// TestPlacesComeBack: of pictures that cannot be read, and of clients that go away.
+func TestPlacesComeBack(t *testing.T) {
+	h := colours(t, usual)
+	red := modeltest.PNG(t, modeltest.Red, 8, 8)
+	for range usual.Queue + 3 {
+		if a := send(t, "POST", h.URL+"/classify", "", []byte("bad")); a.code != http.StatusUnprocessableEntity {
+			t.Fatalf("got %+v", a)
+		}
+	}
+	s := h.Config.Handler.(*Server)
+	for range usual.Queue + 3 {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "POST", "/classify", bytes.NewReader(red)))
+		s.ServeHTTP(httptest.NewRecorder(), httptest.NewRequestWithContext(ctx, "POST", "/v2/models/colour/infer", bytes.NewReader(inferBody("[1,3,8,8]", plain(0), ""))))
+	}
+	if a := send(t, "POST", h.URL+"/classify", "", red); a.code != http.StatusOK {
+		t.Errorf("got %+v", a)
+	}
+	for _, n := range s.networks {
+		if k := taken(n.batches); k != 0 {
+			t.Errorf("%s: %d places are still taken", n.Name, k)
+		}
+	}
+	if n := s.bodies.Load(); n != 0 {
+		t.Errorf("%d bytes of bodies are still counted", n)
+	}
+}
+
+// TestLongListsAreRefused: what is small in JSON and large in memory is not read to its end.
+func TestLongListsAreRefused(t *testing.T) {
+	h := colours(t, Limits{Queue: 8, Body: 1 << 22, Bodies: 1 << 22, Decoders: 2})
+	many := strings.Repeat(",{}", 1<<20)
+	for name, body := range map[string]string{
+		"inputs": `{"inputs":[{}` + many + `]}`, "outputs": `{"outputs":[{}` + many + `]}`,
+		"shape": `{"inputs":[{"shape":[1` + strings.Repeat(",1", 1<<20) + `]}]}`,
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		a := send(t, "POST", h.URL+"/v2/models/colour/infer", "", []byte(body))
+		runtime.ReadMemStats(&after)
+		if a.code != http.StatusBadRequest || !strings.Contains(a.body, "want at most") {
+			t.Errorf("%s: got %d %.200s", name, a.code, a.body)
+		}
+		if n := after.TotalAlloc - before.TotalAlloc; n > 12*uint64(len(body)) {
+			t.Errorf("%s: %d bytes were taken for %d", name, n, len(body))
+		}
+	}
+}
+
+// TestOneRequestHasNotAllDecoders: another one comes in between its pictures.
+func TestOneRequestHasNotAllDecoders(t *testing.T) {
+	h := colours(t, usual)
+	s := h.Config.Handler.(*Server)
+	s.decoders <- struct{}{} // one of the two is busy
+	kind, body := form(t, slices.Repeat([][]byte{modeltest.PNG(t, modeltest.Red, 8, 8)}, 9)...)
+	if a := send(t, "POST", h.URL+"/classify", kind, body); a.code != http.StatusOK {
+		t.Errorf("got %+v", a)
+	}
+	s.decoders <- struct{}{} // both
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan int, 1)
+	go func() {
+		w := httptest.NewRecorder()
+		s.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "POST", "/classify", bytes.NewReader(modeltest.PNG(t, modeltest.Red, 8, 8))))
+		done <- w.Code
+	}()
+	select {
+	case code := <-done:
+		t.Errorf("a picture was decoded beyond the limit: %d", code)
+	case <-time.After(100 * time.Millisecond):
+	}
+	cancel()
+	if code := <-done; code != statusGone {
+		t.Errorf("a client that went away: got %d", code)
+	}
+	<-s.decoders
+	<-s.decoders
 }
 
 func TestNotReadyAndPage(t *testing.T) {
@@ -494,7 +582,7 @@ func TestServersThatCannotBe(t *testing.T) {
 		want   string
 	}{
 		{nil, usual, "at least one network"}, {[]*Network{n, n}, usual, `two networks have the name "a"`},
-		{[]*Network{n}, Limits{0, 1, 1}, "want a queue"}, {[]*Network{n}, Limits{1, 2, 1}, "want a queue"},
+		{[]*Network{n}, Limits{0, 1, 1, 1}, "want a queue"}, {[]*Network{n}, Limits{1, 2, 1, 1}, "want a queue"},
 	} {
 		if _, err := New("", c.list, c.limits, imaging.DecodeOptions{}, slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want %q", err, c.want)

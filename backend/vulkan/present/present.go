@@ -75,6 +75,7 @@ type Presenter struct {
 	capabilities func() (vk.SurfaceCapabilities, error)
 	acquire      func(vk.Swapchain) (index int, optimal bool, err error)
 	present      func(vk.Swapchain, int, vk.Semaphore) (optimal bool, err error)
+	record       func(image int) error // is copyTo
 }
 
 // New makes a presenter.
@@ -131,6 +132,7 @@ func (p *Presenter) open(family int) (err error) {
 	p.present = func(s vk.Swapchain, k int, ready vk.Semaphore) (bool, error) {
 		return p.dev.QueuePresent(p.dev.Queue(0), s, k, ready)
 	}
+	p.record = p.copyTo
 	p.copied, err = p.dev.CreateFence()
 	return err
 }
@@ -142,7 +144,7 @@ func (p *Presenter) Device() string { return p.name }
 // one is cut off there. Its alpha does not matter. The frame may be changed afterwards. shown is false, without an error, when the window could
 // take none now because it is minimised, hidden or just changing its size.
 //
-// Errors: one that wraps [ErrLost].
+// Errors: one that wraps [ErrLost]; after another one, of memory as a rule, the next call begins anew.
 func (p *Presenter) Show(frame *image.RGBA) (shown bool, err error) {
 	for range attempts {
 		if shown, err = p.try(frame); !errors.Is(err, vk.ErrOutOfDate) {
@@ -167,8 +169,17 @@ func (p *Presenter) try(frame *image.RGBA) (shown bool, err error) {
 		return false, err
 	}
 	p.stale = p.stale || !optimal
+	if optimal, err = p.render(k, frame); err != nil && !errors.Is(err, vk.ErrOutOfDate) {
+		return false, errors.Join(err, p.renew())
+	}
+	p.stale = p.stale || !optimal
+	return err == nil, err
+}
+
+// render brings a frame into an image that was acquired, and presents it.
+func (p *Presenter) render(k int, frame *image.RGBA) (optimal bool, err error) {
 	p.chain.write(frame, p.format.Format)
-	if err := p.copyTo(k); err != nil {
+	if err := p.record(k); err != nil {
 		return false, err
 	}
 	ready := p.chain.ready[k]
@@ -176,11 +187,21 @@ func (p *Presenter) try(frame *image.RGBA) (shown bool, err error) {
 		return false, err
 	}
 	p.pending = true
-	if optimal, err = p.present(p.chain.handle, k, ready); err != nil {
-		return false, err
+	return p.present(p.chain.handle, k, ready)
+}
+
+// renew begins anew after an error in the middle of a frame: an image is acquired then, and nobody knows what has been signalled.
+func (p *Presenter) renew() (err error) {
+	_ = p.dev.WaitIdle() // a lost device is idle
+	p.dropChain()
+	p.dev.DestroySemaphore(p.acquired)
+	p.dev.DestroyFence(p.copied)
+	p.acquired, p.copied, p.pending = 0, 0, false
+	if p.acquired, err = p.dev.CreateSemaphore(); err != nil {
+		return err
 	}
-	p.stale = p.stale || !optimal
-	return true, nil
+	p.copied, err = p.dev.CreateFence()
+	return err
 }
 
 // settle waits until the last frame was copied.

@@ -220,6 +220,31 @@ func TestWindowChanges(t *testing.T) {
 	})
 }
 
+// TestAnErrorInTheMiddleOfAFrame: an image is acquired then, and its semaphore signalled or not; the next frame is shown all the same, and the
+// validation layer says nothing.
+func TestAnErrorInTheMiddleOfAFrame(t *testing.T) {
+	eachDriver(t, func(t *testing.T) {
+		p := open(t)
+		defer p.Close()
+		record, present := p.record, p.present
+		memory := &vk.Error{Call: "test", Result: vk.ErrOutOfHostMemory}
+		for range 5 { // more often than a swapchain has images
+			p.record = func(int) error { return memory }
+			if shown, err := p.Show(frame(40, 30)); shown || !errors.Is(err, memory) {
+				t.Errorf("recording: got %v, %v", shown, err)
+			}
+			p.record = record
+			show(t, p, 40, 30, true)
+			p.present = func(vk.Swapchain, int, vk.Semaphore) (bool, error) { return false, memory }
+			if shown, err := p.Show(frame(40, 30)); shown || !errors.Is(err, memory) {
+				t.Errorf("presenting: got %v, %v", shown, err)
+			}
+			p.present = present
+			show(t, p, 40, 30, true)
+		}
+	})
+}
+
 func TestLost(t *testing.T) {
 	eachDriver(t, func(t *testing.T) {
 		for _, lost := range []vk.Result{vk.ErrDeviceLost, vk.ErrSurfaceLost} {

@@ -196,9 +196,12 @@ func (w *Window) Show(frame *image.RGBA) (shown bool, err error) {
 // Wait waits for events.
 func (w *Window) Wait(atMost time.Duration) ([]viewer.Event, error) {
 	err := guard(func() error {
-		if atMost > 0 {
+		switch {
+		case len(w.events) > 0: // came outside of a wait, as when the window was shown
+			glfw.PollEvents()
+		case atMost > 0:
 			glfw.WaitEventsTimeout(atMost.Seconds())
-		} else {
+		default:
 			glfw.WaitEvents()
 		}
 		return nil

@@ -1,0 +1,124 @@
+// Package hub gets published weights: from repositories of Hugging Face, and those of torchvision.
+//
+//	hf:ORG/NAME, hf:ORG/NAME@REVISION    what lies there: weights, and how pictures are prepared
+//	torchvision:NAME, torchvision:FILE   the newest weights of an architecture, or a file by its name
+//
+// What was downloaded before is used without asking anyone, by this program or by another: files lie where huggingface_hub and torch.hub
+// look for them too, in the same layout. A file is there when it is whole and has the checksum that was announced, or not at all.
+//
+// # Environment
+//
+// HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, TORCH_HOME and XDG_CACHE_HOME mean what they do there.
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// The beginnings of references.
+const (
+	hfScheme    = "hf:"
+	torchScheme = "torchvision:"
+)
+
+// ErrOffline is wrapped when a file is not here and HF_HUB_OFFLINE forbids to ask for it.
+var ErrOffline = errors.New("not downloaded yet, and HF_HUB_OFFLINE is set")
+
+// Hub knows where files are and where they go.
+type Hub struct {
+	Endpoint  string // of Hugging Face, without a slash at the end
+	Token     string // empty for none
+	Offline   bool
+	HFCache   string // the folder "hub"
+	TorchBase string // of torchvision's files, without a slash at the end
+	TorchDir  string // the folder "checkpoints"
+	// Progress is told how much of a file is here; total is 0 when it is not known. It may be nil.
+	Progress func(file string, done, total int64)
+
+	client *http.Client
+}
+
+const (
+	endpoint  = "https://huggingface.co"
+	torchBase = "https://download.pytorch.org/models"
+)
+
+// FromEnvironment reads the settings.
+//
+// Errors: no home, a token that cannot be read.
+func FromEnvironment(getenv func(string) string) (*Hub, error) {
+	h := &Hub{Endpoint: strings.TrimRight(or(getenv("HF_ENDPOINT"), endpoint), "/"), TorchBase: torchBase, client: newClient()}
+	h.Offline = slices.Contains([]string{"1", "ON", "YES", "TRUE"}, strings.ToUpper(getenv("HF_HUB_OFFLINE")))
+	cache := getenv("XDG_CACHE_HOME")
+	if cache == "" {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return nil, fmt.Errorf("find the folder for weights: %w", err)
+		}
+		cache = filepath.Join(home, ".cache")
+	}
+	hfHome := or(getenv("HF_HOME"), filepath.Join(cache, "huggingface"))
+	h.HFCache = or(getenv("HF_HUB_CACHE"), filepath.Join(hfHome, "hub"))
+	h.TorchDir = filepath.Join(or(getenv("TORCH_HOME"), filepath.Join(cache, "torch")), "hub", "checkpoints")
+	if h.Token = getenv("HF_TOKEN"); h.Token == "" {
+		text, err := os.ReadFile(or(getenv("HF_TOKEN_PATH"), filepath.Join(hfHome, "token")))
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("read token of Hugging Face: %w", err)
+		}
+		h.Token = strings.TrimSpace(string(text))
+	}
+	return h, nil
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// newClient has limits for what a server does not do, none for how long a large file takes.
+func newClient() *http.Client {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.ResponseHeaderTimeout = time.Minute
+	return &http.Client{Transport: t}
+}
+
+// Is reports whether a reference is one of a hub, and not the name of a model or a file.
+func Is(ref string) bool {
+	return strings.HasPrefix(ref, hfScheme) || strings.HasPrefix(ref, torchScheme)
+}
+
+// Get returns the path of the weights that a reference means. Files that are not here are downloaded, and those beside them that say how pictures are
+// prepared.
+//
+// Errors: a reference that means nothing, ErrOffline, and what the server or the disk says, with the file.
+func (h *Hub) Get(ctx context.Context, ref string) (path string, err error) {
+	if text, ok := strings.CutPrefix(ref, hfScheme); ok {
+		r, err := parseRepository(text)
+		if err != nil {
+			return "", fmt.Errorf("read %.120q: %w", ref, err)
+		}
+		path, err = h.repository(ctx, r)
+		if err != nil {
+			return "", fmt.Errorf("get %s: %w", ref, err)
+		}
+		return path, nil
+	}
+	name, err := torchFile(strings.TrimPrefix(ref, torchScheme))
+	if err != nil {
+		return "", fmt.Errorf("read %.120q: %w", ref, err)
+	}
+	if path, err = h.torch(ctx, name); err != nil {
+		return "", fmt.Errorf("get %s: %w", ref, err)
+	}
+	return path, nil
+}
