@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/resnet-run/resnet-run/graph/resnet"
+	"github.com/resnet-run/resnet-run/internal/hub"
 	"github.com/resnet-run/resnet-run/internal/imaging"
 	"github.com/resnet-run/resnet-run/internal/model"
 	"github.com/resnet-run/resnet-run/internal/report"
@@ -25,7 +26,7 @@ type modelFlags struct {
 func (a *app) addModelFlags(f *pflag.FlagSet, withModel bool) *modelFlags {
 	m := &modelFlags{set: f}
 	if withModel {
-		f.StringVarP(&m.model, "model", "m", or(a.getenv("RESNET_RUN_MODEL"), model.DefaultName), "`MODEL`: a bundled name, a file of weights or ONNX, or an architecture with --weights")
+		f.StringVarP(&m.model, "model", "m", or(a.getenv("RESNET_RUN_MODEL"), model.DefaultName), "`MODEL`: a bundled name, a file of weights or ONNX, hf:ORG/NAME, torchvision:NAME, or an architecture with --weights")
 	}
 	f.StringVar(&m.opts.Weights, "weights", "", "weights of an architecture: a `FILE`, or random:SEED for tests and benchmarks")
 	f.StringVar(&m.opts.StateDict, "state-dict", "", "`PATH` of the state dict in a PyTorch file that holds several")
@@ -78,15 +79,47 @@ func (m *modelFlags) options() (model.Options, error) {
 	return o, nil
 }
 
+// fetch gets published weights, with a bar on a terminal when they come over a network, and returns their path.
+func (a *app) fetch(ctx context.Context, ref string) (string, error) {
+	h, err := hub.FromEnvironment(a.getenv)
+	if err != nil {
+		return "", err
+	}
+	bars := map[string]*progress{}
+	h.Progress = func(file string, done, total int64) {
+		if bars[file] == nil {
+			a.detail("downloading %s of %s", file, ref)
+			bars[file] = a.downloadBar(file, total)
+		}
+		bars[file].set(done)
+	}
+	path, err := h.Get(ctx, ref)
+	for _, b := range bars {
+		b.finish()
+	}
+	return path, err
+}
+
 // loadModel loads what the flags choose and, when asked for more, says what that is.
 func (a *app) loadModel(ctx context.Context, f *modelFlags) (*model.Model, error) {
 	opts, err := f.options()
 	if err != nil {
 		return nil, failure(exitUsage, err)
 	}
-	m, err := model.Load(ctx, f.model, opts)
+	ref := f.model
+	for _, name := range []*string{&ref, &opts.Weights} {
+		if hub.Is(*name) {
+			if *name, err = a.fetch(ctx, *name); err != nil {
+				return nil, failure(exitModel, err)
+			}
+		}
+	}
+	m, err := model.Load(ctx, ref, opts)
 	if err != nil {
 		return nil, failure(exitModel, err)
+	}
+	if ref != f.model {
+		m.Name = f.model
 	}
 	a.detail("model: %s (%s), weights: %s", m.Name, m.Architecture(), m.Weights)
 	a.detail("preprocess: %s", report.NewPreprocess(m.Preprocess, m.PreprocessFrom))

@@ -88,7 +88,7 @@ func (h *Hub) download(ctx context.Context, address, path, name string, size int
 		}
 	}}
 	n, err := io.Copy(w, io.LimitReader(res.Body, or64(size, maxFile)+1))
-	if cause := context.Cause(ctx); err != nil && cause != nil {
+	if cause := context.Cause(ctx); cause != nil { // which also tells why nothing came
 		err = cause
 	}
 	switch {

@@ -89,7 +89,15 @@ func or(s, otherwise string) string {
 func newClient() *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.ResponseHeaderTimeout = time.Minute
-	return &http.Client{Transport: t}
+	return &http.Client{Transport: t, CheckRedirect: func(req *http.Request, via []*http.Request) error {
+		if len(via) >= 10 {
+			return errors.New("stopped after 10 redirects")
+		}
+		if req.URL.Host != via[0].URL.Host { // net/http would leave it for hosts below the first one's name
+			req.Header.Del("Authorization")
+		}
+		return nil
+	}}
 }
 
 // Is reports whether a reference is one of a hub, and not the name of a model or a file.

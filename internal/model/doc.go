@@ -17,12 +17,13 @@
 //  3. preprocessor_config.json beside the weights file (Hugging Face transformers);
 //  4. config.json beside it: pretrained_cfg and label_names (timm), id2label (transformers); of an ONNX file in a folder
 //     "onnx" these two may lie above the folder;
-//  5. the architecture: for an ImageNet stem torchvision's V1 preset, which resizes the shorter side to 256/224 of the
+//  5. the name of a file that torchvision published with its newer recipe, which resizes to 232;
+//  6. the architecture: for an ImageNet stem torchvision's V1 preset, which resizes the shorter side to 256/224 of the
 //     input size with bilinear interpolation, cuts out the centre and takes ImageNet's mean and standard deviation; for a
 //     CIFAR stem a resize and crop to the input size with the same mean and standard deviation. The labels are those of
 //     ImageNet-1k for 1000 classes, those of CIFAR-10 for a CIFAR stem with 10, and numbers otherwise. A network of an ONNX
 //     file counts as one with a CIFAR stem when its first convolution has stride 1; the input size is the file's, or 32 and
 //     224 when it leaves it open.
 //
-// torchvision's V2 weights want --resize 232: nothing in such a file tells it apart from a V1 file.
+// torchvision's V2 weights under another name want --resize 232: nothing in such a file tells it apart from a V1 file.
 package model

@@ -7,6 +7,8 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/resnet-run/resnet-run/graph/resnet"
 	"github.com/resnet-run/resnet-run/internal/imaging"
@@ -76,7 +78,27 @@ func sidecars(weightsPath string, isONNX bool) ([]hints, error) {
 			}
 		}
 	}
+	if h := published(weightsPath); h.tells() {
+		found = append(found, h)
+	}
 	return found, nil
+}
+
+// torchvisionV2 are the beginnings of the SHA-256 of torchvision's weights of the newer recipe, which stand in the names of their files: nothing in them
+// tells. Source: torchvision 0.24.1, the weights whose transform resizes to 232.
+var torchvisionV2 = []string{
+	"resnet50-11ad3fa6", "resnet101-cd907fc2", "resnet152-f82ba261", "resnext50_32x4d-1a0047aa", "resnext101_32x8d-110c445d", "resnext101_64x4d-173b62eb",
+	"wide_resnet50_2-9ba9bcbe", "wide_resnet101_2-d733dc28",
+}
+
+// published is what the name of a file of published weights tells.
+func published(path string) hints {
+	name := strings.TrimSuffix(filepath.Base(path), ".pth")
+	if !slices.Contains(torchvisionV2, name) {
+		return hints{}
+	}
+	p := imaging.Preprocess{Resize: 232, Crop: 224, Mean: imageNetMean, Std: imageNetStd, Interpolation: imaging.Bilinear}
+	return hints{from: "the file's name (torchvision's V2 preset)", preprocess: &p}
 }
 
 // sidecar reads one file; without it there are no hints.

@@ -131,6 +131,29 @@ func TestSidecarErrorsNameFileAndField(t *testing.T) {
 	}
 }
 
+// TestPublishedNames: torchvision's newer weights are known by the names of their files, unless something beside them says otherwise.
+func TestPublishedNames(t *testing.T) {
+	dir := t.TempDir()
+	for name, want := range map[string]int{"resnet50-11ad3fa6.pth": 232, "resnet50-0676ba61.pth": 256, "my-resnet50-11ad3fa6.pth": 256} {
+		sources, err := sidecars(filepath.Join(dir, name), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := choosePreset(familyTraits(config(t, "resnet50")), sources, Overrides{})
+		if err != nil || p.Preprocess.Resize != want || strings.Contains(p.PreprocessFrom, "name") != (want == 232) {
+			t.Errorf("%s: got %+v from %s, %v", name, p.Preprocess, p.PreprocessFrom, err)
+		}
+	}
+	modeltest.WriteFile(t, filepath.Join(dir, "config.json"), []byte(`{"pretrained_cfg":{"input_size":[3,160,160]}}`))
+	sources, err := sidecars(filepath.Join(dir, "resnet50-11ad3fa6.pth"), false)
+	if err != nil || len(sources) != 2 {
+		t.Fatalf("got %+v, %v", sources, err)
+	}
+	if p, err := choosePreset(familyTraits(config(t, "resnet50")), sources, Overrides{}); err != nil || p.Preprocess.Crop != 160 {
+		t.Errorf("with config.json: got %+v, %v", p.Preprocess, err)
+	}
+}
+
 func TestForeignSidecarsTellNothing(t *testing.T) {
 	dir := t.TempDir()
 	for _, f := range []string{"config.json", "preprocessor_config.json"} {
