@@ -354,7 +354,7 @@ func TestFromEnvironment(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "token"), []byte(" kept \n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	slash := filepath.FromSlash
+	slash := filepath.ToSlash
 	for _, c := range []struct {
 		env                     map[string]string
 		hf, torch, token, point string
@@ -365,7 +365,7 @@ func TestFromEnvironment(t *testing.T) {
 		{map[string]string{"XDG_CACHE_HOME": "/c", "HF_HOME": dir, "HF_HUB_CACHE": "/h", "HF_TOKEN": "now", "HF_HUB_OFFLINE": "yes"}, "/h", "/c/torch/hub/checkpoints", "now", endpoint, true},
 	} {
 		h, err := FromEnvironment(func(k string) string { return c.env[k] })
-		if err != nil || h.HFCache != slash(c.hf) || h.TorchDir != slash(c.torch) || h.Token != c.token || h.Endpoint != c.point || h.Offline != c.offline {
+		if err != nil || slash(h.HFCache) != slash(c.hf) || slash(h.TorchDir) != c.torch || h.Token != c.token || h.Endpoint != c.point || h.Offline != c.offline {
 			t.Errorf("%v: got %+v, %v", c.env, h, err)
 		}
 	}

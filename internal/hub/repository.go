@@ -138,8 +138,12 @@ func place(blob, path string) error {
 	if err != nil {
 		return err
 	}
-	if err = os.Symlink(to, path); err == nil || errors.Is(err, fs.ErrExist) { // another process may have done it
+	linked := os.Symlink(to, path)
+	if _, err := os.Stat(path); err == nil { // by another process, if not by this one
 		return nil
+	}
+	if linked == nil { // it leads nowhere or is none, where a system only claims to have links
+		_ = os.Remove(path) // Rename says whether something is in the way
 	}
 	return os.Rename(blob, path)
 }
