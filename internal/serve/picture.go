@@ -150,8 +150,9 @@ func unreadable(err error) error {
 }
 
 // classifyOne answers one picture, for which there is a place in the queue. The error is the server's; that of a picture is in the result.
-func (s *Server) classifyOne(r *http.Request, n *network, u upload, topK int, own chan struct{}) (report.Classification, error) {
-	c := report.Classification{Image: u.name, Model: n.Name, Backend: n.Device.Backend, Device: n.Device.Name}
+func (s *Server) classifyOne(r *http.Request, n *network, u upload, topK int, own chan struct{}) (c report.Classification, err error) {
+	defer recovered(s.log, &err) // it runs in a goroutine of its own, where net/http does not see to that
+	c = report.Classification{Image: u.name, Model: n.Name, Backend: n.Device.Backend, Device: n.Device.Name}
 	data, err := s.prepare(r, n, u, own)
 	if err != nil {
 		n.batches.release(1)
