@@ -156,20 +156,29 @@ func newExplainer(s *session, e *explainFlags) (*explainer, error) {
 	if x.dir == "" {
 		return x, nil
 	}
+	if err := os.MkdirAll(x.dir, 0o755); err != nil {
+		return nil, err
+	}
 	for _, p := range s.pictures {
 		x.files[whole(p.Name)] = true
 	}
-	return x, os.MkdirAll(x.dir, 0o755)
+	return x, nil
 }
 
 // draws reports whether pictures with maps are wanted.
 func (x *explainer) draws() bool { return x.dir != "" || x.format == report.HTML }
 
-// whole is a path that can be compared with others.
+// whole is a path that can be compared with others: that of the file itself, whatever links lead to it.
 func whole(path string) string {
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return path
+	}
+	if real, err := filepath.EvalSymlinks(abs); err == nil {
+		return real
+	}
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(abs)); err == nil { // a file that is not there yet
+		return filepath.Join(dir, filepath.Base(abs))
 	}
 	return abs
 }

@@ -292,6 +292,17 @@ func TestExplainOverwritesNoPicture(t *testing.T) {
 			t.Errorf("%s was changed: %v", name, err)
 		}
 	}
+	if runtime.GOOS != "windows" { // through a link too
+		if err := os.Symlink("in", "link"); err != nil {
+			t.Fatal(err)
+		}
+		if o := do(t, "explain", "-m", "colour.safetensors", "--out", "link", "in/a.png", "in/a.heat.png"); o.code != exitOK {
+			t.Errorf("got %+v", o)
+		}
+		if data, err := os.ReadFile("in/a.heat.png"); err != nil || !bytes.Equal(data, red) {
+			t.Errorf("a picture was changed through a link: %v", err)
+		}
+	}
 	if err := os.MkdirAll("out/a.heat.png/in the way", 0o755); err != nil {
 		t.Fatal(err)
 	}

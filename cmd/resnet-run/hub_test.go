@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -23,7 +24,7 @@ func TestModelsOfAHub(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
 		w.Header().Set("X-Repo-Commit", strings.Repeat("a", 40))
-		if r.URL.Path != "/me/colour/resolve/main/model.safetensors" {
+		if !slices.Contains([]string{"/me/colour/resolve/main/model.safetensors", "/me/colour/resolve/" + strings.Repeat("a", 40) + "/model.safetensors"}, r.URL.Path) {
 			w.Header().Set("X-Error-Code", "EntryNotFound")
 			w.WriteHeader(http.StatusNotFound)
 			return

@@ -93,6 +93,7 @@ func (a *app) fetch(ctx context.Context, ref string) (string, error) {
 		}
 		bars[file].set(done)
 	}
+	h.Note = func(text string) { a.note("%s: %s", ref, report.Printable(text)) }
 	path, err := h.Get(ctx, ref)
 	for _, b := range bars {
 		b.finish()

@@ -67,7 +67,7 @@ has them stand before it. Ctrl-C ends it when the requests that it has are answe
 	s.IntVarP(&f.batch, "batch", "b", 0, "run up to `N` pictures at a time, 0 = choose")
 	s.IntVar(&f.queue, "queue", 256, "let up to `N` pictures wait for each model")
 	s.StringVar(&f.body, "max-body", "64MiB", "`SIZE` of a request at most; eight times as much may be read at once")
-	s.Int64Var(&f.pixels, "max-pixels", usualPixels, "`N` pixels of a picture at most; while it is decoded one may take 12 bytes of memory")
+	s.Int64Var(&f.pixels, "max-pixels", usualPixels, "`N` pixels of a picture at most; while it is decoded one may take 18 bytes of memory")
 	s.BoolVar(&f.noOrient, "no-exif-orientation", false, "leave pictures as they are stored, as PIL does")
 	f.device = a.addDeviceFlags(s)
 	addAutoPrecision(s, &f.device.precision)
@@ -110,7 +110,7 @@ func (f *serveFlags) check() error {
 
 const (
 	usualPixels   = 64_000_000 // more than telephones make
-	bytesPerPixel = 12         // of a picture of 16 bits a channel with its RGB beside it
+	bytesPerPixel = 18         // of a progressive JPEG of four colours with its RGB beside it, which takes most
 )
 
 // decoders is how many pictures may be decoded at once, in half of the memory that is free.
@@ -219,8 +219,10 @@ func (a *app) listen(ctx context.Context, listener net.Listener, server *serve.S
 	// The context that ends it is over, and the requests have their own.
 	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTime)
 	defer cancel()
-	if err := h.Shutdown(limited); err != nil {
+	if err := h.Shutdown(limited); errors.Is(err, context.DeadlineExceeded) {
 		a.note("some requests were not over after %v, and are cut off", shutdownTime)
+	} else if err != nil {
+		return end(err)
 	}
 	return end(nil)
 }

@@ -17,38 +17,38 @@ import (
 )
 
 const (
-	maxFile = 64 << 30 // bytes: far above any network's
-	stall   = time.Minute
+	maxFile   = 64 << 30 // bytes of weights: far above any network's
+	maxBeside = 16 << 20 // of what lies beside them
+	stall     = time.Minute
 )
 
-// sum is a checksum that a file must have.
-type sum struct {
-	hash.Hash
-	want string // hexadecimal digits, the first ones at least
-}
-
-// newSum is that of a tag: SHA-256, or of a small file git's, which needs to know the size.
-func newSum(tag string, size int64) sum {
-	if len(tag) == 64 {
-		return sum{sha256.New(), tag}
+// check holds a file against its tag: SHA-256, or git's sum of a small one. The beginning of a tag of 64 digits is enough.
+func check(path, tag string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
 	}
-	h := sha1.New()
-	fmt.Fprintf(h, "blob %d\x00", size)
-	return sum{h, tag}
-}
-
-func (s sum) check() error {
-	if got := hex.EncodeToString(s.Sum(nil)); !strings.HasPrefix(got, s.want) {
-		return fmt.Errorf("the checksum is wrong: want %s, got %s", s.want, got)
+	defer file.Close() //nolint:errcheck // it was only read
+	var sum hash.Hash = sha256.New()
+	if len(tag) == 2*sha1.Size {
+		st, err := file.Stat()
+		if err != nil {
+			return err
+		}
+		sum = sha1.New()
+		fmt.Fprintf(sum, "blob %d\x00", st.Size())
+	}
+	if _, err := io.Copy(sum, file); err != nil {
+		return err
+	}
+	if got := hex.EncodeToString(sum.Sum(nil)); !strings.HasPrefix(got, tag) {
+		return fmt.Errorf("the checksum is wrong: want %s, got %s", tag, got)
 	}
 	return nil
 }
 
-// download gets a file to path, whole and with the right checksum or not at all. size is 0 when it is not known.
-func (h *Hub) download(ctx context.Context, address, path, name string, size int64, s sum) (err error) {
-	if size > maxFile {
-		return fmt.Errorf("want at most %d bytes, got %d", int64(maxFile), size)
-	}
+// download gets a file of at most so many bytes to path, whole and with the right checksum or not at all. size is 0 when it is not known.
+func (h *Hub) download(ctx context.Context, address, path, name string, size, most int64, tag string) (err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -67,6 +67,9 @@ func (h *Hub) download(ctx context.Context, address, path, name string, size int
 	if size == 0 {
 		size = max(res.ContentLength, 0)
 	}
+	if size > most {
+		return fmt.Errorf("want at most %d bytes, got %d", most, size)
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
@@ -81,13 +84,13 @@ func (h *Hub) download(ctx context.Context, address, path, name string, size int
 	}()
 	idle := time.AfterFunc(stall, func() { cancel(fmt.Errorf("nothing came for %v", stall)) })
 	defer idle.Stop()
-	w := &meter{w: io.MultiWriter(file, s), total: size, tell: func(done int64) {
+	w := &meter{w: file, tell: func(done int64) {
 		idle.Reset(stall)
 		if h.Progress != nil {
 			h.Progress(name, done, size)
 		}
 	}}
-	n, err := io.Copy(w, io.LimitReader(res.Body, or64(size, maxFile)+1))
+	n, err := io.Copy(w, io.LimitReader(res.Body, or64(size, most)+1))
 	if cause := context.Cause(ctx); cause != nil { // which also tells why nothing came
 		err = cause
 	}
@@ -95,10 +98,13 @@ func (h *Hub) download(ctx context.Context, address, path, name string, size int
 	case err != nil:
 	case size > 0 && n != size:
 		err = fmt.Errorf("want %d bytes, got %d or more", size, n)
-	default:
-		err = s.check()
+	case n > most:
+		err = fmt.Errorf("want at most %d bytes, got more", most)
 	}
-	if err = errors.Join(err, file.Chmod(0o644), file.Close()); err != nil {
+	if err = errors.Join(err, file.Chmod(0o644), file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := check(file.Name(), tag); err != nil {
 		return err
 	}
 	return os.Rename(file.Name(), path)
@@ -113,9 +119,9 @@ func or64(n, otherwise int64) int64 {
 
 // meter tells how much was written.
 type meter struct {
-	w           io.Writer
-	done, total int64
-	tell        func(done int64)
+	w    io.Writer
+	done int64
+	tell func(done int64)
 }
 
 func (m *meter) Write(p []byte) (int, error) {

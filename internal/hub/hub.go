@@ -8,7 +8,8 @@
 //
 // # Environment
 //
-// HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, TORCH_HOME and XDG_CACHE_HOME mean what they do there.
+// HF_ENDPOINT, HF_TOKEN, HF_TOKEN_PATH, HF_HOME, HF_HUB_CACHE, HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE, TORCH_HOME and XDG_CACHE_HOME mean what they
+// do there, with ~ for the home and, but for the last two, $NAME for variables.
 package hub
 
 import (
@@ -16,6 +17,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,6 +44,8 @@ type Hub struct {
 	TorchDir  string // the folder "checkpoints"
 	// Progress is told how much of a file is here; total is 0 when it is not known. It may be nil.
 	Progress func(file string, done, total int64)
+	// Note is told what people should know although there is a result. It may be nil.
+	Note func(text string)
 
 	client *http.Client
 }
@@ -53,27 +57,35 @@ const (
 
 // FromEnvironment reads the settings.
 //
-// Errors: no home, a token that cannot be read.
+// Errors: no home where one is needed, a token that cannot be read.
 func FromEnvironment(getenv func(string) string) (*Hub, error) {
 	h := &Hub{Endpoint: strings.TrimRight(or(getenv("HF_ENDPOINT"), endpoint), "/"), TorchBase: torchBase, client: newClient()}
-	h.Offline = slices.Contains([]string{"1", "ON", "YES", "TRUE"}, strings.ToUpper(getenv("HF_HUB_OFFLINE")))
-	cache := getenv("XDG_CACHE_HOME")
-	if cache == "" {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			return nil, fmt.Errorf("find the folder for weights: %w", err)
+	offline := strings.ToUpper(or(getenv("HF_HUB_OFFLINE"), getenv("TRANSFORMERS_OFFLINE")))
+	h.Offline = slices.Contains([]string{"1", "ON", "YES", "TRUE"}, offline)
+	home, err := "", error(nil)
+	path := func(text string) string { // with the home where it is meant
+		if text != "~" && !strings.HasPrefix(text, "~/") {
+			return text
 		}
-		cache = filepath.Join(home, ".cache")
+		if home == "" && err == nil {
+			home, err = os.UserHomeDir()
+		}
+		return filepath.Join(home, text[1:])
 	}
-	hfHome := or(getenv("HF_HOME"), filepath.Join(cache, "huggingface"))
-	h.HFCache = or(getenv("HF_HUB_CACHE"), filepath.Join(hfHome, "hub"))
-	h.TorchDir = filepath.Join(or(getenv("TORCH_HOME"), filepath.Join(cache, "torch")), "hub", "checkpoints")
-	if h.Token = getenv("HF_TOKEN"); h.Token == "" {
-		text, err := os.ReadFile(or(getenv("HF_TOKEN_PATH"), filepath.Join(hfHome, "token")))
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("read token of Hugging Face: %w", err)
+	of := func(name, otherwise string) string { return path(os.Expand(or(getenv(name), otherwise), getenv)) }
+	cache := or(getenv("XDG_CACHE_HOME"), "~/.cache")
+	hfHome := of("HF_HOME", cache+"/huggingface")
+	h.HFCache = of("HF_HUB_CACHE", or(getenv("HUGGINGFACE_HUB_CACHE"), filepath.Join(hfHome, "hub")))
+	h.TorchDir = filepath.Join(path(or(getenv("TORCH_HOME"), cache+"/torch")), "hub", "checkpoints")
+	if h.Token = strings.TrimSpace(getenv("HF_TOKEN")); h.Token == "" && err == nil {
+		text, e := os.ReadFile(of("HF_TOKEN_PATH", filepath.Join(hfHome, "token")))
+		if e != nil && !errors.Is(e, os.ErrNotExist) {
+			return nil, fmt.Errorf("read token of Hugging Face: %w", e)
 		}
 		h.Token = strings.TrimSpace(string(text))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("find the folder for weights: %w", err)
 	}
 	return h, nil
 }
@@ -96,8 +108,16 @@ func newClient() *http.Client {
 		if req.URL.Host != via[0].URL.Host { // net/http would leave it for hosts below the first one's name
 			req.Header.Del("Authorization")
 		}
-		return nil
+		return safe(via[len(via)-1].URL, req.URL)
 	}}
+}
+
+// safe refuses to go on without encryption from where there was some.
+func safe(from, to *url.URL) error {
+	if from.Scheme == "https" && to.Scheme != "https" {
+		return fmt.Errorf("%s sends to %s, without encryption", from.Host, to.Redacted())
+	}
+	return nil
 }
 
 // Is reports whether a reference is one of a hub, and not the name of a model or a file.

@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -33,6 +34,7 @@ type world struct {
 	tokens     map[string]string                      // that each host was given
 	spoil      func(http.ResponseWriter, string) bool // answers in place of the world, by path
 	tag        string                                 // in place of the right one
+	silent     bool                                   // heads do not say how long small files are
 	cut, extra int                                    // bytes of large files
 }
 
@@ -72,6 +74,15 @@ func (w *world) serveHub(out http.ResponseWriter, r *http.Request) {
 	if w.spoil != nil && w.spoil(out, r.URL.Path) {
 		return
 	}
+	if name, ok := strings.CutPrefix(r.URL.Path, "/api/resolve-cache/models/a/b/"+commit+"/"); ok {
+		out.Header().Set("ETag", `W/"`+gitSum(w.small[name])+`"`)
+		if r.Method == http.MethodGet || !w.silent {
+			_, _ = out.Write(w.small[name])
+		} else {
+			out.Header().Set("Transfer-Encoding", "chunked") // which has no length
+		}
+		return
+	}
 	rest, ok := strings.CutPrefix(r.URL.Path, "/a/b/resolve/")
 	if !ok {
 		out.Header().Set("X-Error-Code", "RepoNotFound")
@@ -86,9 +97,10 @@ func (w *world) serveHub(out http.ResponseWriter, r *http.Request) {
 	}
 	h := out.Header()
 	h.Set("X-Repo-Commit", commit)
-	if data, ok := w.small[name]; ok {
-		h.Set("ETag", `"`+gitSum(data)+`"`)
-		_, _ = out.Write(data)
+	if data, ok := w.small[name]; ok { // as the Hub does it: elsewhere on the same host, and it does not say how long
+		h.Set("X-Linked-Etag", `"`+gitSum(data)+`"`)
+		h.Set("Location", "/api/resolve-cache/models/a/b/"+commit+"/"+name)
+		out.WriteHeader(http.StatusTemporaryRedirect)
 		return
 	}
 	data, ok := w.large[name]
@@ -130,7 +142,7 @@ func (w *world) get(ref string) (path string, data []byte) {
 	return path, data
 }
 
-// left are the files in a folder and below, but for those that say where a branch is.
+// left are the files in a folder and below, but for those that say what a repository has not.
 func left(t *testing.T, dir string) []string {
 	t.Helper()
 	var list []string
@@ -138,7 +150,7 @@ func left(t *testing.T, dir string) []string {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
-		if err == nil && !d.IsDir() {
+		if err == nil && !d.IsDir() && !strings.Contains(filepath.ToSlash(path), "/.no_exist/") {
 			rel, _ := filepath.Rel(dir, path)
 			list = append(list, filepath.ToSlash(rel))
 		}
@@ -216,6 +228,93 @@ func TestOlderWeights(t *testing.T) {
 	}
 }
 
+// TestACacheOfAnotherProgram: timm fetches weights without what says how pictures are prepared. That is asked for once, and told when nobody answers.
+func TestACacheOfAnotherProgram(t *testing.T) {
+	w := newWorld(t)
+	w.small["config.json"] = []byte("{}")
+	folder := filepath.Join(w.hub.HFCache, "models--a--b")
+	write := func(path, text string) {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(filepath.Join(folder, "snapshots", commit, "model.safetensors"), "weights")
+	write(filepath.Join(folder, "refs", "main"), commit)
+	var notes []string
+	w.hub.Note = func(text string) { notes = append(notes, text) }
+	w.hub.Offline = true
+	if _, data := w.get("hf:a/b"); string(data) != "weights" || len(notes) != 2 || !strings.Contains(notes[0], "config.json is not known to be in the repository a/b") || w.count() != 0 {
+		t.Errorf("offline: got %q, notes %q", data, notes)
+	}
+	w.hub.Offline, notes = false, nil
+	path, _ := w.get("hf:a/b")
+	if config, err := os.ReadFile(filepath.Join(filepath.Dir(path), "config.json")); err != nil || string(config) != "{}" || len(notes) > 0 || w.count() == 0 {
+		t.Errorf("got %q, %v, notes %q", config, err, notes)
+	}
+	if w.get("hf:a/b"); w.count() != 0 {
+		t.Error("what is not there is asked for again")
+	}
+}
+
+// TestAllFilesAreOfOneCommit: also when a part of another one is here, and the branch moves meanwhile.
+func TestAllFilesAreOfOneCommit(t *testing.T) {
+	w := newWorld(t)
+	w.small["config.json"] = []byte("new")
+	w.large["model.safetensors"] = []byte("weights")
+	old := filepath.Join(w.hub.HFCache, "models--a--b", "snapshots", strings.Repeat("e", 40), "config.json")
+	ref := filepath.Join(w.hub.HFCache, "models--a--b", "refs", "main")
+	for path, text := range map[string]string{old: "old", ref: strings.Repeat("e", 40)} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path, _ := w.get("hf:a/b")
+	if config, err := os.ReadFile(filepath.Join(filepath.Dir(path), "config.json")); err != nil || string(config) != "new" || filepath.Base(filepath.Dir(path)) != commit {
+		t.Errorf("got %s with the config %q, %v", path, config, err)
+	}
+	for _, a := range w.asked {
+		if strings.Contains(a, "/main/") && !strings.HasSuffix(a, "config.json") || strings.Contains(a, "GET /a/b/resolve/main/") {
+			t.Errorf("%s: want the commit once it is known", a)
+		}
+	}
+}
+
+// TestHeadsWithoutALength: git's sum needs one, which the file has.
+func TestHeadsWithoutALength(t *testing.T) {
+	w := newWorld(t)
+	w.silent = true
+	w.small["config.json"], w.small["model.safetensors"] = []byte("{}"), []byte("small weights")
+	if _, data := w.get("hf:a/b"); string(data) != "small weights" {
+		t.Errorf("got %q", data)
+	}
+}
+
+func TestWhereATokenMayGo(t *testing.T) {
+	parse := func(text string) *url.URL {
+		u, err := url.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return u
+	}
+	for _, c := range []struct {
+		from, to string
+		ok       bool
+	}{{"https://a/x", "https://b/x", true}, {"http://a/x", "http://b/x", true}, {"http://a/x", "https://a/x", true}, {"https://a/x", "http://a/x", false}, {"https://a/x", "ftp://a/x", false}} {
+		if err := safe(parse(c.from), parse(c.to)); (err == nil) != c.ok {
+			t.Errorf("from %s to %s: got %v", c.from, c.to, err)
+		}
+	}
+	h := &Hub{Endpoint: "https://hub", Token: "secret"}
+	for address, want := range map[string]string{"https://hub/a": "Bearer secret", "https://hub.evil/a": "", "http://hub/a": "", "https://other/a": ""} {
+		req := httptest.NewRequest(http.MethodGet, address, nil)
+		if h.authorize(req); req.Header.Get("Authorization") != want {
+			t.Errorf("%s: got %q", address, req.Header.Get("Authorization"))
+		}
+	}
+}
+
 func TestARepositoryThatHasMoved(t *testing.T) {
 	w := newWorld(t)
 	w.small["model.safetensors"] = []byte("x")
@@ -254,10 +353,21 @@ func TestWhatIsWrongWithADownload(t *testing.T) {
 		setUp func(*world)
 		want  string
 	}{
-		"no repository":      {"hf:no/where", func(*world) {}, "no repository no/where, or none that may be seen without a token in HF_TOKEN"},
-		"no revision":        {"hf:a/b@v9", func(*world) {}, `no revision "v9"`},
-		"no weights":         {"hf:a/b", func(w *world) { w.large = nil }, "want one of model.safetensors, pytorch_model.bin"},
-		"gated":              {"hf:a/b", func(w *world) { w.spoil = code(403, "GatedRepo") }, "its owner must let you in first"},
+		"no repository":        {"hf:no/where", func(*world) {}, "no repository no/where, or none that may be seen without a token in HF_TOKEN"},
+		"no revision":          {"hf:a/b@v9", func(*world) {}, `no revision "v9"`},
+		"no weights":           {"hf:a/b", func(w *world) { w.large = nil }, "want one of model.safetensors, pytorch_model.bin"},
+		"gated":                {"hf:a/b", func(w *world) { w.spoil = code(403, "GatedRepo") }, "its owner must let you in first"},
+		"gated, to a stranger": {"hf:a/b", func(w *world) { w.spoil = code(401, "GatedRepo") }, "its owner must let you in first"},
+		"a firewall":           {"hf:a/b", func(w *world) { w.spoil = code(403, "") }, "answers 403"},
+		"a stale token":        {"hf:no/where", func(w *world) { w.hub.Token = "old" }, "or none that the token of HF_TOKEN or of the cache may see"},
+		"a large config":       {"hf:a/b", func(w *world) { w.small["config.json"] = make([]byte, maxBeside+1) }, "config.json: want at most 16777216 bytes"},
+		"another commit": {"hf:a/b@" + strings.Repeat("e", 40), func(w *world) {
+			w.spoil = func(out http.ResponseWriter, path string) bool {
+				out.Header().Set("X-Repo-Commit", commit)
+				out.Header().Set("ETag", `"`+strings.Repeat("a", 40)+`"`)
+				return true
+			}
+		}, "want commit eeee"},
 		"broken":             {"hf:a/b", func(w *world) { w.spoil = code(500, "") }, "answers 500"},
 		"no hub":             {"hf:a/b", func(w *world) { w.spoil = code(200, "") }, "is no hub: want the headers X-Repo-Commit"},
 		"a tag that is none": {"hf:a/b", func(w *world) { w.tag = "../../../../etc/passwd" }, "is no hub"},
@@ -313,7 +423,7 @@ func TestTorchvision(t *testing.T) {
 func TestReferences(t *testing.T) {
 	for ref, want := range map[string]bool{
 		"hf:timm/resnet50.a1_in1k": true, "hf:resnet": true, "hf:a/b@refs/pr/1": true, "hf:a/b@" + commit: true,
-		"hf:": false, "hf:a/b/c": false, "hf:../b": false, "hf:a/..": false, "hf:a/b@": false, "hf:a/b@..": false, "hf:a/b@x/../y": false, "hf:a b/c": false, "hf:a/.b": false,
+		"hf:": false, "hf:a/b/c": false, "hf:../b": false, "hf:a/..": false, "hf:a/b@": false, "hf:a/b@..": false, "hf:a/b@x/../y": false, "hf:a b/c": false, "hf:a--b/c": false, "hf:a/b..c": false, "hf:a/.b": false,
 		"torchvision:resnet50": true, "torchvision:../x-01234567.pth": false, "torchvision:": false, "torchvision:a-xyz.pth": false,
 	} {
 		if !Is(ref) {
@@ -356,14 +466,19 @@ func TestFromEnvironment(t *testing.T) {
 	}
 	slash := filepath.ToSlash
 	for _, c := range []struct {
-		env                     map[string]string
+		env                     map[string]string // HOME is t's
 		hf, torch, token, point string
 		offline                 bool
 	}{
 		{map[string]string{"XDG_CACHE_HOME": "/c"}, "/c/huggingface/hub", "/c/torch/hub/checkpoints", "", endpoint, false},
 		{map[string]string{"XDG_CACHE_HOME": "/c", "HF_HOME": dir, "TORCH_HOME": "/t", "HF_ENDPOINT": "https://mirror/"}, dir + "/hub", "/t/hub/checkpoints", "kept", "https://mirror", false},
+		{map[string]string{}, "/me/.cache/huggingface/hub", "/me/.cache/torch/hub/checkpoints", "", endpoint, false},
+		{map[string]string{"HF_HOME": "~/h", "TORCH_HOME": "~/t", "HF_TOKEN": " x\n", "TRANSFORMERS_OFFLINE": "1"}, "/me/h/hub", "/me/t/hub/checkpoints", "x", endpoint, true},
+		{map[string]string{"D": "/d", "HF_HUB_CACHE": "$D/hub", "TORCH_HOME": "/t"}, "/d/hub", "/t/hub/checkpoints", "", endpoint, false},
 		{map[string]string{"XDG_CACHE_HOME": "/c", "HF_HOME": dir, "HF_HUB_CACHE": "/h", "HF_TOKEN": "now", "HF_HUB_OFFLINE": "yes"}, "/h", "/c/torch/hub/checkpoints", "now", endpoint, true},
 	} {
+		t.Setenv("HOME", "/me")
+		t.Setenv("USERPROFILE", "/me")
 		h, err := FromEnvironment(func(k string) string { return c.env[k] })
 		if err != nil || slash(h.HFCache) != slash(c.hf) || slash(h.TorchDir) != c.torch || h.Token != c.token || h.Endpoint != c.point || h.Offline != c.offline {
 			t.Errorf("%v: got %+v, %v", c.env, h, err)

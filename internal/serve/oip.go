@@ -47,6 +47,7 @@ type tensors []tensor
 
 // UnmarshalJSON reads no more of a list than a request may have.
 func (l *tensors) UnmarshalJSON(data []byte) error {
+	*l = nil // of a name that is there twice the last counts
 	d := json.NewDecoder(bytes.NewReader(data))
 	if t, err := d.Token(); err != nil || t != json.Delim('[') {
 		if t == nil {

@@ -526,34 +526,65 @@ func TestLongListsAreRefused(t *testing.T) {
 	}
 }
 
-// TestOneRequestHasNotAllDecoders: another one comes in between its pictures.
+// TestOneRequestHasNotAllDecoders: with four, a form has two at most, so that another request comes in between; and nobody has more than there are.
 func TestOneRequestHasNotAllDecoders(t *testing.T) {
-	h := colours(t, usual)
+	limits := usual
+	limits.Decoders = 4
+	h := colours(t, limits)
 	s := h.Config.Handler.(*Server)
-	s.decoders <- struct{}{} // one of the two is busy
-	kind, body := form(t, slices.Repeat([][]byte{modeltest.PNG(t, modeltest.Red, 8, 8)}, 9)...)
-	if a := send(t, "POST", h.URL+"/classify", kind, body); a.code != http.StatusOK {
-		t.Errorf("got %+v", a)
+	large := modeltest.PNG(t, modeltest.Red, 900, 900) // takes a while
+	kind, body := form(t, slices.Repeat([][]byte{large}, 12)...)
+	done := make(chan said, 1)
+	go func() { done <- send(t, "POST", h.URL+"/classify", kind, body) }()
+	most := 0
+	for a := (said{}); a.code == 0; {
+		select {
+		case a = <-done:
+			if a.code != http.StatusOK {
+				t.Errorf("got %+v", a)
+			}
+		default:
+			most = max(most, len(s.decoders))
+		}
 	}
-	s.decoders <- struct{}{} // both
+	if most < 1 || most > 2 {
+		t.Errorf("a request had %d decoders, want 1 or 2", most)
+	}
+	for range limits.Decoders { // all are busy
+		s.decoders <- struct{}{}
+	}
 	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan int, 1)
+	code := make(chan int, 1)
 	go func() {
 		w := httptest.NewRecorder()
-		s.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "POST", "/classify", bytes.NewReader(modeltest.PNG(t, modeltest.Red, 8, 8))))
-		done <- w.Code
+		s.ServeHTTP(w, httptest.NewRequestWithContext(ctx, "POST", "/classify", bytes.NewReader(large)))
+		code <- w.Code
 	}()
 	select {
-	case code := <-done:
-		t.Errorf("a picture was decoded beyond the limit: %d", code)
+	case c := <-code:
+		t.Errorf("a picture was decoded beyond the limit: %d", c)
 	case <-time.After(100 * time.Millisecond):
 	}
 	cancel()
-	if code := <-done; code != statusGone {
-		t.Errorf("a client that went away: got %d", code)
+	if c := <-code; c != statusGone {
+		t.Errorf("a client that went away: got %d", c)
 	}
-	<-s.decoders
-	<-s.decoders
+}
+
+// TestAPanicOfAPictureIsItsError: the server goes on.
+func TestAPanicOfAPictureIsItsError(t *testing.T) {
+	h := colours(t, usual)
+	s := h.Config.Handler.(*Server)
+	red := modeltest.PNG(t, modeltest.Red, 8, 8)
+	whole := s.networks[0].Model
+	s.networks[0].Model = nil
+	if a := send(t, "POST", h.URL+"/classify", "", red); a.code != http.StatusUnprocessableEntity || !strings.Contains(a.body, "internal error") {
+		t.Errorf("while a picture is prepared: got %+v", a)
+	}
+	s.networks[0].Model = whole
+	if a := send(t, "POST", h.URL+"/classify", "", red); a.code != http.StatusOK || taken(s.networks[0].batches) != 0 {
+		t.Errorf("afterwards: got %+v", a)
+	}
 }
 
 func TestNotReadyAndPage(t *testing.T) {

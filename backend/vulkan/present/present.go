@@ -124,17 +124,13 @@ func (p *Presenter) open(family int) (err error) {
 	if p.cmd, err = p.dev.AllocateCommandBuffer(p.pool); err != nil {
 		return err
 	}
-	if p.acquired, err = p.dev.CreateSemaphore(); err != nil {
-		return err
-	}
 	p.capabilities = func() (vk.SurfaceCapabilities, error) { return p.instance.SurfaceCapabilities(p.physical, p.surface) }
 	p.acquire = func(s vk.Swapchain) (int, bool, error) { return p.dev.AcquireNextImage(s, patience, p.acquired) }
 	p.present = func(s vk.Swapchain, k int, ready vk.Semaphore) (bool, error) {
 		return p.dev.QueuePresent(p.dev.Queue(0), s, k, ready)
 	}
 	p.record = p.copyTo
-	p.copied, err = p.dev.CreateFence()
-	return err
+	return p.signals()
 }
 
 // Device is the driver's name of the device that presents.
@@ -157,6 +153,9 @@ func (p *Presenter) Show(frame *image.RGBA) (shown bool, err error) {
 
 // try shows a frame unless the surface has changed since the swapchain was made.
 func (p *Presenter) try(frame *image.RGBA) (shown bool, err error) {
+	if err := p.signals(); err != nil {
+		return false, err
+	}
 	if fits, err := p.fit(frame.Rect.Dx(), frame.Rect.Dy()); err != nil || !fits {
 		return false, err
 	}
@@ -197,10 +196,19 @@ func (p *Presenter) renew() (err error) {
 	p.dev.DestroySemaphore(p.acquired)
 	p.dev.DestroyFence(p.copied)
 	p.acquired, p.copied, p.pending = 0, 0, false
-	if p.acquired, err = p.dev.CreateSemaphore(); err != nil {
-		return err
+	return p.signals()
+}
+
+// signals makes the semaphore and the fence of a frame where they are missing.
+func (p *Presenter) signals() (err error) {
+	if p.acquired == 0 {
+		if p.acquired, err = p.dev.CreateSemaphore(); err != nil {
+			return err
+		}
 	}
-	p.copied, err = p.dev.CreateFence()
+	if p.copied == 0 {
+		p.copied, err = p.dev.CreateFence()
+	}
 	return err
 }
 

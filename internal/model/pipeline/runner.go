@@ -102,6 +102,13 @@ func AutoBatch(d backend.DeviceInfo, side int) int {
 	return batch
 }
 
+// locked calls f under a lock, which is free again also after a panic.
+func locked[T any](mu *sync.Mutex, f func() (T, error)) (T, error) {
+	mu.Lock()
+	defer mu.Unlock()
+	return f()
+}
+
 // MaxBatch is the most pictures that one run takes.
 func (r *Runner) MaxBatch() int { return r.batch }
 
@@ -119,9 +126,7 @@ func (r *Runner) Flights() int { return r.flights }
 // Errors: those of backend.Device.Compile, but for memory that is missing for a smaller batch: the full batch's executable does its work.
 func (r *Runner) Warm(ctx context.Context) error {
 	for n := r.batch; n >= 1; n-- {
-		r.starting.Lock()
-		_, err := r.program(ctx, r.size(n))
-		r.starting.Unlock()
+		_, err := locked(&r.starting, func() (*program, error) { return r.program(ctx, r.size(n)) })
 		if err != nil && !errors.Is(err, backend.ErrOutOfMemory) {
 			return err
 		}
@@ -133,9 +138,7 @@ func (r *Runner) Warm(ctx context.Context) error {
 // space, and the contents are undefined afterwards. It returns every output, [n,...]. Several goroutines may call it at once; [Runner.Flights] of
 // them run, the others wait. It is not for use beside [Run].
 func (r *Runner) Batch(ctx context.Context, data []float32, n int) ([][]float32, error) {
-	r.starting.Lock()
-	f, err := r.start(ctx, n)
-	r.starting.Unlock()
+	f, err := locked(&r.starting, func() (*flight, error) { return r.start(ctx, n) })
 	if err != nil {
 		return nil, err
 	}
