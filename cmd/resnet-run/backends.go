@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,19 +57,12 @@ type deviceFlags struct {
 }
 
 func (a *app) addDeviceFlags(f *pflag.FlagSet) *deviceFlags {
-	d := &deviceFlags{backend: or(a.getenv("RESNET_RUN_BACKEND"), auto), device: a.getenv("RESNET_RUN_DEVICE")}
+	d := &deviceFlags{backend: cmp.Or(a.getenv("RESNET_RUN_BACKEND"), auto), device: a.getenv("RESNET_RUN_DEVICE")}
 	f.Var(&listValue{text: &d.backend}, "backend", "`NAME[:DEVICE]` of the backend: auto, "+strings.Join(a.registry.Names(), ", ")+"; several with commas, best first")
 	d.named = &listValue{text: &d.device}
 	f.Var(d.named, "device", "`DEVICE` by index, part of its name, or UUID; see 'resnet-run devices'; several with commas")
-	f.StringVar(&d.threads, "threads", or(a.getenv("RESNET_RUN_THREADS"), "0"), "`N` threads at most on the CPU; 0 is as many as there are processors, or as the quota of a container allows")
+	f.StringVar(&d.threads, "threads", cmp.Or(a.getenv("RESNET_RUN_THREADS"), "0"), "`N` threads at most on the CPU; 0 is as many as there are processors, or as the quota of a container allows")
 	return d
-}
-
-func or(s, def string) string {
-	if s != "" {
-		return s
-	}
-	return def
 }
 
 // openDevice opens the device that the flags choose.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"bufio"
 	"context"
 	"errors"
@@ -37,7 +38,7 @@ type benchFlags struct {
 }
 
 func (a *app) benchCommand() *cobra.Command {
-	f := benchFlags{defaultModel: or(a.getenv("RESNET_RUN_MODEL"), model.DefaultName)}
+	f := benchFlags{defaultModel: cmp.Or(a.getenv("RESNET_RUN_MODEL"), model.DefaultName)}
 	cmd := &cobra.Command{
 		Use:   "bench [MODEL...]",
 		Short: "Measure speed, and verify every answer in the same run",

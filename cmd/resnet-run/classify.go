@@ -52,26 +52,23 @@ func (a *app) classify(ctx context.Context, args []string, topK int, f *runFlags
 	if err != nil {
 		return err
 	}
-	failed := 0
 	_, err = s.run(ctx, func(r pipeline.Result) error {
 		c := report.Classification{Image: r.Picture.Name, Model: s.model.Name, Backend: s.info.Backend, Device: s.info.Name}
 		if r.Err == nil {
 			c.Predictions, r.Err = s.model.Top(r.Logits(), topK)
 		}
 		if r.Err != nil {
-			failed++
-			text := r.Err.Error()
+			text := a.failed(s, r)
 			c.Error = &text
-			s.progress.above(func() { a.report(r.Picture.Name, r.Err) })
 		}
 		return errors.Join(results.Write(c), out.Flush())
 	})
 	// What is done is worth having, also after an interruption.
 	err = errors.Join(err, results.Close(), out.Flush())
-	if err == nil && failed > 0 {
-		err = failure(exitInput, fmt.Errorf("%d of %d pictures failed", failed, len(s.pictures)))
+	if err != nil {
+		return err
 	}
-	return err
+	return s.outcome()
 }
 
 // runFlags are those of the commands that run pictures through a model.

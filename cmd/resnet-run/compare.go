@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"bufio"
 	"context"
 	"errors"
@@ -51,7 +52,7 @@ The table has the errors by layer; --format html is a page with a picture, svg t
 	s.StringVar(&f.image, "image", "", "`FILE` of a picture to run")
 	s.StringVar(&f.input, "input", "", "random:`SEED`: numbers of mean 0 and standard deviation 1 instead of a picture (default random:1 without --image)")
 	s.StringVar(&f.passes, "passes", "after", "compare the network `before|after` the optimisation passes")
-	s.StringVar(&f.threads, "threads", or(a.getenv("RESNET_RUN_THREADS"), "0"), "`N` threads at most on the CPU, 0 = as many as there are processors")
+	s.StringVar(&f.threads, "threads", cmp.Or(a.getenv("RESNET_RUN_THREADS"), "0"), "`N` threads at most on the CPU, 0 = as many as there are processors")
 	s.BoolVar(&f.noOrient, "no-exif-orientation", false, "leave the picture as it is stored, as PIL does")
 	addPrecision(s, &f.precision)
 	addFormat(cmd, &f.format, report.ComparisonFormats)
@@ -126,7 +127,7 @@ func (f *compareFlags) check() (report.Format, model.View, error) {
 
 // seed reads --input.
 func (f *compareFlags) seed() (uint64, error) {
-	text, ok := strings.CutPrefix(or(f.input, "random:1"), "random:")
+	text, ok := strings.CutPrefix(cmp.Or(f.input, "random:1"), "random:")
 	n, err := strconv.ParseUint(text, 10, 64)
 	if !ok || err != nil {
 		return 0, fmt.Errorf("--input: want random:SEED with a whole number, got %.40q", f.input)

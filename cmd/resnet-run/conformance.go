@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,10 +73,10 @@ interrupted run reports the results so far; with --out they are on disk all the 
 func (a *app) addConformanceFlags(cmd *cobra.Command, f *conformanceFlags) {
 	s := cmd.Flags()
 	f.set = s
-	s.StringArrayVar(&f.backends, "backend", []string{or(a.getenv("RESNET_RUN_BACKEND"), auto)}, "`NAME[:DEVICE]` of a backend: auto, all, "+strings.Join(a.registry.Names(), ", ")+"; may be given again")
+	s.StringArrayVar(&f.backends, "backend", []string{cmp.Or(a.getenv("RESNET_RUN_BACKEND"), auto)}, "`NAME[:DEVICE]` of a backend: auto, all, "+strings.Join(a.registry.Names(), ", ")+"; may be given again")
 	s.StringArrayVar(&f.devices, "device", []string{a.getenv("RESNET_RUN_DEVICE")}, "`DEVICE` by index, part of its name, or UUID, see 'resnet-run devices'; may be given again")
 	addPrecision(s, &f.precision)
-	s.StringVar(&f.threads, "threads", or(a.getenv("RESNET_RUN_THREADS"), "0"), "`N` threads at most on the CPU; 0 is as many as there are processors, or as the quota of a container allows")
+	s.StringVar(&f.threads, "threads", cmp.Or(a.getenv("RESNET_RUN_THREADS"), "0"), "`N` threads at most on the CPU; 0 is as many as there are processors, or as the quota of a container allows")
 	s.StringVar(&f.profile, "profile", conformance.Quick.String(), "how much to run: `quick|full|long`")
 	s.StringVar(&f.filter, "filter", "", "run the cases that this `EXPRESSION` matches, or the one of this name")
 	s.BoolVar(&f.list, "list", false, "list the cases, run none")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"bytes"
 	"context"
 	"errors"
@@ -103,7 +104,7 @@ func (a *app) conformanceTargets(ctx context.Context, f *conformanceFlags) ([]*d
 	if t.device != "" && named && f.devices[0] != t.device {
 		return nil, nil, usage("--backend %s and --device %s name two devices: want one", f.backends[0], f.devices[0])
 	}
-	t.device = or(t.device, f.devices[0])
+	t.device = cmp.Or(t.device, f.devices[0])
 	return []*deviceFlags{t}, nil, nil
 }
 

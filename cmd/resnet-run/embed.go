@@ -59,7 +59,6 @@ func (a *app) embed(ctx context.Context, args []string, normalize bool, f *runFl
 	if err != nil {
 		return err
 	}
-	failed := 0
 	_, err = s.run(ctx, func(r pipeline.Result) error {
 		e := report.Embedding{Image: r.Picture.Name, Model: s.model.Name, Backend: s.info.Backend, Device: s.info.Name}
 		if r.Err == nil {
@@ -67,18 +66,16 @@ func (a *app) embed(ctx context.Context, args []string, normalize bool, f *runFl
 			r.Err = usable(e.Embedding, normalize || s.format == report.Table)
 		}
 		if r.Err != nil {
-			failed++
-			text := r.Err.Error()
+			text := a.failed(s, r)
 			e.Error, e.Embedding = &text, nil
-			s.progress.above(func() { a.report(r.Picture.Name, r.Err) })
 		}
 		return errors.Join(results.Write(e), out.Flush())
 	})
 	err = errors.Join(err, results.Close(), out.Flush())
-	if err == nil && failed > 0 {
-		err = failure(exitInput, fmt.Errorf("%d of %d pictures failed", failed, len(s.pictures)))
+	if err != nil {
+		return err
 	}
-	return err
+	return s.outcome()
 }
 
 // usable checks a vector, and scales it when asked to.

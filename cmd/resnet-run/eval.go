@@ -78,8 +78,7 @@ func (a *app) eval(ctx context.Context, dataset string, limit int, f *runFlags) 
 			r.Err = e.Add(r.Picture.Class, r.Logits())
 		}
 		if r.Err != nil {
-			e.Failed = append(e.Failed, report.Failure{Image: r.Picture.Name, Error: r.Err.Error()})
-			s.progress.above(func() { a.report(r.Picture.Name, r.Err) })
+			e.Failed = append(e.Failed, report.Failure{Image: r.Picture.Name, Error: a.failed(s, r)})
 		}
 		return nil
 	})
@@ -91,8 +90,5 @@ func (a *app) eval(ctx context.Context, dataset string, limit int, f *runFlags) 
 	if err := errors.Join(report.WriteEvaluation(out, format, e), out.Flush()); err != nil {
 		return err
 	}
-	if n := len(e.Failed); n > 0 {
-		return failure(exitInput, fmt.Errorf("%d of %d pictures failed", n, len(s.pictures)))
-	}
-	return nil
+	return s.outcome()
 }

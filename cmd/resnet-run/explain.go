@@ -99,7 +99,6 @@ func (a *app) explain(ctx context.Context, args []string, e *explainFlags, f *ru
 	if err != nil {
 		return err
 	}
-	failed := 0
 	_, err = s.run(ctx, func(r pipeline.Result) error {
 		result := by
 		result.Image = r.Picture.Name
@@ -112,18 +111,16 @@ func (a *app) explain(ctx context.Context, args []string, e *explainFlags, f *ru
 			}
 		}
 		if r.Err != nil {
-			failed++
-			text := r.Err.Error()
+			text := a.failed(s, r)
 			result = report.Explanation{Image: r.Picture.Name, Model: by.Model, Backend: by.Backend, Device: by.Device, Error: &text}
-			s.progress.above(func() { a.report(r.Picture.Name, r.Err) })
 		}
 		return errors.Join(results.Write(result), out.Flush())
 	})
 	err = errors.Join(err, results.Close(), out.Flush())
-	if err == nil && failed > 0 {
-		err = failure(exitInput, fmt.Errorf("%d of %d pictures failed", failed, len(s.pictures)))
+	if err != nil {
+		return err
 	}
-	return err
+	return s.outcome()
 }
 
 // explainer makes explanations of results.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 
@@ -26,7 +27,7 @@ type modelFlags struct {
 func (a *app) addModelFlags(f *pflag.FlagSet, withModel bool) *modelFlags {
 	m := &modelFlags{set: f}
 	if withModel {
-		f.StringVarP(&m.model, "model", "m", or(a.getenv("RESNET_RUN_MODEL"), model.DefaultName), "`MODEL`: a bundled name, a file of weights or ONNX, hf:ORG/NAME, torchvision:NAME, or an architecture with --weights")
+		f.StringVarP(&m.model, "model", "m", cmp.Or(a.getenv("RESNET_RUN_MODEL"), model.DefaultName), "`MODEL`: a bundled name, a file of weights or ONNX, hf:ORG/NAME, torchvision:NAME, or an architecture with --weights")
 	}
 	f.StringVar(&m.opts.Weights, "weights", "", "weights of an architecture: a `FILE`, or random:SEED for tests and benchmarks")
 	f.StringVar(&m.opts.StateDict, "state-dict", "", "`PATH` of the state dict in a PyTorch file that holds several")

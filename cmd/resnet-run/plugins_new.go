@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,7 +41,7 @@ slowly and passes its tests. docs/write-a-backend.md leads on from there.`,
 		if slices.Contains(a.registry.Names(), name) {
 			return failure(exitUsage, fmt.Errorf("backend name %q: it is taken by one of resnet-run's own", name))
 		}
-		dir := or(out, "resnet-run-backend-"+name)
+		dir := cmp.Or(out, "resnet-run-backend-"+name)
 		if err := writeSkeleton(dir, name, sdk); err != nil {
 			return err
 		}

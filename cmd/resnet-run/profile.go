@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"bufio"
 	"context"
 	"errors"
@@ -51,7 +52,7 @@ MODEL is as for --model of classify; an architecture without --weights gets rand
 		if err != nil {
 			return failure(exitUsage, err)
 		}
-		name := or(a.getenv("RESNET_RUN_MODEL"), model.DefaultName)
+		name := cmp.Or(a.getenv("RESNET_RUN_MODEL"), model.DefaultName)
 		if len(args) > 0 {
 			name = args[0]
 		}

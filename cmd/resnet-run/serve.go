@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -76,7 +77,7 @@ has them stand before it. Ctrl-C ends it when the requests that it has are answe
 	f.model = a.addModelFlags(s, false)
 	cmd.RunE = runs(func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
-			args = []string{or(a.getenv("RESNET_RUN_MODEL"), model.DefaultName)}
+			args = []string{cmp.Or(a.getenv("RESNET_RUN_MODEL"), model.DefaultName)}
 		}
 		if err := f.check(); err != nil {
 			return failure(exitUsage, err)

@@ -24,6 +24,7 @@ type session struct {
 	pictures []pictures.Picture
 	options  pipeline.Options
 	progress *progress
+	failures int // pictures that failed
 }
 
 // open gets everything ready that the flags ask for, for the pictures that args mean; a view that is not nil is computed in place of the model. What is wrong with the usage is found before anything slow is done.
@@ -87,6 +88,21 @@ func (s *session) run(ctx context.Context, emit func(pipeline.Result) error) (pi
 		s.progress.add()
 		return err
 	})
+}
+
+// failed counts a picture that failed and tells people about it, and returns the text of its error.
+func (a *app) failed(s *session, r pipeline.Result) string {
+	s.failures++
+	s.progress.above(func() { a.report(r.Picture.Name, r.Err) })
+	return r.Err.Error()
+}
+
+// outcome is the error of a session in which pictures failed, and all else was done.
+func (s *session) outcome() error {
+	if s.failures == 0 {
+		return nil
+	}
+	return failure(exitInput, fmt.Errorf("%d of %d pictures failed", s.failures, len(s.pictures)))
 }
 
 // grace is how long an interrupted program waits for a device to finish the work that it cannot take back.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"bufio"
 	"context"
 	"errors"
@@ -23,12 +24,12 @@ const tuneHelp = "choose Vulkan kernels by measurement: `off|cached|quick|full`;
 
 // addTuneFlag adds --tune to a command that runs networks.
 func (a *app) addTuneFlag(f *pflag.FlagSet, d *deviceFlags) {
-	f.StringVar(&d.tune, "tune", or(a.getenv("RESNET_RUN_TUNE"), vulkan.TuneCached.String()), tuneHelp)
+	f.StringVar(&d.tune, "tune", cmp.Or(a.getenv("RESNET_RUN_TUNE"), vulkan.TuneCached.String()), tuneHelp)
 }
 
 // tuning reads --tune; commands without the flag do as it does by default.
 func (d *deviceFlags) tuning() (t vulkan.Tuning, err error) {
-	if t.Mode, err = vulkan.ParseTuneMode(or(d.tune, vulkan.TuneCached.String())); err != nil {
+	if t.Mode, err = vulkan.ParseTuneMode(cmp.Or(d.tune, vulkan.TuneCached.String())); err != nil {
 		err = failure(exitUsage, fmt.Errorf("--tune: %w", err))
 	}
 	return t, err
@@ -94,7 +95,7 @@ MODEL is as for --model of classify; an architecture without --weights gets rand
 			return failure(exitUsage, err)
 		}
 		if len(args) == 0 {
-			args = []string{or(a.getenv("RESNET_RUN_MODEL"), model.DefaultName)}
+			args = []string{cmp.Or(a.getenv("RESNET_RUN_MODEL"), model.DefaultName)}
 		}
 		if device.backend == auto {
 			device.backend = vulkan.Name

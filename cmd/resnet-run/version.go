@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"runtime"
 	"runtime/debug"
 
@@ -33,7 +34,7 @@ func buildVersion() report.Version {
 	if !ok {
 		return v
 	}
-	v.Version = or(info.Main.Version, v.Version)
+	v.Version = cmp.Or(info.Main.Version, v.Version)
 	for _, s := range info.Settings {
 		switch s.Key {
 		case "vcs.revision":

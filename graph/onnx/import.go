@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,8 +26,8 @@ func (n *Network) Graph(batch, height, width int) (*graph.Graph, error) {
 		return nil, n.fail(nil, fmt.Errorf("input %s: %w", quote(n.input.Name), err))
 	}
 	m := &importer{n: n, names: namer{}, values: map[string]value{}, params: map[key]*graph.Value{}, taken: map[*proto.Node]bool{}}
-	m.b = graph.NewBuilder(namer{}.legal(or(n.model.Graph.Name, "onnx"))) // values may have that name too
-	in := m.b.Input(m.names.legal(or(n.input.Name, "input")), graph.TensorType{DType: graph.Float32, Shape: shape})
+	m.b = graph.NewBuilder(namer{}.legal(cmp.Or(n.model.Graph.Name, "onnx"))) // values may have that name too
+	in := m.b.Input(m.names.legal(cmp.Or(n.input.Name, "input")), graph.TensorType{DType: graph.Float32, Shape: shape})
 	m.values[n.input.Name] = value{v: in, channelsLast: n.channelsLast}
 	for _, node := range n.nodes {
 		if err := m.node(node); err != nil {
@@ -45,13 +46,6 @@ func (n *Network) Graph(batch, height, width int) (*graph.Graph, error) {
 		return nil, n.fail(nil, err)
 	}
 	return g, nil
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // value is what a name of the file stands for while a graph is made. Exactly one of v, ints and constant is set.
@@ -253,7 +247,7 @@ func (n namer) legal(name string) string {
 			b[i] = '_'
 		}
 	}
-	base := or(string(b), "value")
+	base := cmp.Or(string(b), "value")
 	legal := base
 	for i := 2; n[legal]; i++ {
 		legal = fmt.Sprintf("%s:%d", base, i)

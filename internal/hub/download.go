@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha1" //nolint:gosec // it is git's
 	"crypto/sha256"
@@ -90,7 +91,7 @@ func (h *Hub) download(ctx context.Context, address, path, name string, size, mo
 			h.Progress(name, done, size)
 		}
 	}}
-	n, err := io.Copy(w, io.LimitReader(res.Body, or64(size, most)+1))
+	n, err := io.Copy(w, io.LimitReader(res.Body, cmp.Or(size, most)+1))
 	if cause := context.Cause(ctx); cause != nil { // which also tells why nothing came
 		err = cause
 	}
@@ -108,13 +109,6 @@ func (h *Hub) download(ctx context.Context, address, path, name string, size, mo
 		return err
 	}
 	return os.Rename(file.Name(), path)
-}
-
-func or64(n, otherwise int64) int64 {
-	if n == 0 {
-		return otherwise
-	}
-	return n
 }
 
 // meter tells how much was written.

@@ -13,6 +13,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,8 +60,8 @@ const (
 //
 // Errors: no home where one is needed, a token that cannot be read.
 func FromEnvironment(getenv func(string) string) (*Hub, error) {
-	h := &Hub{Endpoint: strings.TrimRight(or(getenv("HF_ENDPOINT"), endpoint), "/"), TorchBase: torchBase, client: newClient()}
-	offline := strings.ToUpper(or(getenv("HF_HUB_OFFLINE"), getenv("TRANSFORMERS_OFFLINE")))
+	h := &Hub{Endpoint: strings.TrimRight(cmp.Or(getenv("HF_ENDPOINT"), endpoint), "/"), TorchBase: torchBase, client: newClient()}
+	offline := strings.ToUpper(cmp.Or(getenv("HF_HUB_OFFLINE"), getenv("TRANSFORMERS_OFFLINE")))
 	h.Offline = slices.Contains([]string{"1", "ON", "YES", "TRUE"}, offline)
 	home, err := "", error(nil)
 	path := func(text string) string { // with the home where it is meant
@@ -72,11 +73,11 @@ func FromEnvironment(getenv func(string) string) (*Hub, error) {
 		}
 		return filepath.Join(home, text[1:])
 	}
-	of := func(name, otherwise string) string { return path(os.Expand(or(getenv(name), otherwise), getenv)) }
-	cache := or(getenv("XDG_CACHE_HOME"), "~/.cache")
+	of := func(name, otherwise string) string { return path(os.Expand(cmp.Or(getenv(name), otherwise), getenv)) }
+	cache := cmp.Or(getenv("XDG_CACHE_HOME"), "~/.cache")
 	hfHome := of("HF_HOME", cache+"/huggingface")
-	h.HFCache = of("HF_HUB_CACHE", or(getenv("HUGGINGFACE_HUB_CACHE"), filepath.Join(hfHome, "hub")))
-	h.TorchDir = filepath.Join(path(or(getenv("TORCH_HOME"), cache+"/torch")), "hub", "checkpoints")
+	h.HFCache = of("HF_HUB_CACHE", cmp.Or(getenv("HUGGINGFACE_HUB_CACHE"), filepath.Join(hfHome, "hub")))
+	h.TorchDir = filepath.Join(path(cmp.Or(getenv("TORCH_HOME"), cache+"/torch")), "hub", "checkpoints")
 	if h.Token = strings.TrimSpace(getenv("HF_TOKEN")); h.Token == "" && err == nil {
 		text, e := os.ReadFile(of("HF_TOKEN_PATH", filepath.Join(hfHome, "token")))
 		if e != nil && !errors.Is(e, os.ErrNotExist) {
@@ -88,13 +89,6 @@ func FromEnvironment(getenv func(string) string) (*Hub, error) {
 		return nil, fmt.Errorf("find the folder for weights: %w", err)
 	}
 	return h, nil
-}
-
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // newClient has limits for what a server does not do, none for how long a large file takes.

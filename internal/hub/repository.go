@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,12 +68,12 @@ func (h *Hub) repository(ctx context.Context, r repository) (string, error) {
 		if err != nil && !errors.Is(err, errNoEntry) {
 			return "", err
 		}
-		at.revision = or(commit, at.revision)
+		at.revision = cmp.Or(commit, at.revision)
 	}
 	for _, name := range weightsFiles {
 		path, commit, err := h.fetch(ctx, at, name)
 		if errors.Is(err, errNoEntry) {
-			at.revision = or(commit, at.revision)
+			at.revision = cmp.Or(commit, at.revision)
 			continue
 		}
 		if err == nil {
@@ -275,7 +276,7 @@ func read(res *http.Response, said http.Header, r repository, hasToken bool) (en
 	if err := refusal(res, r, hasToken); err != nil {
 		return e, err
 	}
-	e.tag = strings.Trim(strings.TrimPrefix(or(said.Get("X-Linked-Etag"), res.Header.Get("Etag")), "W/"), `"`)
+	e.tag = strings.Trim(strings.TrimPrefix(cmp.Or(said.Get("X-Linked-Etag"), res.Header.Get("Etag")), "W/"), `"`)
 	size := said.Get("X-Linked-Size")
 	if size == "" && res.StatusCode < 300 {
 		size = res.Header.Get("Content-Length")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -37,11 +38,7 @@ func torchFile(name string) (string, error) {
 	if hashed.MatchString(name) {
 		return name, nil
 	}
-	var names []string
-	for n := range published {
-		names = append(names, n)
-	}
-	slices.Sort(names)
+	names := slices.Sorted(maps.Keys(published))
 	return "", fmt.Errorf("want %s, or a file NAME-HASH.pth", strings.Join(names, ", "))
 }
 

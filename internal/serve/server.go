@@ -120,7 +120,7 @@ func (s *Server) Close() {
 	}
 }
 
-// version is the only one of each model.
+// modelVersion is the only one of each model.
 const modelVersion = "1"
 
 // network finds the model of a request.
@@ -165,12 +165,9 @@ func fault(code int, format string, args ...any) error {
 // codeOf is the code of the answer to a request that failed.
 func codeOf(err error) int {
 	var r *requestError
-	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &r):
 		return r.code
-	case errors.As(err, &tooLarge):
-		return http.StatusRequestEntityTooLarge
 	case errors.Is(err, errBusy), errors.Is(err, errClosed):
 		return http.StatusServiceUnavailable
 	case errors.Is(err, context.Canceled):

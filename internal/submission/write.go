@@ -1,6 +1,7 @@
 package submission
 
 import (
+	"cmp"
 	"archive/zip"
 	"bytes"
 	"crypto/sha256"
@@ -195,8 +196,8 @@ program    resnet-run %s %s, %s, %s
            SHA-256 of its file %s
 begun      %s
 seed       %d
-`, p(c.Profile), c.Cases, p(c.Version.Version), p(or(c.Version.Revision, "(no revision recorded)")), p(c.Version.Go), p(c.Version.Platform),
-		p(or(c.Program, "unknown")), c.Started.UTC().Format(time.RFC3339), conformance.Seed)
+`, p(c.Profile), c.Cases, p(c.Version.Version), p(cmp.Or(c.Version.Revision, "(no revision recorded)")), p(c.Version.Go), p(c.Version.Platform),
+		p(cmp.Or(c.Program, "unknown")), c.Started.UTC().Format(time.RFC3339), conformance.Seed)
 	if c.Version.Modified {
 		b.WriteString("           with changes that are in no revision\n")
 	}
@@ -224,11 +225,4 @@ computed by a float64 reference beside every value. Check this package, and run 
     resnet-run conformance verify --rerun 20 FILE
 `)
 	return b.String()
-}
-
-func or(s, def string) string {
-	if s != "" {
-		return s
-	}
-	return def
 }
