@@ -172,6 +172,20 @@ func (g *Graph) WithOutputs(names ...string) (*Graph, error) {
 // rebuild copies the graph through a Builder, with the types of inputs and params and the data of params mapped.
 func (g *Graph) rebuild(typ func(*Value) TensorType, data func(*Value) *Tensor) (*Graph, error) {
 	b := NewBuilder(g.Name)
+	m := g.copyTo(b, typ, data)
+	for _, v := range g.Outputs {
+		b.Output(m[v])
+	}
+	return b.Build()
+}
+
+// CopyTo adds everything of the graph but its outputs to b, under the same names, and returns what each value is there: the way
+// to build on a graph that is there. b must have none of the names yet. What is wrong, Build says.
+func (g *Graph) CopyTo(b *Builder) map[*Value]*Value {
+	return g.copyTo(b, func(v *Value) TensorType { return v.Type }, func(v *Value) *Tensor { return v.Data })
+}
+
+func (g *Graph) copyTo(b *Builder, typ func(*Value) TensorType, data func(*Value) *Tensor) map[*Value]*Value {
 	m := make(map[*Value]*Value, len(g.Inputs)+len(g.Params)+len(g.Nodes))
 	for _, v := range g.Inputs {
 		m[v] = b.Input(v.Name, typ(v))
@@ -186,10 +200,7 @@ func (g *Graph) rebuild(typ func(*Value) TensorType, data func(*Value) *Tensor) 
 		}
 		m[n.Output] = b.Node(n.Name, n.Op, in...)
 	}
-	for _, v := range g.Outputs {
-		b.Output(m[v])
-	}
-	return b.Build()
+	return m
 }
 
 // Users returns, for every value, the nodes that read it, in order; a node that reads a value twice stands there twice.

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vktest"
 	"github.com/resnet-run/resnet-run/internal/backendtest"
 	"github.com/resnet-run/resnet-run/shaders"
 )
@@ -29,7 +30,7 @@ func TestAProofThatEndsTheProgramIsRemembered(t *testing.T) {
 		return
 	}
 	dir := t.TempDir()
-	out, err := inProcess(t, "^TestAProofThatEndsTheProgramIsRemembered$", endEnv+"="+dir)
+	out, err := vktest.InProcess(t, "^TestAProofThatEndsTheProgramIsRemembered$", endEnv+"="+dir)
 	if ended := new(exec.ExitError); !errors.As(err, &ended) || ended.ExitCode() != endStatus {
 		t.Fatalf("the child: %v, want exit status %d\n%s", err, endStatus, out)
 	}

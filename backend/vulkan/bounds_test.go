@@ -43,7 +43,7 @@ func TestKernelsStayInBounds(t *testing.T) {
 		}
 		return
 	}
-	out, err := inProcess(t, "^TestKernelsStayInBounds$", boundsEnv+"=1", "VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT")
+	out, err := vktest.InProcess(t, "^TestKernelsStayInBounds$", boundsEnv+"=1", "VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_GPU_ASSISTED_EXT")
 	if err != nil || !strings.Contains(out, "--- PASS: TestKernelsStayInBounds") {
 		t.Errorf("%v:\n%s", err, out)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"sync"
 	"testing"
 
@@ -18,36 +17,19 @@ import (
 // compiled once, and a kernel proved once for a precision, however many tests run it. eachFreshDevice is for tests of what a device
 // starts with, of what it leaves when it is closed, and of proofs.
 
-// messages are what the validation layer said.
-type messages struct {
-	mu  sync.Mutex
-	all []string
-}
-
-func (m *messages) add(text string) {
-	if isAboutSettings(text) {
-		return
+// heed adds the messages of the layer to m, but for those with which it begins.
+func heed(m *vktest.Messages) func(text string) {
+	return func(text string) {
+		if !isAboutSettings(text) {
+			m.Add(text)
+		}
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.all = append(m.all, text)
-}
-
-// fail fails the test for each message.
-func (m *messages) fail(t *testing.T) {
-	t.Helper()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, text := range m.all {
-		t.Errorf("validation: %s", text)
-	}
-	m.all = nil
 }
 
 // sharedDevice is a test device that stays open.
 type sharedDevice struct {
 	*device
-	said     *messages
+	said     *vktest.Messages
 	outcomes map[Precision]*outcomes
 }
 
@@ -62,9 +44,9 @@ func openShared() {
 	ctx, b := context.Background(), New(Options{Validation: true})
 	infos, err := b.Devices(ctx)
 	for _, info := range infos {
-		s := &sharedDevice{said: &messages{}, outcomes: map[Precision]*outcomes{}}
+		s := &sharedDevice{said: &vktest.Messages{}, outcomes: map[Precision]*outcomes{}}
 		var d backend.Device
-		if d, err = New(Options{NoCache: true, Validation: true, OnMessage: s.said.add}).Open(ctx, info.ID); err != nil {
+		if d, err = New(Options{NoCache: true, Validation: true, OnMessage: heed(s.said)}).Open(ctx, info.ID); err != nil {
 			break
 		}
 		s.device = d.(*device)
@@ -78,7 +60,7 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	for _, s := range shared.list {
 		_ = s.Close() // never fails
-		for _, text := range s.said.all {
+		for _, text := range s.said.Take() {
 			fmt.Println("validation, when the device that tests share was closed:", text)
 			code = max(code, 1)
 		}
@@ -139,7 +121,7 @@ func (s *sharedDevice) use(t *testing.T, o Options, f func(t *testing.T, d *devi
 		if n, bytes := d.allocations.Load(), d.AllocatedBytes(); n != 0 || bytes != 0 {
 			t.Errorf("%d allocations of %d bytes are left, want none", n, bytes)
 		}
-		s.said.fail(t)
+		s.said.Fail(t)
 	}()
 	f(t, d)
 }
@@ -161,8 +143,8 @@ func eachDriver(t *testing.T, o Options, f func(t *testing.T, open func(t *testi
 		vktest.Unavailable(t, "no Vulkan test driver is installed")
 		return
 	}
-	said := &messages{}
-	o.Validation, o.OnMessage = true, said.add
+	said := &vktest.Messages{}
+	o.Validation, o.OnMessage = true, heed(said)
 	o.NoCache = o.CacheDir == ""
 	list, err := New(o).Devices(context.Background())
 	if err != nil {
@@ -182,18 +164,9 @@ func eachDriver(t *testing.T, o Options, f func(t *testing.T, open func(t *testi
 				}
 				return d
 			})
-			said.fail(t)
+			said.Fail(t)
 		})
 	}
-}
-
-// inProcess runs tests of this package in a process of their own.
-func inProcess(t *testing.T, tests string, env ...string) (out string, err error) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", tests, "-test.v")
-	cmd.Env = append(os.Environ(), env...)
-	text, err := cmd.CombinedOutput()
-	return string(text), err
 }
 
 // unavailable ends a test for which no device could be listed.

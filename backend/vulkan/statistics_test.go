@@ -41,7 +41,7 @@ func TestCompilersKeepSumsInRegisters(t *testing.T) {
 	}
 	for _, gpu := range absentGPUs {
 		t.Run(gpu, func(t *testing.T) {
-			out, err := inProcess(t, "^TestCompilersKeepSumsInRegisters$", compileEnv+"=rule", vktest.ICDEnv+"="+drivers[0], "RADV_FORCE_FAMILY="+gpu)
+			out, err := vktest.InProcess(t, "^TestCompilersKeepSumsInRegisters$", compileEnv+"=rule", vktest.ICDEnv+"="+drivers[0], "RADV_FORCE_FAMILY="+gpu)
 			switch {
 			case strings.Contains(out, noSuchDevice), strings.Contains(out, "Unknown family"):
 				t.Skipf("this version of Mesa does not know it, or does not compile without a GPU:\n%.300s", out)

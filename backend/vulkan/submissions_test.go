@@ -33,7 +33,7 @@ func TestSubmissionsAreSynchronized(t *testing.T) {
 		t.Fatal(err)
 	}
 	run := func(tests string, settings []string) (out string, err error) {
-		out, err = inProcess(t, tests, append([]string{acrossEnv + "=1"}, settings...)...)
+		out, err = vktest.InProcess(t, tests, append([]string{acrossEnv + "=1"}, settings...)...)
 		if !strings.Contains(out, "=== RUN") {
 			t.Fatalf("%s: nothing ran: %v:\n%s", tests, err, out)
 		}

@@ -63,7 +63,7 @@ func TestSecondStartFindsWhatTheDriverCompiled(t *testing.T) {
 	dir := t.TempDir()
 	var files []int
 	for range 2 {
-		out, err := inProcess(t, "^TestSecondStartFindsWhatTheDriverCompiled$",
+		out, err := vktest.InProcess(t, "^TestSecondStartFindsWhatTheDriverCompiled$",
 			startEnv+"="+dir, "MESA_SHADER_CACHE_DIR="+dir, "MESA_SHADER_CACHE_DISABLE=false", "MESA_DISK_CACHE_MULTI_FILE=true")
 		if err != nil {
 			t.Fatalf("%v:\n%s", err, out)

@@ -53,7 +53,17 @@ func ClassMaps(g *graph.Graph) (*graph.Graph, error) {
 	if err != nil {
 		return nil, fmt.Errorf("find class maps of graph %q: %w", g.Name, err)
 	}
-	c := newCopy(g)
+	b := graph.NewBuilder(g.Name)
+	now := g.CopyTo(b)
+	taken := map[string]bool{}
+	for v := range now {
+		taken[v.Name] = true
+	}
+	fresh := func(base string) string {
+		name := graph.FreshName(base, ".maps", func(name string) bool { return taken[name] })
+		taken[name] = true
+		return name
+	}
 	// The linear layer as a convolution of 1×1: its weights, [K,C] with two dimensions more, at every place instead of once.
 	weight := n.Inputs[1]
 	t := graph.TensorType{DType: weight.Type.DType, Shape: graph.NewShape(weight.Type.Shape.Dim(0), weight.Type.Shape.Dim(1), 1, 1)}
@@ -64,13 +74,13 @@ func ClassMaps(g *graph.Graph) (*graph.Graph, error) {
 		}
 	}
 	op := graph.Conv2D{Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}, Groups: 1, Bias: n.Op.(graph.Linear).Bias}
-	in := []*graph.Value{c.now[features], c.b.Param(c.name(weight.Name, ".maps"), t, data)}
+	in := []*graph.Value{now[features], b.Param(fresh(weight.Name), t, data)}
 	if op.Bias {
-		in = append(in, c.now[n.Inputs[2]])
+		in = append(in, now[n.Inputs[2]])
 	}
-	maps := c.b.Node(c.name(n.Name, ".maps"), op, in...)
-	c.b.Output(c.now[n.Output], maps)
-	return c.b.Build()
+	maps := b.Node(fresh(n.Name), op, in...)
+	b.Output(now[n.Output], maps)
+	return b.Build()
 }
 
 // overMeans returns the linear layer and the value of whose channels' means it is.
@@ -114,40 +124,4 @@ func isMean(n *graph.Node) bool {
 		return op.Kernel == [2]int{h, w} && op.Padding == graph.Padding{}
 	}
 	return false
-}
-
-// copied is a graph that is built once more, to get nodes of its own behind those of the first.
-type copied struct {
-	b     *graph.Builder
-	now   map[*graph.Value]*graph.Value
-	taken map[string]bool // names
-}
-
-// newCopy copies everything but the outputs.
-func newCopy(g *graph.Graph) *copied {
-	c := &copied{b: graph.NewBuilder(g.Name), now: map[*graph.Value]*graph.Value{}, taken: map[string]bool{}}
-	for _, v := range g.Inputs {
-		c.now[v] = c.b.Input(v.Name, v.Type)
-	}
-	for _, v := range g.Params {
-		c.now[v] = c.b.Param(v.Name, v.Type, v.Data)
-	}
-	for _, n := range g.Nodes {
-		in := make([]*graph.Value, len(n.Inputs))
-		for i, v := range n.Inputs {
-			in[i] = c.now[v]
-		}
-		c.now[n.Output] = c.b.Node(n.Name, n.Op, in...)
-	}
-	for v := range c.now {
-		c.taken[v.Name] = true
-	}
-	return c
-}
-
-// name is a name that nothing has yet.
-func (c *copied) name(base, suffix string) string {
-	name := graph.FreshName(base, suffix, func(name string) bool { return c.taken[name] })
-	c.taken[name] = true
-	return name
 }

@@ -1,9 +1,9 @@
 package submission
 
 import (
-	"cmp"
 	"archive/zip"
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"

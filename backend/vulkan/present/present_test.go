@@ -5,10 +5,8 @@ import (
 	"errors"
 	"image"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"unsafe"
 
@@ -38,13 +36,12 @@ func eachDriver(t *testing.T, f func(t *testing.T)) {
 	without := 0
 	for _, m := range manifests {
 		t.Run(filepath.Base(m), func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^"+t.Name()[:strings.Index(t.Name(), "/")]+"$", "-test.v")
-			cmd.Env = append(os.Environ(), childEnv+"=1", vktest.ICDEnv+"="+m)
-			out, err := cmd.CombinedOutput()
+			name, _, _ := strings.Cut(t.Name(), "/")
+			out, err := vktest.InProcess(t, "^"+name+"$", childEnv+"=1", vktest.ICDEnv+"="+m)
 			switch {
 			case err != nil:
 				t.Fatalf("%v\n%s", err, out)
-			case strings.Contains(string(out), noHeadless):
+			case strings.Contains(out, noHeadless):
 				without++
 				t.Skip(noHeadless)
 			}
@@ -57,34 +54,12 @@ func eachDriver(t *testing.T, f func(t *testing.T)) {
 
 const noHeadless = "this driver has no VK_EXT_headless_surface"
 
-// messages are those of the validation layer.
-type messages struct {
-	mu  sync.Mutex
-	all []string
-}
-
-func (m *messages) add(text string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.all = append(m.all, text)
-}
-
-func (m *messages) fail(t *testing.T) {
-	t.Helper()
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, text := range m.all {
-		t.Errorf("validation: %s", text)
-	}
-	m.all = nil
-}
-
 // headless are options for a surface that nobody sees. The test fails for each message of the layer, also about what is not destroyed.
 func headless(t *testing.T) Options {
-	said := &messages{}
-	t.Cleanup(func() { said.fail(t) })
+	said := &vktest.Messages{}
+	t.Cleanup(func() { said.Fail(t) })
 	return Options{
-		Extensions: vk.HeadlessExtensions, Validation: true, OnMessage: said.add,
+		Extensions: vk.HeadlessExtensions, Validation: true, OnMessage: said.Add,
 		Surface: func(unsafe.Pointer) (uint64, error) {
 			i, err := vk.OpenInstance(vk.InstanceOptions{})
 			if err != nil {

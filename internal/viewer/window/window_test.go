@@ -39,13 +39,11 @@ func eachDriver(t *testing.T, f func(t *testing.T)) {
 	for _, m := range manifests {
 		t.Run(filepath.Base(m), func(t *testing.T) {
 			name, _, _ := strings.Cut(t.Name(), "/")
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^"+name+"$", "-test.v")
-			cmd.Env = append(os.Environ(), childEnv+"=1", "VK_DRIVER_FILES="+m, "VK_ICD_FILENAMES="+m)
-			out, err := cmd.CombinedOutput()
+			out, err := drivers.InProcess(t, "^"+name+"$", childEnv+"=1", "VK_DRIVER_FILES="+m, "VK_ICD_FILENAMES="+m)
 			switch {
 			case err != nil:
 				t.Errorf("%v\n%s", err, out)
-			case strings.Contains(string(out), "--- SKIP"):
+			case strings.Contains(out, "--- SKIP"):
 				t.Skipf("%s", out)
 			default:
 				t.Logf("%s", out)

@@ -29,6 +29,12 @@ const (
 // Manifests lists the driver manifests that tests use.
 func Manifests() []string { return drivers.Manifests() }
 
+// InProcess runs those tests of the package that match a pattern in a process of their own, with more in its environment.
+func InProcess(t *testing.T, tests string, env ...string) (out string, err error) {
+	t.Helper()
+	return drivers.InProcess(t, tests, env...)
+}
+
 var useDrivers = sync.OnceValue(func() []string {
 	found := Manifests()
 	// Read by the loader when an instance is created; the second name is the one
@@ -88,6 +94,36 @@ func (l *log) report(t testing.TB) {
 	t.Helper()
 	for _, m := range l.take() {
 		t.Errorf("Vulkan %s", m)
+	}
+}
+
+// Messages collects what the validation layer said, on any thread.
+type Messages struct {
+	mu  sync.Mutex
+	all []string
+}
+
+// Add adds a message.
+func (m *Messages) Add(text string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.all = append(m.all, text)
+}
+
+// Take returns the messages since the last call.
+func (m *Messages) Take() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := m.all
+	m.all = nil
+	return all
+}
+
+// Fail fails the test for each message since the last call.
+func (m *Messages) Fail(t testing.TB) {
+	t.Helper()
+	for _, text := range m.Take() {
+		t.Errorf("validation: %s", text)
 	}
 }
 
