@@ -39,7 +39,7 @@ func times(a, b int64) int64 {
 	return a * b
 }
 
-// Cost counts what the node does. Moving data (flatten excepted, which moves none) costs bytes but no FLOPs.
+// Cost counts what the node does. Moving data costs bytes but no FLOPs, and a view ([IsView]) moves none.
 func (n *Node) Cost() Cost {
 	in := make([]TensorType, len(n.Inputs))
 	var c Cost
@@ -52,7 +52,7 @@ func (n *Node) Cost() Cost {
 		c.add(d)
 	}
 	c.WriteBytes = int64(n.Output.Type.SizeBytes())
-	if _, ok := n.Op.(Flatten); ok {
+	if IsView(n.Op) {
 		c.ReadBytes, c.WriteBytes = 0, 0
 	}
 	w := n.Op.work(in, n.Output.Type)

@@ -31,7 +31,17 @@ func Infer(op Op, in ...TensorType) (TensorType, error) {
 // isOp keeps the set closed: a pointer to an op, or a struct that embeds one, has the methods too.
 func isOp(op Op) bool {
 	switch op.(type) {
-	case Conv2D, Linear, BatchNorm, Gate, ReLU, Add, Softmax, MaxPool, AvgPool, GlobalAvgPool, Flatten, ChannelPad, Subsample:
+	case Conv2D, Linear, BatchNorm, GroupNorm, Gate, SplitAttention, ReLU, Add, Softmax, MaxPool, AvgPool, GlobalAvgPool,
+		Flatten, Reshape, Concat, ChannelSlice, ChannelPad, SpatialPad, Subsample:
+		return true
+	}
+	return false
+}
+
+// IsView reports whether the op leaves all elements of its one input where they are and names them by other dimensions.
+func IsView(op Op) bool {
+	switch op.(type) {
+	case Flatten, Reshape:
 		return true
 	}
 	return false

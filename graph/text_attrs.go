@@ -19,7 +19,7 @@ type attr struct{ key, value string }
 // field is one attribute of an op; at points at the attribute inside an op being read or written.
 type field struct {
 	key string
-	at  any // *int, *bool, *float64, *[2]int, *Padding or *Activation
+	at  any // *int, *bool, *float64, *[2]int, *[3]int, *Padding or *Activation
 }
 
 // spec makes the opSpec of op type T from its default value and its fields.
@@ -72,8 +72,14 @@ var opSpecs = func() map[string]opSpec {
 				{"bias", &o.Bias}, {"add", &o.Add}, {"act", &o.Act}}
 		}),
 		spec(Gate{}, func(o *Gate) []field { return []field{{"add", &o.Add}, {"act", &o.Act}} }),
+		spec(SplitAttention{Groups: 1}, func(o *SplitAttention) []field {
+			return []field{{"radix", &o.Radix}, {"groups", &o.Groups}, {"add", &o.Add}, {"act", &o.Act}}
+		}),
 		spec(Linear{}, func(o *Linear) []field { return []field{{"bias", &o.Bias}} }),
 		spec(BatchNorm{}, func(o *BatchNorm) []field { return []field{{"epsilon", &o.Epsilon}} }),
+		spec(GroupNorm{}, func(o *GroupNorm) []field {
+			return []field{{"groups", &o.Groups}, {"epsilon", &o.Epsilon}, {"act", &o.Act}}
+		}),
 		spec(MaxPool{Stride: one}, func(o *MaxPool) []field {
 			return []field{{"kernel", &o.Kernel}, {"stride", &o.Stride}, {"padding", &o.Padding}, {"ceil_mode", &o.CeilMode}}
 		}),
@@ -81,10 +87,13 @@ var opSpecs = func() map[string]opSpec {
 			return []field{{"kernel", &o.Kernel}, {"stride", &o.Stride}, {"padding", &o.Padding}, {"ceil_mode", &o.CeilMode},
 				{"count_include_pad", &o.CountIncludePad}}
 		}),
+		spec(Reshape{}, func(o *Reshape) []field { return []field{{"to", &o.To}} }),
+		spec(ChannelSlice{}, func(o *ChannelSlice) []field { return []field{{"begin", &o.Begin}, {"end", &o.End}} }),
+		spec(SpatialPad{}, func(o *SpatialPad) []field { return []field{{"padding", &o.Padding}, {"reflect", &o.Reflect}} }),
 		spec(ChannelPad{}, func(o *ChannelPad) []field { return []field{{"before", &o.Before}, {"after", &o.After}} }),
 		spec(Subsample{Stride: one}, func(o *Subsample) []field { return []field{{"stride", &o.Stride}} }),
 		spec(ReLU{}, none[ReLU]), spec(Add{}, none[Add]), spec(Softmax{}, none[Softmax]),
-		spec(Flatten{}, none[Flatten]), spec(GlobalAvgPool{}, none[GlobalAvgPool]),
+		spec(Flatten{}, none[Flatten]), spec(Concat{}, none[Concat]), spec(GlobalAvgPool{}, none[GlobalAvgPool]),
 	} {
 		m[s.name] = s
 	}
@@ -138,6 +147,8 @@ func formatField(at any) string {
 		return strconv.FormatFloat(*p, 'g', -1, 64)
 	case *[2]int:
 		return fmt.Sprintf("%d,%d", p[0], p[1])
+	case *[3]int:
+		return fmt.Sprintf("%d,%d,%d", p[0], p[1], p[2])
 	case *Padding:
 		return fmt.Sprintf("%d,%d,%d,%d", p.Top, p.Left, p.Bottom, p.Right)
 	case *Activation:
@@ -161,6 +172,8 @@ func parseField(at any, s string) error {
 		}
 	case *[2]int:
 		err = parseInts(s, &p[0], &p[1])
+	case *[3]int:
+		err = parseInts(s, &p[0], &p[1], &p[2])
 	case *Padding:
 		err = parseInts(s, &p.Top, &p.Left, &p.Bottom, &p.Right)
 	case *Activation:
