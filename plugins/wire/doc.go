@@ -32,10 +32,10 @@ const (
 	MaxMessageBytes  = 4 << 20  // of one message; gRPC's own default, so that nobody has to raise it
 	MaxSupportsNodes = 256      // in one SupportsRequest
 	MaxTextBytes     = 1024     // of an error's message
+	MaxNodeInputs    = 1024     // of a node, so that one fits in a message; only Concat has more than a few
 	MaxValues        = 1 << 18  // inputs, parameters and nodes of a graph together
 	MaxGraphBytes    = 64 << 20 // of the structure of a graph in all its messages
 	RegionUnit       = 1 << 16  // regions are whole multiples of so many bytes
 	NonceBytes       = 32       // of a region
 	maxFieldBytes    = 256      // of a field of ShapeError
-	maxNodeInputs    = 16       // more than any operation has
 )

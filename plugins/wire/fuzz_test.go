@@ -13,12 +13,35 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// everyOp is the graph with each operation once, of the vectors.
+func everyOp(t testing.TB) *graph.Graph {
+	t.Helper()
+	p := &pb.Graph{}
+	readVectors(t).message(t, "graph/every-op", p)
+	g, err := wire.DecodeGraph(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
 // FuzzNode: whatever the bytes, an error or a node that is encoded to what decodes to the same.
 func FuzzNode(f *testing.F) {
 	for _, seed := range []string{
 		"0a04636f6e7612160a140a040801100112001a0408011001200128013801", "0a0172120222001a0c0a080a01781203080112001001", "",
 	} {
 		data, err := hex.DecodeString(seed)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	for _, n := range everyOp(f).Nodes {
+		q, err := wire.EncodeNode(n)
+		if err != nil {
+			f.Fatal(err)
+		}
+		data, err := proto.Marshal(q)
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -4,13 +4,15 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph"
 	pb "github.com/resnet-run/resnet-run/plugins/proto/resnet/backend/v1"
 )
 
 // EncodeGraph is the wire form of g's structure; the data of its parameters travels apart (see [SendGraph]).
 //
-// Errors: g is nil, does not validate, or has more than [MaxValues] values.
+// Errors: g is nil, does not validate, or has more than [MaxValues] values; backend.ErrUnsupported for a node of more
+// than [MaxNodeInputs] inputs.
 func EncodeGraph(g *graph.Graph) (*pb.Graph, error) {
 	if g == nil {
 		return nil, errors.New("encode graph: want one, got nil")
@@ -33,6 +35,9 @@ func EncodeGraph(g *graph.Graph) (*pb.Graph, error) {
 		if err != nil {
 			return nil, fmt.Errorf("encode node %q: %w", n.Name, err)
 		}
+		if err := inputsFit(n); err != nil {
+			return nil, fmt.Errorf("encode node %q: %w", n.Name, err)
+		}
 		w := &pb.Node{Name: n.Name, Op: op, Result: EncodeType(n.Output.Type)}
 		for _, in := range n.Inputs {
 			w.Inputs = append(w.Inputs, in.Name)
@@ -43,6 +48,14 @@ func EncodeGraph(g *graph.Graph) (*pb.Graph, error) {
 		p.Outputs = append(p.Outputs, v.Name)
 	}
 	return p, nil
+}
+
+// inputsFit refuses what the other side must not take.
+func inputsFit(n *graph.Node) error {
+	if len(n.Inputs) > MaxNodeInputs {
+		return backend.Unsupported("inputs", fmt.Sprintf("at most %d in the plugin protocol", MaxNodeInputs), fmt.Sprint(len(n.Inputs)))
+	}
+	return nil
 }
 
 func encodeValue(v *graph.Value) *pb.Value {
@@ -125,8 +138,8 @@ func (d *decoder) define(name string, v *graph.Value) error {
 }
 
 func (d *decoder) node(p *pb.Node) error {
-	if len(p.GetInputs()) > maxNodeInputs {
-		return fmt.Errorf("want at most %d inputs, got %d", maxNodeInputs, len(p.GetInputs()))
+	if len(p.GetInputs()) > MaxNodeInputs {
+		return fmt.Errorf("want at most %d inputs, got %d", MaxNodeInputs, len(p.GetInputs()))
 	}
 	in := make([]*graph.Value, len(p.GetInputs()))
 	for i, name := range p.GetInputs() {

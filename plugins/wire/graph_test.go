@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend"
@@ -254,12 +255,24 @@ func TestHostileGraphsAreRefused(t *testing.T) {
 		{"an operation of the future", backend.ErrUnsupported, func(g *pb.Graph) { g.Nodes[0].Op = &pb.Op{} }},
 		{"no operation", backend.ErrUnsupported, func(g *pb.Graph) { g.Nodes[0].Op = nil }},
 		{"another result", nil, func(g *pb.Graph) { g.Nodes[0].Result = f32(3, 2) }},
-		{"too many inputs of a node", nil, func(g *pb.Graph) { g.Nodes[0].Inputs = make([]string, 1000) }},
+		{"too many inputs of a node", nil, func(g *pb.Graph) { g.Nodes[0].Inputs = make([]string, wire.MaxNodeInputs+1) }},
 		{"a negative attribute", nil, func(g *pb.Graph) {
 			g.Nodes[0].Op = &pb.Op{Kind: &pb.Op_Subsample{Subsample: &pb.Subsample{Stride: &pb.Extent{Rows: -1, Columns: 1}}}}
 		}},
+		{"a negative group", nil, func(g *pb.Graph) {
+			g.Nodes[0].Op = &pb.Op{Kind: &pb.Op_GroupNorm{GroupNorm: &pb.GroupNorm{Groups: -1, Epsilon: 1}}}
+		}},
 		{"an activation of the future", backend.ErrUnsupported, func(g *pb.Graph) {
 			g.Nodes[0].Op = &pb.Op{Kind: &pb.Op_Conv2D{Conv2D: &pb.Conv2D{Activation: 7}}}
+		}},
+		{"an activation of the future after a gate", backend.ErrUnsupported, func(g *pb.Graph) {
+			g.Nodes[0].Op = &pb.Op{Kind: &pb.Op_Gate{Gate: &pb.Gate{Activation: 7}}}
+		}},
+		{"an activation of the future after a group norm", backend.ErrUnsupported, func(g *pb.Graph) {
+			g.Nodes[0].Op = &pb.Op{Kind: &pb.Op_GroupNorm{GroupNorm: &pb.GroupNorm{Activation: 7}}}
+		}},
+		{"an activation of the future after a split attention", backend.ErrUnsupported, func(g *pb.Graph) {
+			g.Nodes[0].Op = &pb.Op{Kind: &pb.Op_SplitAttention{SplitAttention: &pb.SplitAttention{Activation: 7}}}
 		}},
 	} {
 		g := good()
@@ -267,6 +280,49 @@ func TestHostileGraphsAreRefused(t *testing.T) {
 		if _, err := wire.DecodeGraph(g); err == nil || c.kind != nil && !errors.Is(err, c.kind) {
 			t.Errorf("%s: want an error (%v), got %v", c.name, c.kind, err)
 		}
+	}
+}
+
+// concat makes a graph of one Concat of the same picture n times.
+func concat(t *testing.T, n int) *graph.Graph {
+	t.Helper()
+	b := graph.NewBuilder("concat")
+	x := b.Input("x", graph.F32(1, 1, 1, 1))
+	b.Output(b.Node("y", graph.Concat{}, slices.Repeat([]*graph.Value{x}, n)...))
+	g, err := b.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func TestConcatHasAsManyInputsAsTheProtocolAllows(t *testing.T) {
+	overTheWire(t, concat(t, wire.MaxNodeInputs))
+	more := concat(t, wire.MaxNodeInputs+1)
+	if _, err := wire.EncodeGraph(more); !errors.Is(err, backend.ErrUnsupported) {
+		t.Errorf("encode a graph: got %v, want unsupported", err)
+	}
+	if _, err := wire.EncodeNode(more.Nodes[0]); !errors.Is(err, backend.ErrUnsupported) {
+		t.Errorf("encode a node: got %v, want unsupported", err)
+	}
+	most := concat(t, wire.MaxNodeInputs)
+	p, err := wire.EncodeGraph(most)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Nodes[0].Inputs = append(p.Nodes[0].Inputs, "x")
+	p.Nodes[0].Result = wire.EncodeType(more.Nodes[0].Output.Type)
+	if _, err := wire.DecodeGraph(p); err == nil {
+		t.Error("decode a graph: want an error, got none")
+	}
+	q, err := wire.EncodeNode(most.Nodes[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	q.Inputs = append(q.Inputs, q.Inputs[0])
+	q.Result = wire.EncodeType(more.Nodes[0].Output.Type)
+	if _, err := wire.DecodeNode(q); err == nil {
+		t.Error("decode a node: want an error, got none")
 	}
 }
 
@@ -295,6 +351,15 @@ func FuzzGraph(f *testing.F) {
 		f.Fatal(err)
 	}
 	f.Add(short)
+	p, err = wire.EncodeGraph(everyOp(f))
+	if err != nil {
+		f.Fatal(err)
+	}
+	every, err := proto.Marshal(p)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(every)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		p := &pb.Graph{}
 		if proto.Unmarshal(data, p) != nil {

@@ -10,13 +10,17 @@ import (
 
 // EncodeNode is the wire form of a node that is asked about on its own.
 //
-// Errors: a node that is nil or lacks its operation, an input or its result.
+// Errors: a node that is nil or lacks its operation, an input or its result; backend.ErrUnsupported for more than
+// [MaxNodeInputs] inputs.
 func EncodeNode(n *graph.Node) (*pb.NodeQuery, error) {
 	if n == nil || n.Output == nil {
 		return nil, errors.New("encode node: want one with a result, got none")
 	}
 	op, err := encodeOp(n.Op)
 	if err != nil {
+		return nil, fmt.Errorf("encode node %q: %w", n.Name, err)
+	}
+	if err := inputsFit(n); err != nil {
 		return nil, fmt.Errorf("encode node %q: %w", n.Name, err)
 	}
 	q := &pb.NodeQuery{Name: n.Name, Op: op, Result: EncodeType(n.Output.Type)}
@@ -42,8 +46,8 @@ func DecodeNode(p *pb.NodeQuery) (*graph.Node, error) {
 }
 
 func decodeNode(p *pb.NodeQuery) (*graph.Node, error) {
-	if len(p.GetInputs()) > maxNodeInputs {
-		return nil, fmt.Errorf("want at most %d inputs, got %d", maxNodeInputs, len(p.GetInputs()))
+	if len(p.GetInputs()) > MaxNodeInputs {
+		return nil, fmt.Errorf("want at most %d inputs, got %d", MaxNodeInputs, len(p.GetInputs()))
 	}
 	d := &decoder{b: graph.NewBuilder("node"), values: map[string]*graph.Value{}}
 	in := make([]*graph.Value, len(p.GetInputs()))

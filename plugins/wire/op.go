@@ -25,6 +25,11 @@ func encodeOp(op graph.Op) (*pb.Op, error) {
 		return &pb.Op{Kind: &pb.Op_BatchNorm{BatchNorm: &pb.BatchNorm{Epsilon: o.Epsilon}}}, nil
 	case graph.Gate:
 		return &pb.Op{Kind: &pb.Op_Gate{Gate: &pb.Gate{Add: o.Add, Activation: activations[o.Act]}}}, nil
+	case graph.GroupNorm:
+		return &pb.Op{Kind: &pb.Op_GroupNorm{GroupNorm: &pb.GroupNorm{Groups: int64(o.Groups), Epsilon: o.Epsilon, Activation: activations[o.Act]}}}, nil
+	case graph.SplitAttention:
+		return &pb.Op{Kind: &pb.Op_SplitAttention{SplitAttention: &pb.SplitAttention{Radix: int64(o.Radix), Groups: int64(o.Groups),
+			Add: o.Add, Activation: activations[o.Act]}}}, nil
 	case graph.ReLU:
 		return &pb.Op{Kind: &pb.Op_Relu{Relu: &pb.ReLU{}}}, nil
 	case graph.Add:
@@ -41,8 +46,16 @@ func encodeOp(op graph.Op) (*pb.Op, error) {
 		return &pb.Op{Kind: &pb.Op_GlobalAvgPool{GlobalAvgPool: &pb.GlobalAvgPool{}}}, nil
 	case graph.Flatten:
 		return &pb.Op{Kind: &pb.Op_Flatten{Flatten: &pb.Flatten{}}}, nil
+	case graph.Reshape:
+		return &pb.Op{Kind: &pb.Op_Reshape{Reshape: &pb.Reshape{Channels: int64(o.To[0]), Rows: int64(o.To[1]), Columns: int64(o.To[2])}}}, nil
+	case graph.Concat:
+		return &pb.Op{Kind: &pb.Op_Concat{Concat: &pb.Concat{}}}, nil
+	case graph.ChannelSlice:
+		return &pb.Op{Kind: &pb.Op_ChannelSlice{ChannelSlice: &pb.ChannelSlice{Begin: int64(o.Begin), End: int64(o.End)}}}, nil
 	case graph.ChannelPad:
 		return &pb.Op{Kind: &pb.Op_ChannelPad{ChannelPad: &pb.ChannelPad{Before: int64(o.Before), After: int64(o.After)}}}, nil
+	case graph.SpatialPad:
+		return &pb.Op{Kind: &pb.Op_SpatialPad{SpatialPad: &pb.SpatialPad{Padding: padding(o.Padding), Reflect: o.Reflect}}}, nil
 	case graph.Subsample:
 		return &pb.Op{Kind: &pb.Op_Subsample{Subsample: &pb.Subsample{Stride: extent(o.Stride)}}}, nil
 	}
@@ -56,29 +69,28 @@ func decodeOp(p *pb.Op) (graph.Op, error) {
 	return op, errors.Join(err, n.err)
 }
 
-// numbers converts, and keeps the first error.
+// numbers converts, and keeps the errors.
 type numbers struct{ err error }
 
 func (n *numbers) op(p *pb.Op) (graph.Op, error) {
 	switch k := p.GetKind().(type) {
 	case *pb.Op_Conv2D:
 		o := k.Conv2D
-		act, ok := activationsBack[o.GetActivation()]
-		if !ok {
-			return nil, unknown("conv2d: activation", int32(o.GetActivation()))
-		}
 		return graph.Conv2D{Stride: n.extent(o.GetStride()), Padding: n.padding(o.GetPadding()), Dilation: n.extent(o.GetDilation()),
-			Groups: n.int(o.GetGroups()), Bias: o.GetBias(), Add: o.GetAdd(), Act: act}, nil
+			Groups: n.int(o.GetGroups()), Bias: o.GetBias(), Add: o.GetAdd(), Act: n.activation("conv2d", o)}, nil
 	case *pb.Op_Linear:
 		return graph.Linear{Bias: k.Linear.GetBias()}, nil
 	case *pb.Op_BatchNorm:
 		return graph.BatchNorm{Epsilon: k.BatchNorm.GetEpsilon()}, nil
 	case *pb.Op_Gate:
-		act, ok := activationsBack[k.Gate.GetActivation()]
-		if !ok {
-			return nil, unknown("gate: activation", int32(k.Gate.GetActivation()))
-		}
-		return graph.Gate{Add: k.Gate.GetAdd(), Act: act}, nil
+		return graph.Gate{Add: k.Gate.GetAdd(), Act: n.activation("gate", k.Gate)}, nil
+	case *pb.Op_GroupNorm:
+		o := k.GroupNorm
+		return graph.GroupNorm{Groups: n.int(o.GetGroups()), Epsilon: o.GetEpsilon(), Act: n.activation("group_norm", o)}, nil
+	case *pb.Op_SplitAttention:
+		o := k.SplitAttention
+		return graph.SplitAttention{Radix: n.int(o.GetRadix()), Groups: n.int(o.GetGroups()), Add: o.GetAdd(),
+			Act: n.activation("split_attention", o)}, nil
 	case *pb.Op_Relu:
 		return graph.ReLU{}, nil
 	case *pb.Op_Add:
@@ -96,8 +108,17 @@ func (n *numbers) op(p *pb.Op) (graph.Op, error) {
 		return graph.GlobalAvgPool{}, nil
 	case *pb.Op_Flatten:
 		return graph.Flatten{}, nil
+	case *pb.Op_Reshape:
+		o := k.Reshape
+		return graph.Reshape{To: [3]int{n.int(o.GetChannels()), n.int(o.GetRows()), n.int(o.GetColumns())}}, nil
+	case *pb.Op_Concat:
+		return graph.Concat{}, nil
+	case *pb.Op_ChannelSlice:
+		return graph.ChannelSlice{Begin: n.int(k.ChannelSlice.GetBegin()), End: n.int(k.ChannelSlice.GetEnd())}, nil
 	case *pb.Op_ChannelPad:
 		return graph.ChannelPad{Before: n.int(k.ChannelPad.GetBefore()), After: n.int(k.ChannelPad.GetAfter())}, nil
+	case *pb.Op_SpatialPad:
+		return graph.SpatialPad{Padding: n.padding(k.SpatialPad.GetPadding()), Reflect: k.SpatialPad.GetReflect()}, nil
 	case *pb.Op_Subsample:
 		return graph.Subsample{Stride: n.extent(k.Subsample.GetStride())}, nil
 	}
@@ -110,6 +131,15 @@ func (n *numbers) int(v int64) int {
 		return 0
 	}
 	return int(v)
+}
+
+// activation decodes the epilogue of the named operation.
+func (n *numbers) activation(op string, m interface{ GetActivation() pb.Activation }) graph.Activation {
+	act, ok := activationsBack[m.GetActivation()]
+	if !ok {
+		n.err = errors.Join(n.err, unknown(op+": activation", int32(m.GetActivation())))
+	}
+	return act
 }
 
 func (n *numbers) extent(e *pb.Extent) [2]int {

@@ -25,7 +25,8 @@ func TestThePageIsRight(t *testing.T) {
 		"`" + wire.CookieKey + "`", "`" + wire.CookieValue + "`", "`" + goplugin.GRPCServiceName + "`",
 		fmt.Sprintf("`%d|%d|unix|", goplugin.CoreProtocolVersion, wire.ProtocolVersion),
 		fmt.Sprintf("%d KiB", wire.MaxChunkBytes>>10), fmt.Sprintf("%d MiB", wire.MaxMessageBytes>>20),
-		fmt.Sprintf("%d MiB", wire.MaxGraphBytes>>20), "262,144", "65,536", fmt.Sprintf("%d nodes", wire.MaxSupportsNodes), fmt.Sprintf("%d bytes of UTF-8", wire.MaxTextBytes),
+		fmt.Sprintf("%d MiB", wire.MaxGraphBytes>>20), "262,144", "65,536", fmt.Sprintf("%d nodes", wire.MaxSupportsNodes), fmt.Sprintf("%d inputs", wire.MaxNodeInputs),
+		fmt.Sprintf("%d bytes of UTF-8", wire.MaxTextBytes),
 	}
 	file := (&pb.Graph{}).ProtoReflect().Descriptor().ParentFile()
 	methods := file.Services().Get(0).Methods()

@@ -38,7 +38,7 @@ type vectors struct {
 	}
 }
 
-func readVectors(t *testing.T) *vectors {
+func readVectors(t testing.TB) *vectors {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("..", "proto", "testdata", "vectors.json"))
 	if err != nil {
@@ -51,7 +51,7 @@ func readVectors(t *testing.T) *vectors {
 	return v
 }
 
-func unhex(t *testing.T, s string) []byte {
+func unhex(t testing.TB, s string) []byte {
 	t.Helper()
 	data, err := hex.DecodeString(s)
 	if err != nil {
@@ -61,7 +61,7 @@ func unhex(t *testing.T, s string) []byte {
 }
 
 // message decodes the bytes of the named vector into m.
-func (v *vectors) message(t *testing.T, name string, m proto.Message) {
+func (v *vectors) message(t testing.TB, name string, m proto.Message) {
 	t.Helper()
 	for _, c := range v.Messages {
 		if c.Name == name {

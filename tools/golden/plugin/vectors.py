@@ -60,7 +60,7 @@ def every_op():
                      activation=pb.ACTIVATION_RELU)
     pad = pb.Padding(top=1, left=0, bottom=1, right=1)
     return pb.Graph(
-        name="ops/every-1", inputs=[value("x", 2, 4, 9, 8), value("shortcut", 2, 6, 6, 10)],
+        name="ops/every-1", inputs=[value("x", 2, 4, 9, 8), value("shortcut", 2, 6, 6, 10), value("skip", 2, 4, 6, 10)],
         parameters=[value("w", 6, 2, 3, 3), value("b", 6), value("bn.weight", 6), value("bn.bias", 6), value("bn.mean", 6), value("bn.var", 6),
                     value("fc.w", 5, 8), value("fc.b", 5)],
         nodes=[
@@ -75,11 +75,20 @@ def every_op():
             node("wide", ["sub"], (2, 8, 1, 2), channel_pad=pb.ChannelPad(before=1, after=1)),
             node("mean", ["wide"], (2, 8, 1, 1), global_avg_pool=pb.GlobalAvgPool()),
             node("open", ["wide", "mean", "wide"], (2, 8, 1, 2), gate=pb.Gate(add=True, activation=pb.ACTIVATION_RELU)),
+            node("norm", ["add", "bn.weight", "bn.bias"], (2, 6, 6, 10),
+                 group_norm=pb.GroupNorm(groups=3, epsilon=1e-3, activation=pb.ACTIVATION_RELU)),
+            node("part", ["norm"], (2, 2, 6, 10), channel_slice=pb.ChannelSlice(begin=1, end=3)),
+            node("both", ["part", "norm"], (2, 8, 6, 10), concat=pb.Concat()),
+            node("split", ["both", "mean", "skip"], (2, 4, 6, 10),
+                 split_attention=pb.SplitAttention(radix=2, groups=4, add=True, activation=pb.ACTIVATION_RELU)),
+            node("round", ["split"], (2, 4, 10, 16),
+                 spatial_pad=pb.SpatialPad(padding=pb.Padding(top=1, left=2, bottom=3, right=4), reflect=True)),
+            node("rows", ["round"], (2, 8, 5, 16), reshape=pb.Reshape(channels=8, rows=5, columns=16)),
             node("flat", ["mean"], (2, 8), flatten=pb.Flatten()),
             node("fc", ["flat", "fc.w", "fc.b"], (2, 5), linear=pb.Linear(bias=True)),
             node("prob", ["fc"], (2, 5), softmax=pb.Softmax()),
         ],
-        outputs=["prob", "mean", "open"])
+        outputs=["prob", "mean", "open", "rows"])
 
 
 def f32(*values):

@@ -147,7 +147,7 @@ func (DType) EnumDescriptor() ([]byte, []int) {
 	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{1}
 }
 
-// Activation is the last step of Conv2D and Gate. An unknown one is refused with UNSUPPORTED.
+// Activation is the last step of Conv2D, Gate, GroupNorm and SplitAttention. An unknown one is refused with UNSUPPORTED.
 type Activation int32
 
 const (
@@ -1014,7 +1014,7 @@ type Node struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"` // unique among inputs, parameters and nodes
 	Op            *Op                    `protobuf:"bytes,2,opt,name=op,proto3" json:"op,omitempty"`
-	Inputs        []string               `protobuf:"bytes,3,rep,name=inputs,proto3" json:"inputs,omitempty"` // names, in the order that the operation's message documents
+	Inputs        []string               `protobuf:"bytes,3,rep,name=inputs,proto3" json:"inputs,omitempty"` // names, in the order that the operation's message documents; at most 1024
 	Result        *TensorType            `protobuf:"bytes,4,opt,name=result,proto3" json:"result,omitempty"` // follows from the operation and its inputs; here so that no plugin has to infer it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1096,6 +1096,12 @@ type Op struct {
 	//	*Op_ChannelPad
 	//	*Op_Subsample
 	//	*Op_Gate
+	//	*Op_GroupNorm
+	//	*Op_SplitAttention
+	//	*Op_Concat
+	//	*Op_ChannelSlice
+	//	*Op_SpatialPad
+	//	*Op_Reshape
 	Kind          isOp_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1255,6 +1261,60 @@ func (x *Op) GetGate() *Gate {
 	return nil
 }
 
+func (x *Op) GetGroupNorm() *GroupNorm {
+	if x != nil {
+		if x, ok := x.Kind.(*Op_GroupNorm); ok {
+			return x.GroupNorm
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetSplitAttention() *SplitAttention {
+	if x != nil {
+		if x, ok := x.Kind.(*Op_SplitAttention); ok {
+			return x.SplitAttention
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetConcat() *Concat {
+	if x != nil {
+		if x, ok := x.Kind.(*Op_Concat); ok {
+			return x.Concat
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetChannelSlice() *ChannelSlice {
+	if x != nil {
+		if x, ok := x.Kind.(*Op_ChannelSlice); ok {
+			return x.ChannelSlice
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetSpatialPad() *SpatialPad {
+	if x != nil {
+		if x, ok := x.Kind.(*Op_SpatialPad); ok {
+			return x.SpatialPad
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetReshape() *Reshape {
+	if x != nil {
+		if x, ok := x.Kind.(*Op_Reshape); ok {
+			return x.Reshape
+		}
+	}
+	return nil
+}
+
 type isOp_Kind interface {
 	isOp_Kind()
 }
@@ -1308,7 +1368,32 @@ type Op_Subsample struct {
 }
 
 type Op_Gate struct {
-	Gate *Gate `protobuf:"bytes,13,opt,name=gate,proto3,oneof"` // since December 2026; a plugin that does not know it finds no member set, and refuses
+	// Since December 2026. A plugin that does not know these finds no member set, and refuses.
+	Gate *Gate `protobuf:"bytes,13,opt,name=gate,proto3,oneof"`
+}
+
+type Op_GroupNorm struct {
+	GroupNorm *GroupNorm `protobuf:"bytes,14,opt,name=group_norm,json=groupNorm,proto3,oneof"`
+}
+
+type Op_SplitAttention struct {
+	SplitAttention *SplitAttention `protobuf:"bytes,15,opt,name=split_attention,json=splitAttention,proto3,oneof"`
+}
+
+type Op_Concat struct {
+	Concat *Concat `protobuf:"bytes,16,opt,name=concat,proto3,oneof"`
+}
+
+type Op_ChannelSlice struct {
+	ChannelSlice *ChannelSlice `protobuf:"bytes,17,opt,name=channel_slice,json=channelSlice,proto3,oneof"`
+}
+
+type Op_SpatialPad struct {
+	SpatialPad *SpatialPad `protobuf:"bytes,18,opt,name=spatial_pad,json=spatialPad,proto3,oneof"`
+}
+
+type Op_Reshape struct {
+	Reshape *Reshape `protobuf:"bytes,19,opt,name=reshape,proto3,oneof"`
 }
 
 func (*Op_Conv2D) isOp_Kind() {}
@@ -1336,6 +1421,18 @@ func (*Op_ChannelPad) isOp_Kind() {}
 func (*Op_Subsample) isOp_Kind() {}
 
 func (*Op_Gate) isOp_Kind() {}
+
+func (*Op_GroupNorm) isOp_Kind() {}
+
+func (*Op_SplitAttention) isOp_Kind() {}
+
+func (*Op_Concat) isOp_Kind() {}
+
+func (*Op_ChannelSlice) isOp_Kind() {}
+
+func (*Op_SpatialPad) isOp_Kind() {}
+
+func (*Op_Reshape) isOp_Kind() {}
 
 // Extent is a number for each of the two spatial dimensions. Frozen.
 type Extent struct {
@@ -2132,6 +2229,351 @@ func (x *Gate) GetActivation() Activation {
 	return Activation_ACTIVATION_NONE
 }
 
+// GroupNorm: y = activation((x - mean) / sqrt(variance + epsilon) * weight + bias), each picture by itself. Mean and
+// variance are those of all C/groups*H*W elements of the group that x lies in; the variance is divided by their number.
+// Group g is the channels from g*C/groups on, C a multiple of groups; epsilon is above 0. Weight and bias are by channel.
+// Inputs: x [N,C,H,W], weight [C], bias [C]. Result as x. Frozen.
+type GroupNorm struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Groups        int64                  `protobuf:"varint,1,opt,name=groups,proto3" json:"groups,omitempty"`
+	Epsilon       float64                `protobuf:"fixed64,2,opt,name=epsilon,proto3" json:"epsilon,omitempty"`
+	Activation    Activation             `protobuf:"varint,3,opt,name=activation,proto3,enum=resnet.backend.v1.Activation" json:"activation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupNorm) Reset() {
+	*x = GroupNorm{}
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupNorm) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupNorm) ProtoMessage() {}
+
+func (x *GroupNorm) ProtoReflect() protoreflect.Message {
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupNorm.ProtoReflect.Descriptor instead.
+func (*GroupNorm) Descriptor() ([]byte, []int) {
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *GroupNorm) GetGroups() int64 {
+	if x != nil {
+		return x.Groups
+	}
+	return 0
+}
+
+func (x *GroupNorm) GetEpsilon() float64 {
+	if x != nil {
+		return x.Epsilon
+	}
+	return 0
+}
+
+func (x *GroupNorm) GetActivation() Activation {
+	if x != nil {
+		return x.Activation
+	}
+	return Activation_ACTIVATION_NONE
+}
+
+// SplitAttention: the weighted sum of radix branches, which are the parts of the channels of x one after the other:
+// y[c] = activation(sum over r of a[r,c] * x[r*C + c] + shortcut[c]), a[r,c] = exp(s[r,c]) / sum over q of exp(s[q,c]).
+// Channel c = g*C/groups + j, of group g, has the scores s[r,c] = s[(g*radix + r)*C/groups + j]. C is a multiple of groups.
+// Inputs: x [N,radix*C,H,W], s [N,radix*C,1,1], then shortcut [N,C,H,W] if add. Result [N,C,H,W]. Frozen.
+type SplitAttention struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Radix         int64                  `protobuf:"varint,1,opt,name=radix,proto3" json:"radix,omitempty"`
+	Groups        int64                  `protobuf:"varint,2,opt,name=groups,proto3" json:"groups,omitempty"`
+	Add           bool                   `protobuf:"varint,3,opt,name=add,proto3" json:"add,omitempty"`
+	Activation    Activation             `protobuf:"varint,4,opt,name=activation,proto3,enum=resnet.backend.v1.Activation" json:"activation,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SplitAttention) Reset() {
+	*x = SplitAttention{}
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SplitAttention) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SplitAttention) ProtoMessage() {}
+
+func (x *SplitAttention) ProtoReflect() protoreflect.Message {
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SplitAttention.ProtoReflect.Descriptor instead.
+func (*SplitAttention) Descriptor() ([]byte, []int) {
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *SplitAttention) GetRadix() int64 {
+	if x != nil {
+		return x.Radix
+	}
+	return 0
+}
+
+func (x *SplitAttention) GetGroups() int64 {
+	if x != nil {
+		return x.Groups
+	}
+	return 0
+}
+
+func (x *SplitAttention) GetAdd() bool {
+	if x != nil {
+		return x.Add
+	}
+	return false
+}
+
+func (x *SplitAttention) GetActivation() Activation {
+	if x != nil {
+		return x.Activation
+	}
+	return Activation_ACTIVATION_NONE
+}
+
+// Concat: the channels of the inputs one after the other. Inputs: one or more x_i [N,C_i,H,W].
+// Result [N,sum of C_i,H,W]. Frozen.
+type Concat struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Concat) Reset() {
+	*x = Concat{}
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Concat) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Concat) ProtoMessage() {}
+
+func (x *Concat) ProtoReflect() protoreflect.Message {
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Concat.ProtoReflect.Descriptor instead.
+func (*Concat) Descriptor() ([]byte, []int) {
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{33}
+}
+
+// ChannelSlice: the channels from begin to before end, counted from 0; 0 <= begin < end <= C. Input: x [N,C,H,W].
+// Result [N,end-begin,H,W]. Frozen.
+type ChannelSlice struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Begin         int64                  `protobuf:"varint,1,opt,name=begin,proto3" json:"begin,omitempty"`
+	End           int64                  `protobuf:"varint,2,opt,name=end,proto3" json:"end,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChannelSlice) Reset() {
+	*x = ChannelSlice{}
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChannelSlice) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChannelSlice) ProtoMessage() {}
+
+func (x *ChannelSlice) ProtoReflect() protoreflect.Message {
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChannelSlice.ProtoReflect.Descriptor instead.
+func (*ChannelSlice) Descriptor() ([]byte, []int) {
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *ChannelSlice) GetBegin() int64 {
+	if x != nil {
+		return x.Begin
+	}
+	return 0
+}
+
+func (x *ChannelSlice) GetEnd() int64 {
+	if x != nil {
+		return x.End
+	}
+	return 0
+}
+
+// SpatialPad: rows and columns around, of zeros, or with reflect the picture mirrored at its first and last row and
+// column, which are not repeated: left of a, b, c come c, b. Then each padding is less than the extent that it continues.
+// Input: x [N,C,H,W]. Result [N,C,top+H+bottom,left+W+right]. Frozen.
+type SpatialPad struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Padding       *Padding               `protobuf:"bytes,1,opt,name=padding,proto3" json:"padding,omitempty"`
+	Reflect       bool                   `protobuf:"varint,2,opt,name=reflect,proto3" json:"reflect,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SpatialPad) Reset() {
+	*x = SpatialPad{}
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SpatialPad) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SpatialPad) ProtoMessage() {}
+
+func (x *SpatialPad) ProtoReflect() protoreflect.Message {
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SpatialPad.ProtoReflect.Descriptor instead.
+func (*SpatialPad) Descriptor() ([]byte, []int) {
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *SpatialPad) GetPadding() *Padding {
+	if x != nil {
+		return x.Padding
+	}
+	return nil
+}
+
+func (x *SpatialPad) GetReflect() bool {
+	if x != nil {
+		return x.Reflect
+	}
+	return false
+}
+
+// Reshape: other channels, rows and columns with the same elements in the same order. Input: x of rank 1 or more, [N,...].
+// Result [N,channels,rows,columns], of as many elements. Moves no data. Frozen.
+type Reshape struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Channels      int64                  `protobuf:"varint,1,opt,name=channels,proto3" json:"channels,omitempty"`
+	Rows          int64                  `protobuf:"varint,2,opt,name=rows,proto3" json:"rows,omitempty"`
+	Columns       int64                  `protobuf:"varint,3,opt,name=columns,proto3" json:"columns,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Reshape) Reset() {
+	*x = Reshape{}
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reshape) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reshape) ProtoMessage() {}
+
+func (x *Reshape) ProtoReflect() protoreflect.Message {
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reshape.ProtoReflect.Descriptor instead.
+func (*Reshape) Descriptor() ([]byte, []int) {
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *Reshape) GetChannels() int64 {
+	if x != nil {
+		return x.Channels
+	}
+	return 0
+}
+
+func (x *Reshape) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *Reshape) GetColumns() int64 {
+	if x != nil {
+		return x.Columns
+	}
+	return 0
+}
+
 // NodeQuery is a node without its graph. Frozen.
 type NodeQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2145,7 +2587,7 @@ type NodeQuery struct {
 
 func (x *NodeQuery) Reset() {
 	*x = NodeQuery{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[31]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2157,7 +2599,7 @@ func (x *NodeQuery) String() string {
 func (*NodeQuery) ProtoMessage() {}
 
 func (x *NodeQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[31]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2170,7 +2612,7 @@ func (x *NodeQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeQuery.ProtoReflect.Descriptor instead.
 func (*NodeQuery) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{31}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *NodeQuery) GetName() string {
@@ -2212,7 +2654,7 @@ type Operand struct {
 
 func (x *Operand) Reset() {
 	*x = Operand{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[32]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2224,7 +2666,7 @@ func (x *Operand) String() string {
 func (*Operand) ProtoMessage() {}
 
 func (x *Operand) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[32]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2237,7 +2679,7 @@ func (x *Operand) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operand.ProtoReflect.Descriptor instead.
 func (*Operand) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{32}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Operand) GetValue() *Value {
@@ -2264,7 +2706,7 @@ type SupportsRequest struct {
 
 func (x *SupportsRequest) Reset() {
 	*x = SupportsRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[33]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2276,7 +2718,7 @@ func (x *SupportsRequest) String() string {
 func (*SupportsRequest) ProtoMessage() {}
 
 func (x *SupportsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[33]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2289,7 +2731,7 @@ func (x *SupportsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SupportsRequest.ProtoReflect.Descriptor instead.
 func (*SupportsRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{33}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *SupportsRequest) GetDevice() uint64 {
@@ -2316,7 +2758,7 @@ type SupportsResponse struct {
 
 func (x *SupportsResponse) Reset() {
 	*x = SupportsResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[34]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2328,7 +2770,7 @@ func (x *SupportsResponse) String() string {
 func (*SupportsResponse) ProtoMessage() {}
 
 func (x *SupportsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[34]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2341,7 +2783,7 @@ func (x *SupportsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SupportsResponse.ProtoReflect.Descriptor instead.
 func (*SupportsResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{34}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *SupportsResponse) GetAnswers() []*Error {
@@ -2366,7 +2808,7 @@ type CompileRequest struct {
 
 func (x *CompileRequest) Reset() {
 	*x = CompileRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[35]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2378,7 +2820,7 @@ func (x *CompileRequest) String() string {
 func (*CompileRequest) ProtoMessage() {}
 
 func (x *CompileRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[35]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2391,7 +2833,7 @@ func (x *CompileRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileRequest.ProtoReflect.Descriptor instead.
 func (*CompileRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{35}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *CompileRequest) GetPart() isCompileRequest_Part {
@@ -2460,7 +2902,7 @@ type CompileStart struct {
 
 func (x *CompileStart) Reset() {
 	*x = CompileStart{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[36]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2472,7 +2914,7 @@ func (x *CompileStart) String() string {
 func (*CompileStart) ProtoMessage() {}
 
 func (x *CompileStart) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[36]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2485,7 +2927,7 @@ func (x *CompileStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileStart.ProtoReflect.Descriptor instead.
 func (*CompileStart) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{36}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *CompileStart) GetDevice() uint64 {
@@ -2515,7 +2957,7 @@ type ParameterData struct {
 
 func (x *ParameterData) Reset() {
 	*x = ParameterData{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[37]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2527,7 +2969,7 @@ func (x *ParameterData) String() string {
 func (*ParameterData) ProtoMessage() {}
 
 func (x *ParameterData) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[37]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2540,7 +2982,7 @@ func (x *ParameterData) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ParameterData.ProtoReflect.Descriptor instead.
 func (*ParameterData) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{37}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *ParameterData) GetParameter() uint32 {
@@ -2581,7 +3023,7 @@ type CompileResponse struct {
 
 func (x *CompileResponse) Reset() {
 	*x = CompileResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[38]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2593,7 +3035,7 @@ func (x *CompileResponse) String() string {
 func (*CompileResponse) ProtoMessage() {}
 
 func (x *CompileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[38]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2606,7 +3048,7 @@ func (x *CompileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompileResponse.ProtoReflect.Descriptor instead.
 func (*CompileResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{38}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *CompileResponse) GetInputs() []*Value {
@@ -2660,7 +3102,7 @@ type Precision struct {
 
 func (x *Precision) Reset() {
 	*x = Precision{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[39]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2672,7 +3114,7 @@ func (x *Precision) String() string {
 func (*Precision) ProtoMessage() {}
 
 func (x *Precision) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[39]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2685,7 +3127,7 @@ func (x *Precision) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Precision.ProtoReflect.Descriptor instead.
 func (*Precision) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{39}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Precision) GetNode() string {
@@ -2744,7 +3186,7 @@ type Transform struct {
 
 func (x *Transform) Reset() {
 	*x = Transform{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[40]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2756,7 +3198,7 @@ func (x *Transform) String() string {
 func (*Transform) ProtoMessage() {}
 
 func (x *Transform) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[40]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2769,7 +3211,7 @@ func (x *Transform) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transform.ProtoReflect.Descriptor instead.
 func (*Transform) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{40}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Transform) GetNode() string {
@@ -2804,7 +3246,7 @@ type RunRequest struct {
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2816,7 +3258,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[41]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2829,7 +3271,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{41}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *RunRequest) GetExecutable() uint64 {
@@ -2861,7 +3303,7 @@ type RunResponse struct {
 
 func (x *RunResponse) Reset() {
 	*x = RunResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2873,7 +3315,7 @@ func (x *RunResponse) String() string {
 func (*RunResponse) ProtoMessage() {}
 
 func (x *RunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[42]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2886,7 +3328,7 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
 func (*RunResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{42}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{48}
 }
 
 // ExecuteRequest: the writes are done first, in order, then the run, then the reads, in order. What is not set is not done.
@@ -2901,7 +3343,7 @@ type ExecuteRequest struct {
 
 func (x *ExecuteRequest) Reset() {
 	*x = ExecuteRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2913,7 +3355,7 @@ func (x *ExecuteRequest) String() string {
 func (*ExecuteRequest) ProtoMessage() {}
 
 func (x *ExecuteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[43]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2926,7 +3368,7 @@ func (x *ExecuteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecuteRequest.ProtoReflect.Descriptor instead.
 func (*ExecuteRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{43}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ExecuteRequest) GetWrites() []*Transfer {
@@ -2962,7 +3404,7 @@ type Transfer struct {
 
 func (x *Transfer) Reset() {
 	*x = Transfer{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2974,7 +3416,7 @@ func (x *Transfer) String() string {
 func (*Transfer) ProtoMessage() {}
 
 func (x *Transfer) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[44]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2987,7 +3429,7 @@ func (x *Transfer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transfer.ProtoReflect.Descriptor instead.
 func (*Transfer) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{44}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Transfer) GetBuffer() uint64 {
@@ -3020,7 +3462,7 @@ type ExecuteResponse struct {
 
 func (x *ExecuteResponse) Reset() {
 	*x = ExecuteResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3032,7 +3474,7 @@ func (x *ExecuteResponse) String() string {
 func (*ExecuteResponse) ProtoMessage() {}
 
 func (x *ExecuteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[45]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3045,7 +3487,7 @@ func (x *ExecuteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecuteResponse.ProtoReflect.Descriptor instead.
 func (*ExecuteResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{45}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *ExecuteResponse) GetData() [][]byte {
@@ -3064,7 +3506,7 @@ type ProfileResponse struct {
 
 func (x *ProfileResponse) Reset() {
 	*x = ProfileResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3076,7 +3518,7 @@ func (x *ProfileResponse) String() string {
 func (*ProfileResponse) ProtoMessage() {}
 
 func (x *ProfileResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[46]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3089,7 +3531,7 @@ func (x *ProfileResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProfileResponse.ProtoReflect.Descriptor instead.
 func (*ProfileResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{46}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *ProfileResponse) GetTimes() []*NodeTime {
@@ -3111,7 +3553,7 @@ type NodeTime struct {
 
 func (x *NodeTime) Reset() {
 	*x = NodeTime{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3123,7 +3565,7 @@ func (x *NodeTime) String() string {
 func (*NodeTime) ProtoMessage() {}
 
 func (x *NodeTime) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[47]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3136,7 +3578,7 @@ func (x *NodeTime) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeTime.ProtoReflect.Descriptor instead.
 func (*NodeTime) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{47}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *NodeTime) GetNode() string {
@@ -3178,7 +3620,7 @@ type CreateBufferRequest struct {
 
 func (x *CreateBufferRequest) Reset() {
 	*x = CreateBufferRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3190,7 +3632,7 @@ func (x *CreateBufferRequest) String() string {
 func (*CreateBufferRequest) ProtoMessage() {}
 
 func (x *CreateBufferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[48]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3203,7 +3645,7 @@ func (x *CreateBufferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBufferRequest.ProtoReflect.Descriptor instead.
 func (*CreateBufferRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{48}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *CreateBufferRequest) GetDevice() uint64 {
@@ -3235,7 +3677,7 @@ type CreateBufferResponse struct {
 
 func (x *CreateBufferResponse) Reset() {
 	*x = CreateBufferResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3247,7 +3689,7 @@ func (x *CreateBufferResponse) String() string {
 func (*CreateBufferResponse) ProtoMessage() {}
 
 func (x *CreateBufferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[49]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3260,7 +3702,7 @@ func (x *CreateBufferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateBufferResponse.ProtoReflect.Descriptor instead.
 func (*CreateBufferResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{49}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{55}
 }
 
 // WriteBufferRequest is one message of the stream: start first, then chunks that follow each other without a gap.
@@ -3277,7 +3719,7 @@ type WriteBufferRequest struct {
 
 func (x *WriteBufferRequest) Reset() {
 	*x = WriteBufferRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3289,7 +3731,7 @@ func (x *WriteBufferRequest) String() string {
 func (*WriteBufferRequest) ProtoMessage() {}
 
 func (x *WriteBufferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[50]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3302,7 +3744,7 @@ func (x *WriteBufferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBufferRequest.ProtoReflect.Descriptor instead.
 func (*WriteBufferRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{50}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *WriteBufferRequest) GetPart() isWriteBufferRequest_Part {
@@ -3356,7 +3798,7 @@ type WriteBufferStart struct {
 
 func (x *WriteBufferStart) Reset() {
 	*x = WriteBufferStart{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3368,7 +3810,7 @@ func (x *WriteBufferStart) String() string {
 func (*WriteBufferStart) ProtoMessage() {}
 
 func (x *WriteBufferStart) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[51]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3381,7 +3823,7 @@ func (x *WriteBufferStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBufferStart.ProtoReflect.Descriptor instead.
 func (*WriteBufferStart) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{51}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *WriteBufferStart) GetBuffer() uint64 {
@@ -3406,7 +3848,7 @@ type WriteBufferResponse struct {
 
 func (x *WriteBufferResponse) Reset() {
 	*x = WriteBufferResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3418,7 +3860,7 @@ func (x *WriteBufferResponse) String() string {
 func (*WriteBufferResponse) ProtoMessage() {}
 
 func (x *WriteBufferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[52]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3431,7 +3873,7 @@ func (x *WriteBufferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WriteBufferResponse.ProtoReflect.Descriptor instead.
 func (*WriteBufferResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{52}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{58}
 }
 
 type ReadBufferRequest struct {
@@ -3444,7 +3886,7 @@ type ReadBufferRequest struct {
 
 func (x *ReadBufferRequest) Reset() {
 	*x = ReadBufferRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3456,7 +3898,7 @@ func (x *ReadBufferRequest) String() string {
 func (*ReadBufferRequest) ProtoMessage() {}
 
 func (x *ReadBufferRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[53]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3469,7 +3911,7 @@ func (x *ReadBufferRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBufferRequest.ProtoReflect.Descriptor instead.
 func (*ReadBufferRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{53}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *ReadBufferRequest) GetBuffer() uint64 {
@@ -3495,7 +3937,7 @@ type ReadBufferResponse struct {
 
 func (x *ReadBufferResponse) Reset() {
 	*x = ReadBufferResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3507,7 +3949,7 @@ func (x *ReadBufferResponse) String() string {
 func (*ReadBufferResponse) ProtoMessage() {}
 
 func (x *ReadBufferResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[54]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3520,7 +3962,7 @@ func (x *ReadBufferResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBufferResponse.ProtoReflect.Descriptor instead.
 func (*ReadBufferResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{54}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *ReadBufferResponse) GetChunk() []byte {
@@ -3542,7 +3984,7 @@ type SharedRange struct {
 
 func (x *SharedRange) Reset() {
 	*x = SharedRange{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3554,7 +3996,7 @@ func (x *SharedRange) String() string {
 func (*SharedRange) ProtoMessage() {}
 
 func (x *SharedRange) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[55]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3567,7 +4009,7 @@ func (x *SharedRange) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SharedRange.ProtoReflect.Descriptor instead.
 func (*SharedRange) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{55}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *SharedRange) GetRegion() uint64 {
@@ -3603,7 +4045,7 @@ type OpenRegionRequest struct {
 
 func (x *OpenRegionRequest) Reset() {
 	*x = OpenRegionRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3615,7 +4057,7 @@ func (x *OpenRegionRequest) String() string {
 func (*OpenRegionRequest) ProtoMessage() {}
 
 func (x *OpenRegionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[56]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3628,7 +4070,7 @@ func (x *OpenRegionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRegionRequest.ProtoReflect.Descriptor instead.
 func (*OpenRegionRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{56}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *OpenRegionRequest) GetRegion() uint64 {
@@ -3669,7 +4111,7 @@ type OpenRegionResponse struct {
 
 func (x *OpenRegionResponse) Reset() {
 	*x = OpenRegionResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3681,7 +4123,7 @@ func (x *OpenRegionResponse) String() string {
 func (*OpenRegionResponse) ProtoMessage() {}
 
 func (x *OpenRegionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[57]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3694,7 +4136,7 @@ func (x *OpenRegionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenRegionResponse.ProtoReflect.Descriptor instead.
 func (*OpenRegionResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{57}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *OpenRegionResponse) GetAccepted() bool {
@@ -3720,7 +4162,7 @@ type CloseRequest struct {
 
 func (x *CloseRequest) Reset() {
 	*x = CloseRequest{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[58]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3732,7 +4174,7 @@ func (x *CloseRequest) String() string {
 func (*CloseRequest) ProtoMessage() {}
 
 func (x *CloseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[58]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3745,7 +4187,7 @@ func (x *CloseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseRequest.ProtoReflect.Descriptor instead.
 func (*CloseRequest) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{58}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *CloseRequest) GetObject() uint64 {
@@ -3763,7 +4205,7 @@ type CloseResponse struct {
 
 func (x *CloseResponse) Reset() {
 	*x = CloseResponse{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[59]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3775,7 +4217,7 @@ func (x *CloseResponse) String() string {
 func (*CloseResponse) ProtoMessage() {}
 
 func (x *CloseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[59]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3788,7 +4230,7 @@ func (x *CloseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CloseResponse.ProtoReflect.Descriptor instead.
 func (*CloseResponse) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{59}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{65}
 }
 
 // Error travels in the details of the gRPC status of a failed call, and in SupportsResponse.
@@ -3803,7 +4245,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[60]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3815,7 +4257,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[60]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3828,7 +4270,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{60}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *Error) GetKinds() []ErrorKind {
@@ -3866,7 +4308,7 @@ type ShapeError struct {
 
 func (x *ShapeError) Reset() {
 	*x = ShapeError{}
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[61]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3878,7 +4320,7 @@ func (x *ShapeError) String() string {
 func (*ShapeError) ProtoMessage() {}
 
 func (x *ShapeError) ProtoReflect() protoreflect.Message {
-	mi := &file_resnet_backend_v1_backend_proto_msgTypes[61]
+	mi := &file_resnet_backend_v1_backend_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3891,7 +4333,7 @@ func (x *ShapeError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShapeError.ProtoReflect.Descriptor instead.
 func (*ShapeError) Descriptor() ([]byte, []int) {
-	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{61}
+	return file_resnet_backend_v1_backend_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *ShapeError) GetNode() string {
@@ -3991,7 +4433,7 @@ const file_resnet_backend_v1_backend_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12%\n" +
 	"\x02op\x18\x02 \x01(\v2\x15.resnet.backend.v1.OpR\x02op\x12\x16\n" +
 	"\x06inputs\x18\x03 \x03(\tR\x06inputs\x125\n" +
-	"\x06result\x18\x04 \x01(\v2\x1d.resnet.backend.v1.TensorTypeR\x06result\"\xed\x05\n" +
+	"\x06result\x18\x04 \x01(\v2\x1d.resnet.backend.v1.TensorTypeR\x06result\"\xf1\b\n" +
 	"\x02Op\x123\n" +
 	"\x06conv2d\x18\x01 \x01(\v2\x19.resnet.backend.v1.Conv2DH\x00R\x06conv2d\x123\n" +
 	"\x06linear\x18\x02 \x01(\v2\x19.resnet.backend.v1.LinearH\x00R\x06linear\x12=\n" +
@@ -4008,7 +4450,15 @@ const file_resnet_backend_v1_backend_proto_rawDesc = "" +
 	"\vchannel_pad\x18\v \x01(\v2\x1d.resnet.backend.v1.ChannelPadH\x00R\n" +
 	"channelPad\x12<\n" +
 	"\tsubsample\x18\f \x01(\v2\x1c.resnet.backend.v1.SubsampleH\x00R\tsubsample\x12-\n" +
-	"\x04gate\x18\r \x01(\v2\x17.resnet.backend.v1.GateH\x00R\x04gateB\x06\n" +
+	"\x04gate\x18\r \x01(\v2\x17.resnet.backend.v1.GateH\x00R\x04gate\x12=\n" +
+	"\n" +
+	"group_norm\x18\x0e \x01(\v2\x1c.resnet.backend.v1.GroupNormH\x00R\tgroupNorm\x12L\n" +
+	"\x0fsplit_attention\x18\x0f \x01(\v2!.resnet.backend.v1.SplitAttentionH\x00R\x0esplitAttention\x123\n" +
+	"\x06concat\x18\x10 \x01(\v2\x19.resnet.backend.v1.ConcatH\x00R\x06concat\x12F\n" +
+	"\rchannel_slice\x18\x11 \x01(\v2\x1f.resnet.backend.v1.ChannelSliceH\x00R\fchannelSlice\x12@\n" +
+	"\vspatial_pad\x18\x12 \x01(\v2\x1d.resnet.backend.v1.SpatialPadH\x00R\n" +
+	"spatialPad\x126\n" +
+	"\areshape\x18\x13 \x01(\v2\x1a.resnet.backend.v1.ReshapeH\x00R\areshapeB\x06\n" +
 	"\x04kind\"6\n" +
 	"\x06Extent\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\x03R\x04rows\x12\x18\n" +
@@ -4058,7 +4508,32 @@ const file_resnet_backend_v1_backend_proto_rawDesc = "" +
 	"\x03add\x18\x01 \x01(\bR\x03add\x12=\n" +
 	"\n" +
 	"activation\x18\x02 \x01(\x0e2\x1d.resnet.backend.v1.ActivationR\n" +
-	"activation\"\xb1\x01\n" +
+	"activation\"|\n" +
+	"\tGroupNorm\x12\x16\n" +
+	"\x06groups\x18\x01 \x01(\x03R\x06groups\x12\x18\n" +
+	"\aepsilon\x18\x02 \x01(\x01R\aepsilon\x12=\n" +
+	"\n" +
+	"activation\x18\x03 \x01(\x0e2\x1d.resnet.backend.v1.ActivationR\n" +
+	"activation\"\x8f\x01\n" +
+	"\x0eSplitAttention\x12\x14\n" +
+	"\x05radix\x18\x01 \x01(\x03R\x05radix\x12\x16\n" +
+	"\x06groups\x18\x02 \x01(\x03R\x06groups\x12\x10\n" +
+	"\x03add\x18\x03 \x01(\bR\x03add\x12=\n" +
+	"\n" +
+	"activation\x18\x04 \x01(\x0e2\x1d.resnet.backend.v1.ActivationR\n" +
+	"activation\"\b\n" +
+	"\x06Concat\"6\n" +
+	"\fChannelSlice\x12\x14\n" +
+	"\x05begin\x18\x01 \x01(\x03R\x05begin\x12\x10\n" +
+	"\x03end\x18\x02 \x01(\x03R\x03end\"\\\n" +
+	"\n" +
+	"SpatialPad\x124\n" +
+	"\apadding\x18\x01 \x01(\v2\x1a.resnet.backend.v1.PaddingR\apadding\x12\x18\n" +
+	"\areflect\x18\x02 \x01(\bR\areflect\"S\n" +
+	"\aReshape\x12\x1a\n" +
+	"\bchannels\x18\x01 \x01(\x03R\bchannels\x12\x12\n" +
+	"\x04rows\x18\x02 \x01(\x03R\x04rows\x12\x18\n" +
+	"\acolumns\x18\x03 \x01(\x03R\acolumns\"\xb1\x01\n" +
 	"\tNodeQuery\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12%\n" +
 	"\x02op\x18\x02 \x01(\v2\x15.resnet.backend.v1.OpR\x02op\x122\n" +
@@ -4242,7 +4717,7 @@ func file_resnet_backend_v1_backend_proto_rawDescGZIP() []byte {
 }
 
 var file_resnet_backend_v1_backend_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_resnet_backend_v1_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 63)
+var file_resnet_backend_v1_backend_proto_msgTypes = make([]protoimpl.MessageInfo, 69)
 var file_resnet_backend_v1_backend_proto_goTypes = []any{
 	(DeviceType)(0),              // 0: resnet.backend.v1.DeviceType
 	(DType)(0),                   // 1: resnet.backend.v1.DType
@@ -4279,44 +4754,50 @@ var file_resnet_backend_v1_backend_proto_goTypes = []any{
 	(*ChannelPad)(nil),           // 32: resnet.backend.v1.ChannelPad
 	(*Subsample)(nil),            // 33: resnet.backend.v1.Subsample
 	(*Gate)(nil),                 // 34: resnet.backend.v1.Gate
-	(*NodeQuery)(nil),            // 35: resnet.backend.v1.NodeQuery
-	(*Operand)(nil),              // 36: resnet.backend.v1.Operand
-	(*SupportsRequest)(nil),      // 37: resnet.backend.v1.SupportsRequest
-	(*SupportsResponse)(nil),     // 38: resnet.backend.v1.SupportsResponse
-	(*CompileRequest)(nil),       // 39: resnet.backend.v1.CompileRequest
-	(*CompileStart)(nil),         // 40: resnet.backend.v1.CompileStart
-	(*ParameterData)(nil),        // 41: resnet.backend.v1.ParameterData
-	(*CompileResponse)(nil),      // 42: resnet.backend.v1.CompileResponse
-	(*Precision)(nil),            // 43: resnet.backend.v1.Precision
-	(*Transform)(nil),            // 44: resnet.backend.v1.Transform
-	(*RunRequest)(nil),           // 45: resnet.backend.v1.RunRequest
-	(*RunResponse)(nil),          // 46: resnet.backend.v1.RunResponse
-	(*ExecuteRequest)(nil),       // 47: resnet.backend.v1.ExecuteRequest
-	(*Transfer)(nil),             // 48: resnet.backend.v1.Transfer
-	(*ExecuteResponse)(nil),      // 49: resnet.backend.v1.ExecuteResponse
-	(*ProfileResponse)(nil),      // 50: resnet.backend.v1.ProfileResponse
-	(*NodeTime)(nil),             // 51: resnet.backend.v1.NodeTime
-	(*CreateBufferRequest)(nil),  // 52: resnet.backend.v1.CreateBufferRequest
-	(*CreateBufferResponse)(nil), // 53: resnet.backend.v1.CreateBufferResponse
-	(*WriteBufferRequest)(nil),   // 54: resnet.backend.v1.WriteBufferRequest
-	(*WriteBufferStart)(nil),     // 55: resnet.backend.v1.WriteBufferStart
-	(*WriteBufferResponse)(nil),  // 56: resnet.backend.v1.WriteBufferResponse
-	(*ReadBufferRequest)(nil),    // 57: resnet.backend.v1.ReadBufferRequest
-	(*ReadBufferResponse)(nil),   // 58: resnet.backend.v1.ReadBufferResponse
-	(*SharedRange)(nil),          // 59: resnet.backend.v1.SharedRange
-	(*OpenRegionRequest)(nil),    // 60: resnet.backend.v1.OpenRegionRequest
-	(*OpenRegionResponse)(nil),   // 61: resnet.backend.v1.OpenRegionResponse
-	(*CloseRequest)(nil),         // 62: resnet.backend.v1.CloseRequest
-	(*CloseResponse)(nil),        // 63: resnet.backend.v1.CloseResponse
-	(*Error)(nil),                // 64: resnet.backend.v1.Error
-	(*ShapeError)(nil),           // 65: resnet.backend.v1.ShapeError
-	nil,                          // 66: resnet.backend.v1.DeviceInfo.PropertiesEntry
+	(*GroupNorm)(nil),            // 35: resnet.backend.v1.GroupNorm
+	(*SplitAttention)(nil),       // 36: resnet.backend.v1.SplitAttention
+	(*Concat)(nil),               // 37: resnet.backend.v1.Concat
+	(*ChannelSlice)(nil),         // 38: resnet.backend.v1.ChannelSlice
+	(*SpatialPad)(nil),           // 39: resnet.backend.v1.SpatialPad
+	(*Reshape)(nil),              // 40: resnet.backend.v1.Reshape
+	(*NodeQuery)(nil),            // 41: resnet.backend.v1.NodeQuery
+	(*Operand)(nil),              // 42: resnet.backend.v1.Operand
+	(*SupportsRequest)(nil),      // 43: resnet.backend.v1.SupportsRequest
+	(*SupportsResponse)(nil),     // 44: resnet.backend.v1.SupportsResponse
+	(*CompileRequest)(nil),       // 45: resnet.backend.v1.CompileRequest
+	(*CompileStart)(nil),         // 46: resnet.backend.v1.CompileStart
+	(*ParameterData)(nil),        // 47: resnet.backend.v1.ParameterData
+	(*CompileResponse)(nil),      // 48: resnet.backend.v1.CompileResponse
+	(*Precision)(nil),            // 49: resnet.backend.v1.Precision
+	(*Transform)(nil),            // 50: resnet.backend.v1.Transform
+	(*RunRequest)(nil),           // 51: resnet.backend.v1.RunRequest
+	(*RunResponse)(nil),          // 52: resnet.backend.v1.RunResponse
+	(*ExecuteRequest)(nil),       // 53: resnet.backend.v1.ExecuteRequest
+	(*Transfer)(nil),             // 54: resnet.backend.v1.Transfer
+	(*ExecuteResponse)(nil),      // 55: resnet.backend.v1.ExecuteResponse
+	(*ProfileResponse)(nil),      // 56: resnet.backend.v1.ProfileResponse
+	(*NodeTime)(nil),             // 57: resnet.backend.v1.NodeTime
+	(*CreateBufferRequest)(nil),  // 58: resnet.backend.v1.CreateBufferRequest
+	(*CreateBufferResponse)(nil), // 59: resnet.backend.v1.CreateBufferResponse
+	(*WriteBufferRequest)(nil),   // 60: resnet.backend.v1.WriteBufferRequest
+	(*WriteBufferStart)(nil),     // 61: resnet.backend.v1.WriteBufferStart
+	(*WriteBufferResponse)(nil),  // 62: resnet.backend.v1.WriteBufferResponse
+	(*ReadBufferRequest)(nil),    // 63: resnet.backend.v1.ReadBufferRequest
+	(*ReadBufferResponse)(nil),   // 64: resnet.backend.v1.ReadBufferResponse
+	(*SharedRange)(nil),          // 65: resnet.backend.v1.SharedRange
+	(*OpenRegionRequest)(nil),    // 66: resnet.backend.v1.OpenRegionRequest
+	(*OpenRegionResponse)(nil),   // 67: resnet.backend.v1.OpenRegionResponse
+	(*CloseRequest)(nil),         // 68: resnet.backend.v1.CloseRequest
+	(*CloseResponse)(nil),        // 69: resnet.backend.v1.CloseResponse
+	(*Error)(nil),                // 70: resnet.backend.v1.Error
+	(*ShapeError)(nil),           // 71: resnet.backend.v1.ShapeError
+	nil,                          // 72: resnet.backend.v1.DeviceInfo.PropertiesEntry
 }
 var file_resnet_backend_v1_backend_proto_depIdxs = []int32{
 	5,  // 0: resnet.backend.v1.DescribeRequest.capabilities:type_name -> resnet.backend.v1.HostCapabilities
 	7,  // 1: resnet.backend.v1.DescribeResponse.capabilities:type_name -> resnet.backend.v1.PluginCapabilities
 	0,  // 2: resnet.backend.v1.DeviceInfo.type:type_name -> resnet.backend.v1.DeviceType
-	66, // 3: resnet.backend.v1.DeviceInfo.properties:type_name -> resnet.backend.v1.DeviceInfo.PropertiesEntry
+	72, // 3: resnet.backend.v1.DeviceInfo.properties:type_name -> resnet.backend.v1.DeviceInfo.PropertiesEntry
 	10, // 4: resnet.backend.v1.ListDevicesResponse.devices:type_name -> resnet.backend.v1.DeviceInfo
 	10, // 5: resnet.backend.v1.OpenDeviceResponse.info:type_name -> resnet.backend.v1.DeviceInfo
 	1,  // 6: resnet.backend.v1.TensorType.dtype:type_name -> resnet.backend.v1.DType
@@ -4339,78 +4820,87 @@ var file_resnet_backend_v1_backend_proto_depIdxs = []int32{
 	32, // 23: resnet.backend.v1.Op.channel_pad:type_name -> resnet.backend.v1.ChannelPad
 	33, // 24: resnet.backend.v1.Op.subsample:type_name -> resnet.backend.v1.Subsample
 	34, // 25: resnet.backend.v1.Op.gate:type_name -> resnet.backend.v1.Gate
-	20, // 26: resnet.backend.v1.Conv2D.stride:type_name -> resnet.backend.v1.Extent
-	21, // 27: resnet.backend.v1.Conv2D.padding:type_name -> resnet.backend.v1.Padding
-	20, // 28: resnet.backend.v1.Conv2D.dilation:type_name -> resnet.backend.v1.Extent
-	2,  // 29: resnet.backend.v1.Conv2D.activation:type_name -> resnet.backend.v1.Activation
-	20, // 30: resnet.backend.v1.MaxPool.kernel:type_name -> resnet.backend.v1.Extent
-	20, // 31: resnet.backend.v1.MaxPool.stride:type_name -> resnet.backend.v1.Extent
-	21, // 32: resnet.backend.v1.MaxPool.padding:type_name -> resnet.backend.v1.Padding
-	20, // 33: resnet.backend.v1.AvgPool.kernel:type_name -> resnet.backend.v1.Extent
-	20, // 34: resnet.backend.v1.AvgPool.stride:type_name -> resnet.backend.v1.Extent
-	21, // 35: resnet.backend.v1.AvgPool.padding:type_name -> resnet.backend.v1.Padding
-	20, // 36: resnet.backend.v1.Subsample.stride:type_name -> resnet.backend.v1.Extent
-	2,  // 37: resnet.backend.v1.Gate.activation:type_name -> resnet.backend.v1.Activation
-	19, // 38: resnet.backend.v1.NodeQuery.op:type_name -> resnet.backend.v1.Op
-	36, // 39: resnet.backend.v1.NodeQuery.inputs:type_name -> resnet.backend.v1.Operand
-	15, // 40: resnet.backend.v1.NodeQuery.result:type_name -> resnet.backend.v1.TensorType
-	16, // 41: resnet.backend.v1.Operand.value:type_name -> resnet.backend.v1.Value
-	35, // 42: resnet.backend.v1.SupportsRequest.nodes:type_name -> resnet.backend.v1.NodeQuery
-	64, // 43: resnet.backend.v1.SupportsResponse.answers:type_name -> resnet.backend.v1.Error
-	40, // 44: resnet.backend.v1.CompileRequest.start:type_name -> resnet.backend.v1.CompileStart
-	17, // 45: resnet.backend.v1.CompileRequest.graph:type_name -> resnet.backend.v1.Graph
-	41, // 46: resnet.backend.v1.CompileRequest.data:type_name -> resnet.backend.v1.ParameterData
-	16, // 47: resnet.backend.v1.CompileResponse.inputs:type_name -> resnet.backend.v1.Value
-	16, // 48: resnet.backend.v1.CompileResponse.outputs:type_name -> resnet.backend.v1.Value
-	44, // 49: resnet.backend.v1.CompileResponse.transforms:type_name -> resnet.backend.v1.Transform
-	43, // 50: resnet.backend.v1.CompileResponse.precisions:type_name -> resnet.backend.v1.Precision
-	1,  // 51: resnet.backend.v1.Precision.operands:type_name -> resnet.backend.v1.DType
-	1,  // 52: resnet.backend.v1.Precision.parameters:type_name -> resnet.backend.v1.DType
-	1,  // 53: resnet.backend.v1.Precision.result:type_name -> resnet.backend.v1.DType
-	48, // 54: resnet.backend.v1.ExecuteRequest.writes:type_name -> resnet.backend.v1.Transfer
-	45, // 55: resnet.backend.v1.ExecuteRequest.run:type_name -> resnet.backend.v1.RunRequest
-	48, // 56: resnet.backend.v1.ExecuteRequest.reads:type_name -> resnet.backend.v1.Transfer
-	59, // 57: resnet.backend.v1.Transfer.shared:type_name -> resnet.backend.v1.SharedRange
-	51, // 58: resnet.backend.v1.ProfileResponse.times:type_name -> resnet.backend.v1.NodeTime
-	15, // 59: resnet.backend.v1.CreateBufferRequest.type:type_name -> resnet.backend.v1.TensorType
-	55, // 60: resnet.backend.v1.WriteBufferRequest.start:type_name -> resnet.backend.v1.WriteBufferStart
-	59, // 61: resnet.backend.v1.WriteBufferStart.shared:type_name -> resnet.backend.v1.SharedRange
-	59, // 62: resnet.backend.v1.ReadBufferRequest.shared:type_name -> resnet.backend.v1.SharedRange
-	3,  // 63: resnet.backend.v1.Error.kinds:type_name -> resnet.backend.v1.ErrorKind
-	65, // 64: resnet.backend.v1.Error.shape:type_name -> resnet.backend.v1.ShapeError
-	4,  // 65: resnet.backend.v1.Backend.Describe:input_type -> resnet.backend.v1.DescribeRequest
-	8,  // 66: resnet.backend.v1.Backend.Session:input_type -> resnet.backend.v1.SessionRequest
-	11, // 67: resnet.backend.v1.Backend.ListDevices:input_type -> resnet.backend.v1.ListDevicesRequest
-	13, // 68: resnet.backend.v1.Backend.OpenDevice:input_type -> resnet.backend.v1.OpenDeviceRequest
-	37, // 69: resnet.backend.v1.Backend.Supports:input_type -> resnet.backend.v1.SupportsRequest
-	39, // 70: resnet.backend.v1.Backend.Compile:input_type -> resnet.backend.v1.CompileRequest
-	45, // 71: resnet.backend.v1.Backend.Run:input_type -> resnet.backend.v1.RunRequest
-	45, // 72: resnet.backend.v1.Backend.Profile:input_type -> resnet.backend.v1.RunRequest
-	52, // 73: resnet.backend.v1.Backend.CreateBuffer:input_type -> resnet.backend.v1.CreateBufferRequest
-	54, // 74: resnet.backend.v1.Backend.WriteBuffer:input_type -> resnet.backend.v1.WriteBufferRequest
-	57, // 75: resnet.backend.v1.Backend.ReadBuffer:input_type -> resnet.backend.v1.ReadBufferRequest
-	47, // 76: resnet.backend.v1.Backend.Execute:input_type -> resnet.backend.v1.ExecuteRequest
-	60, // 77: resnet.backend.v1.Backend.OpenRegion:input_type -> resnet.backend.v1.OpenRegionRequest
-	62, // 78: resnet.backend.v1.Backend.Close:input_type -> resnet.backend.v1.CloseRequest
-	6,  // 79: resnet.backend.v1.Backend.Describe:output_type -> resnet.backend.v1.DescribeResponse
-	9,  // 80: resnet.backend.v1.Backend.Session:output_type -> resnet.backend.v1.SessionEvent
-	12, // 81: resnet.backend.v1.Backend.ListDevices:output_type -> resnet.backend.v1.ListDevicesResponse
-	14, // 82: resnet.backend.v1.Backend.OpenDevice:output_type -> resnet.backend.v1.OpenDeviceResponse
-	38, // 83: resnet.backend.v1.Backend.Supports:output_type -> resnet.backend.v1.SupportsResponse
-	42, // 84: resnet.backend.v1.Backend.Compile:output_type -> resnet.backend.v1.CompileResponse
-	46, // 85: resnet.backend.v1.Backend.Run:output_type -> resnet.backend.v1.RunResponse
-	50, // 86: resnet.backend.v1.Backend.Profile:output_type -> resnet.backend.v1.ProfileResponse
-	53, // 87: resnet.backend.v1.Backend.CreateBuffer:output_type -> resnet.backend.v1.CreateBufferResponse
-	56, // 88: resnet.backend.v1.Backend.WriteBuffer:output_type -> resnet.backend.v1.WriteBufferResponse
-	58, // 89: resnet.backend.v1.Backend.ReadBuffer:output_type -> resnet.backend.v1.ReadBufferResponse
-	49, // 90: resnet.backend.v1.Backend.Execute:output_type -> resnet.backend.v1.ExecuteResponse
-	61, // 91: resnet.backend.v1.Backend.OpenRegion:output_type -> resnet.backend.v1.OpenRegionResponse
-	63, // 92: resnet.backend.v1.Backend.Close:output_type -> resnet.backend.v1.CloseResponse
-	79, // [79:93] is the sub-list for method output_type
-	65, // [65:79] is the sub-list for method input_type
-	65, // [65:65] is the sub-list for extension type_name
-	65, // [65:65] is the sub-list for extension extendee
-	0,  // [0:65] is the sub-list for field type_name
+	35, // 26: resnet.backend.v1.Op.group_norm:type_name -> resnet.backend.v1.GroupNorm
+	36, // 27: resnet.backend.v1.Op.split_attention:type_name -> resnet.backend.v1.SplitAttention
+	37, // 28: resnet.backend.v1.Op.concat:type_name -> resnet.backend.v1.Concat
+	38, // 29: resnet.backend.v1.Op.channel_slice:type_name -> resnet.backend.v1.ChannelSlice
+	39, // 30: resnet.backend.v1.Op.spatial_pad:type_name -> resnet.backend.v1.SpatialPad
+	40, // 31: resnet.backend.v1.Op.reshape:type_name -> resnet.backend.v1.Reshape
+	20, // 32: resnet.backend.v1.Conv2D.stride:type_name -> resnet.backend.v1.Extent
+	21, // 33: resnet.backend.v1.Conv2D.padding:type_name -> resnet.backend.v1.Padding
+	20, // 34: resnet.backend.v1.Conv2D.dilation:type_name -> resnet.backend.v1.Extent
+	2,  // 35: resnet.backend.v1.Conv2D.activation:type_name -> resnet.backend.v1.Activation
+	20, // 36: resnet.backend.v1.MaxPool.kernel:type_name -> resnet.backend.v1.Extent
+	20, // 37: resnet.backend.v1.MaxPool.stride:type_name -> resnet.backend.v1.Extent
+	21, // 38: resnet.backend.v1.MaxPool.padding:type_name -> resnet.backend.v1.Padding
+	20, // 39: resnet.backend.v1.AvgPool.kernel:type_name -> resnet.backend.v1.Extent
+	20, // 40: resnet.backend.v1.AvgPool.stride:type_name -> resnet.backend.v1.Extent
+	21, // 41: resnet.backend.v1.AvgPool.padding:type_name -> resnet.backend.v1.Padding
+	20, // 42: resnet.backend.v1.Subsample.stride:type_name -> resnet.backend.v1.Extent
+	2,  // 43: resnet.backend.v1.Gate.activation:type_name -> resnet.backend.v1.Activation
+	2,  // 44: resnet.backend.v1.GroupNorm.activation:type_name -> resnet.backend.v1.Activation
+	2,  // 45: resnet.backend.v1.SplitAttention.activation:type_name -> resnet.backend.v1.Activation
+	21, // 46: resnet.backend.v1.SpatialPad.padding:type_name -> resnet.backend.v1.Padding
+	19, // 47: resnet.backend.v1.NodeQuery.op:type_name -> resnet.backend.v1.Op
+	42, // 48: resnet.backend.v1.NodeQuery.inputs:type_name -> resnet.backend.v1.Operand
+	15, // 49: resnet.backend.v1.NodeQuery.result:type_name -> resnet.backend.v1.TensorType
+	16, // 50: resnet.backend.v1.Operand.value:type_name -> resnet.backend.v1.Value
+	41, // 51: resnet.backend.v1.SupportsRequest.nodes:type_name -> resnet.backend.v1.NodeQuery
+	70, // 52: resnet.backend.v1.SupportsResponse.answers:type_name -> resnet.backend.v1.Error
+	46, // 53: resnet.backend.v1.CompileRequest.start:type_name -> resnet.backend.v1.CompileStart
+	17, // 54: resnet.backend.v1.CompileRequest.graph:type_name -> resnet.backend.v1.Graph
+	47, // 55: resnet.backend.v1.CompileRequest.data:type_name -> resnet.backend.v1.ParameterData
+	16, // 56: resnet.backend.v1.CompileResponse.inputs:type_name -> resnet.backend.v1.Value
+	16, // 57: resnet.backend.v1.CompileResponse.outputs:type_name -> resnet.backend.v1.Value
+	50, // 58: resnet.backend.v1.CompileResponse.transforms:type_name -> resnet.backend.v1.Transform
+	49, // 59: resnet.backend.v1.CompileResponse.precisions:type_name -> resnet.backend.v1.Precision
+	1,  // 60: resnet.backend.v1.Precision.operands:type_name -> resnet.backend.v1.DType
+	1,  // 61: resnet.backend.v1.Precision.parameters:type_name -> resnet.backend.v1.DType
+	1,  // 62: resnet.backend.v1.Precision.result:type_name -> resnet.backend.v1.DType
+	54, // 63: resnet.backend.v1.ExecuteRequest.writes:type_name -> resnet.backend.v1.Transfer
+	51, // 64: resnet.backend.v1.ExecuteRequest.run:type_name -> resnet.backend.v1.RunRequest
+	54, // 65: resnet.backend.v1.ExecuteRequest.reads:type_name -> resnet.backend.v1.Transfer
+	65, // 66: resnet.backend.v1.Transfer.shared:type_name -> resnet.backend.v1.SharedRange
+	57, // 67: resnet.backend.v1.ProfileResponse.times:type_name -> resnet.backend.v1.NodeTime
+	15, // 68: resnet.backend.v1.CreateBufferRequest.type:type_name -> resnet.backend.v1.TensorType
+	61, // 69: resnet.backend.v1.WriteBufferRequest.start:type_name -> resnet.backend.v1.WriteBufferStart
+	65, // 70: resnet.backend.v1.WriteBufferStart.shared:type_name -> resnet.backend.v1.SharedRange
+	65, // 71: resnet.backend.v1.ReadBufferRequest.shared:type_name -> resnet.backend.v1.SharedRange
+	3,  // 72: resnet.backend.v1.Error.kinds:type_name -> resnet.backend.v1.ErrorKind
+	71, // 73: resnet.backend.v1.Error.shape:type_name -> resnet.backend.v1.ShapeError
+	4,  // 74: resnet.backend.v1.Backend.Describe:input_type -> resnet.backend.v1.DescribeRequest
+	8,  // 75: resnet.backend.v1.Backend.Session:input_type -> resnet.backend.v1.SessionRequest
+	11, // 76: resnet.backend.v1.Backend.ListDevices:input_type -> resnet.backend.v1.ListDevicesRequest
+	13, // 77: resnet.backend.v1.Backend.OpenDevice:input_type -> resnet.backend.v1.OpenDeviceRequest
+	43, // 78: resnet.backend.v1.Backend.Supports:input_type -> resnet.backend.v1.SupportsRequest
+	45, // 79: resnet.backend.v1.Backend.Compile:input_type -> resnet.backend.v1.CompileRequest
+	51, // 80: resnet.backend.v1.Backend.Run:input_type -> resnet.backend.v1.RunRequest
+	51, // 81: resnet.backend.v1.Backend.Profile:input_type -> resnet.backend.v1.RunRequest
+	58, // 82: resnet.backend.v1.Backend.CreateBuffer:input_type -> resnet.backend.v1.CreateBufferRequest
+	60, // 83: resnet.backend.v1.Backend.WriteBuffer:input_type -> resnet.backend.v1.WriteBufferRequest
+	63, // 84: resnet.backend.v1.Backend.ReadBuffer:input_type -> resnet.backend.v1.ReadBufferRequest
+	53, // 85: resnet.backend.v1.Backend.Execute:input_type -> resnet.backend.v1.ExecuteRequest
+	66, // 86: resnet.backend.v1.Backend.OpenRegion:input_type -> resnet.backend.v1.OpenRegionRequest
+	68, // 87: resnet.backend.v1.Backend.Close:input_type -> resnet.backend.v1.CloseRequest
+	6,  // 88: resnet.backend.v1.Backend.Describe:output_type -> resnet.backend.v1.DescribeResponse
+	9,  // 89: resnet.backend.v1.Backend.Session:output_type -> resnet.backend.v1.SessionEvent
+	12, // 90: resnet.backend.v1.Backend.ListDevices:output_type -> resnet.backend.v1.ListDevicesResponse
+	14, // 91: resnet.backend.v1.Backend.OpenDevice:output_type -> resnet.backend.v1.OpenDeviceResponse
+	44, // 92: resnet.backend.v1.Backend.Supports:output_type -> resnet.backend.v1.SupportsResponse
+	48, // 93: resnet.backend.v1.Backend.Compile:output_type -> resnet.backend.v1.CompileResponse
+	52, // 94: resnet.backend.v1.Backend.Run:output_type -> resnet.backend.v1.RunResponse
+	56, // 95: resnet.backend.v1.Backend.Profile:output_type -> resnet.backend.v1.ProfileResponse
+	59, // 96: resnet.backend.v1.Backend.CreateBuffer:output_type -> resnet.backend.v1.CreateBufferResponse
+	62, // 97: resnet.backend.v1.Backend.WriteBuffer:output_type -> resnet.backend.v1.WriteBufferResponse
+	64, // 98: resnet.backend.v1.Backend.ReadBuffer:output_type -> resnet.backend.v1.ReadBufferResponse
+	55, // 99: resnet.backend.v1.Backend.Execute:output_type -> resnet.backend.v1.ExecuteResponse
+	67, // 100: resnet.backend.v1.Backend.OpenRegion:output_type -> resnet.backend.v1.OpenRegionResponse
+	69, // 101: resnet.backend.v1.Backend.Close:output_type -> resnet.backend.v1.CloseResponse
+	88, // [88:102] is the sub-list for method output_type
+	74, // [74:88] is the sub-list for method input_type
+	74, // [74:74] is the sub-list for extension type_name
+	74, // [74:74] is the sub-list for extension extendee
+	0,  // [0:74] is the sub-list for field type_name
 }
 
 func init() { file_resnet_backend_v1_backend_proto_init() }
@@ -4432,13 +4922,19 @@ func file_resnet_backend_v1_backend_proto_init() {
 		(*Op_ChannelPad)(nil),
 		(*Op_Subsample)(nil),
 		(*Op_Gate)(nil),
+		(*Op_GroupNorm)(nil),
+		(*Op_SplitAttention)(nil),
+		(*Op_Concat)(nil),
+		(*Op_ChannelSlice)(nil),
+		(*Op_SpatialPad)(nil),
+		(*Op_Reshape)(nil),
 	}
-	file_resnet_backend_v1_backend_proto_msgTypes[35].OneofWrappers = []any{
+	file_resnet_backend_v1_backend_proto_msgTypes[41].OneofWrappers = []any{
 		(*CompileRequest_Start)(nil),
 		(*CompileRequest_Graph)(nil),
 		(*CompileRequest_Data)(nil),
 	}
-	file_resnet_backend_v1_backend_proto_msgTypes[50].OneofWrappers = []any{
+	file_resnet_backend_v1_backend_proto_msgTypes[56].OneofWrappers = []any{
 		(*WriteBufferRequest_Start)(nil),
 		(*WriteBufferRequest_Chunk)(nil),
 	}
@@ -4448,7 +4944,7 @@ func file_resnet_backend_v1_backend_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_resnet_backend_v1_backend_proto_rawDesc), len(file_resnet_backend_v1_backend_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   63,
+			NumMessages:   69,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
