@@ -104,6 +104,10 @@ func evalNode(ctx context.Context, n *graph.Node, inputs [][]float64, bounds boo
 			eitherPadding(op, in, out)
 		case graph.Gate:
 			eitherGate(in, out)
+		case graph.GroupNorm:
+			eitherNorm(in, out)
+		case graph.SplitAttention:
+			eitherBranch(op, in, out)
 		}
 	}
 	return out.data, out.bound, nil
@@ -121,8 +125,12 @@ func compute(ctx context.Context, op graph.Op, in []tensor, out result) error {
 		return linear(ctx, o, in, out)
 	case graph.BatchNorm:
 		return batchNorm(ctx, o, in, out)
+	case graph.GroupNorm:
+		return groupNorm(ctx, o, in, out)
 	case graph.Gate:
 		return gate(ctx, o, in, out)
+	case graph.SplitAttention:
+		return splitAttention(ctx, o, in, out)
 	case graph.ReLU:
 		return reluAll(ctx, in, out)
 	case graph.Add:
@@ -133,12 +141,18 @@ func compute(ctx context.Context, op graph.Op, in []tensor, out result) error {
 		return avgPool(ctx, o, in, out)
 	case graph.GlobalAvgPool:
 		return globalAvgPool(ctx, in, out)
-	case graph.Flatten:
-		return flatten(in, out)
+	case graph.Flatten, graph.Reshape:
+		return view(in, out)
+	case graph.Concat:
+		return concat(ctx, in, out)
+	case graph.ChannelSlice:
+		return channelSlice(ctx, o, in, out)
 	case graph.Softmax:
 		return softmax(ctx, in, out)
 	case graph.ChannelPad:
 		return channelPad(ctx, o, in, out)
+	case graph.SpatialPad:
+		return spatialPad(ctx, o, in, out)
 	case graph.Subsample:
 		return subsample(ctx, o, in, out)
 	}
