@@ -41,7 +41,8 @@ func TestOpCasesCoverEveryOpAndAwkwardGeometry(t *testing.T) {
 		}
 	}
 	want := append(graph.OpNames(), "h != w", "batch", "kernel r != s", "stride differs", "dilation differs", "groups", "depthwise", "asymmetric padding",
-		"bias", "add", "act", "stride above kernel", "max ceil", "avg ceil", "avg counts padding", "pool padding differs")
+		"bias", "add", "act", "stride above kernel", "max ceil", "avg ceil", "avg counts padding", "pool padding differs", "norm of all channels", "norm of each channel", "norm of some channels", "branches", "branches of groups", "add to branches",
+		"several inputs", "inputs twice", "slice off the start", "mirrored", "padded with zeros")
 	for _, w := range want {
 		if seen[w] < 5 {
 			t.Errorf("%s: %d cases, want at least 5", w, seen[w])
@@ -79,6 +80,22 @@ func markGeometry(mark func(string, bool), n *graph.Node) {
 		mark("avg ceil", o.CeilMode)
 		mark("avg counts padding", o.CountIncludePad && o.Padding != graph.Padding{})
 		mark("pool padding differs", lopsided(o.Padding))
+	case graph.GroupNorm:
+		mark("norm of all channels", o.Groups == 1 && x.Dim(1) > 1)
+		mark("norm of each channel", o.Groups == x.Dim(1) && o.Groups > 1)
+		mark("norm of some channels", o.Groups > 1 && o.Groups < x.Dim(1))
+	case graph.SplitAttention:
+		mark("branches", o.Radix > 1 && o.Groups == 1)
+		mark("branches of groups", o.Radix > 1 && o.Groups > 1)
+		mark("add to branches", o.Add)
+	case graph.Concat:
+		mark("several inputs", len(n.Inputs) > 1)
+		mark("inputs twice", n.Inputs[0] == n.Inputs[len(n.Inputs)-1] && len(n.Inputs) > 1)
+	case graph.ChannelSlice:
+		mark("slice off the start", o.Begin > 0)
+	case graph.SpatialPad:
+		mark("mirrored", o.Reflect && lopsided(o.Padding))
+		mark("padded with zeros", !o.Reflect && lopsided(o.Padding))
 	}
 }
 

@@ -222,10 +222,106 @@ def gate():
     c.output("y")
 
 
+def divisor(n):
+    return rng.choice([d for d in range(1, n + 1) if n % d == 0])
+
+
+def relu_or_not(y, attrs):
+    if rng.random() < 0.5:
+        attrs["act"] = "relu"
+        y = F.relu(y)
+    return y
+
+
+def group_norm():
+    n, (h, w) = rng.randint(1, 3), pair(1, 9)
+    ch = rng.choice([rng.randint(1, 9), 12, 32, 33])
+    while n * ch * h * w > MAX_ELEMS:
+        n, (h, w) = rng.randint(1, 2), pair(1, 7)
+    groups = rng.choice([1, ch, divisor(ch), divisor(ch)])
+    if h * w == 1:
+        w = 2  # PyTorch refuses a group of one element
+    eps = rng.choice([1e-5, 1e-3, 1e-12, 0.125])
+    c = new("group_norm", f"n{n}c{ch}h{h}w{w}g{groups}")
+    x = c.input("x", (n, ch, h, w), mean=rng.choice([0.25, -30.0]), std=2.0)
+    weight, bias = c.param("weight", (ch,), mean=1.0, std=0.4), c.param("bias", (ch,), std=0.5)
+    attrs = dict(groups=groups, epsilon=eps)
+    y = relu_or_not(F.group_norm(x, groups, weight, bias, eps), attrs)
+    c.node("y", "group_norm", ["%x", "@weight", "@bias"], y, **attrs)
+    c.output("y")
+
+
+def split_attention():
+    """As timm's RadixSoftmax and the sum after it (timm/layers/split_attn.py)."""
+    radix, groups = rng.choice([(1, 1), (2, 1), (3, 1), (4, 2), (2, rng.randint(2, 4)), (rng.randint(2, 4), rng.randint(1, 3))])
+    n, ch, (h, w) = rng.randint(1, 3), groups * rng.randint(1, 5), pair(1, 7)
+    while n * ch * h * w > MAX_ELEMS:
+        n, (h, w) = rng.randint(1, 2), pair(1, 5)
+    c = new("split_attention", f"n{n}c{ch}h{h}w{w}r{radix}g{groups}")
+    x, s = c.input("x", (n, radix * ch, h, w)), c.input("s", (n, radix * ch, 1, 1), std=rng.choice([0.5, 3.0, 20.0]), mean=rng.choice([0.0, 50.0]))
+    a = F.softmax(s.view(n, groups, radix, -1).transpose(1, 2), dim=1).reshape(n, radix, ch, 1, 1)
+    y, inputs, attrs = (x.view(n, radix, ch, h, w) * a).sum(dim=1), ["%x", "%s"], dict(radix=radix, groups=groups)
+    if rng.random() < 0.5:
+        y = y + c.input("shortcut", (n, ch, h, w))
+        inputs.append("%shortcut")
+        attrs["add"] = True
+    y = relu_or_not(y, attrs)
+    c.node("y", "split_attention", inputs, y, **attrs)
+    c.output("y")
+
+
+def concat():
+    n, (h, w) = rng.randint(1, 3), pair(1, 5)
+    channels = [rng.randint(1, 7) for _ in range(rng.randint(1, 5))]
+    c = new("concat", f"n{n}c{'+'.join(map(str, channels))}h{h}w{w}")
+    parts = [c.input(f"x{i}", (n, k, h, w)) for i, k in enumerate(channels)]
+    inputs = [f"%x{i}" for i in range(len(parts))]
+    if rng.random() < 0.5:
+        parts.append(parts[0])
+        inputs.append(inputs[0])
+    c.node("y", "concat", inputs, torch.cat(parts, dim=1))
+    c.output("y")
+
+
+def channel_slice():
+    s = any_nchw()
+    begin = rng.randint(0, s[1] - 1)
+    end = rng.randint(begin + 1, s[1])
+    c = new("channel_slice", f"{'x'.join(map(str, s))}-{begin}-{end}")
+    x = c.input("x", s)
+    c.node("y", "channel_slice", ["%x"], x[:, begin:end], begin=begin, end=end)
+    c.output("y")
+
+
+def spatial_pad():
+    s, reflect = any_nchw(60), rng.random() < 0.5
+    most = (s[2] - 1, s[3] - 1) if reflect else (4, 4)
+    pad = tuple(rng.randint(0, most[i % 2]) for i in range(4))
+    if s[0] * s[1] * (s[2] + pad[0] + pad[2]) * (s[3] + pad[1] + pad[3]) > MAX_ELEMS:
+        pad = tuple(min(p, 1) for p in pad)
+    c = new("spatial_pad", f"{'x'.join(map(str, s))}{'-reflect' if reflect else ''}")
+    x = c.input("x", s)
+    c.node("y", "spatial_pad", ["%x"], F.pad(x, torch_pad(pad), mode="reflect" if reflect else "constant"), padding=pad, reflect=reflect)
+    c.output("y")
+
+
+def reshape():
+    s = any_nchw()
+    size = s[1] * s[2] * s[3]
+    k = divisor(size)
+    h = divisor(size // k)
+    to = (k, h, size // k // h)
+    c = new("reshape", f"{'x'.join(map(str, s))}-{'x'.join(map(str, to))}")
+    x = c.input("x", s)
+    c.node("y", "reshape", ["%x"], x.reshape(s[0], *to), to=to)
+    c.output("y")
+
+
 ALL = [
     (150, conv), (45, max_pool), (60, avg_pool), (20, batch_norm), (15, linear), (12, softmax), (20, option_a),
     (8, lambda: unary("relu", F.relu)), (8, add), (12, lambda: unary("global_avg_pool", lambda x: F.adaptive_avg_pool2d(x, 1))),
     (5, lambda: unary("flatten", lambda x: x.flatten(1))), (16, gate),
+    (30, group_norm), (30, split_attention), (12, concat), (10, channel_slice), (24, spatial_pad), (8, reshape),
 ]
 
 if __name__ == "__main__":
