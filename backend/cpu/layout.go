@@ -40,6 +40,11 @@ func (p *place) elems() float64 {
 
 func (p *place) hasHalo() bool { return p.top > 0 || p.left > 0 || p.bottom > 0 || p.right > 0 }
 
+// isRowMajor reports whether the elements of a picture lie side by side in the graph's order.
+func (p *place) isRowMajor() bool {
+	return p.h == 1 && p.w == 1 || p.c == 1 && (p.h == 1 || p.left+p.right == 0)
+}
+
 // at is the offset of a pixel's first channel. Rows and columns count from the picture's first, not the halo's.
 func (p *place) at(n, h, w int) int {
 	return p.offset + n*p.imageElems() + (h+p.top)*p.lineElems() + (w+p.left)*p.c

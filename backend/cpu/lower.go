@@ -196,10 +196,14 @@ func (p *program) lower(n *graph.Node) {
 		p.matrix(n, linearMatrix(op, n.Inputs[1].Type.Shape), nil)
 	case graph.BatchNorm:
 		p.lines(n, batchNormLine(n, op, x))
+	case graph.GroupNorm:
+		p.groupNorm(n, op)
 	case graph.Gate:
 		p.gate(n, op)
+	case graph.SplitAttention:
+		p.splitAttention(n, op)
 	case graph.ReLU:
-		p.lines(n, reluLine(x))
+		p.lines(n, reluLine(x, p.set.Max))
 	case graph.Add:
 		p.lines(n, addLine(x, p.places[n.Inputs[1]]))
 	case graph.Softmax:
@@ -216,11 +220,19 @@ func (p *program) lower(n *graph.Node) {
 		p.lines(n, globalAvgPoolLine(x))
 	case graph.ChannelPad:
 		p.lines(n, channelPadLine(x, op.Before))
+	case graph.Concat:
+		p.concat(n)
+	case graph.ChannelSlice:
+		p.lines(n, channelSliceLine(x, op.Begin))
+	case graph.SpatialPad:
+		p.lines(n, spatialPadLine(x, op))
 	case graph.Subsample:
 		p.lines(n, subsampleLine(x, op.Stride))
 	case graph.Flatten:
 		y, fromRank4 := p.places[n.Output], n.Inputs[0].Type.Shape.Rank() == 4
 		p.add(n.Name, op.Name(), "", y, y.n, func(arena []float32, _ *worker, task int) { flatten(arena, x, y, fromRank4, task) })
+	case graph.Reshape:
+		p.reshape(n)
 	default:
 		panic(fmt.Sprintf("cpu: bug: op %T passed the check", op))
 	}

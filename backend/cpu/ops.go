@@ -9,14 +9,13 @@ import (
 // A lineTask computes one row h of picture n of a result. Most ops are made of them.
 type lineTask func(arena []float32, y *place, n, h int)
 
-func reluLine(x *place) lineTask {
+func reluLine(x *place, larger func(to, from []float32)) lineTask {
 	return func(arena []float32, y *place, n, h int) {
 		from, to := x.line(arena, n, h), y.line(arena, n, h)
-		for i, v := range from {
-			if v < 0 {
-				v = 0
-			}
-			to[i] = v
+		for len(from) > 0 {
+			block := to[:copy(to[:min(len(to), len(noughts))], from)]
+			reluRow(block, larger)
+			from, to = from[len(block):], to[len(block):]
 		}
 	}
 }
@@ -40,12 +39,7 @@ func batchNormLine(n *graph.Node, op graph.BatchNorm, x *place) lineTask {
 		scale[c], shift[c] = float32(s), float32(float64(bias[c])-float64(mean[c])*s)
 	}
 	return func(arena []float32, y *place, n, h int) {
-		for w := range y.w {
-			from, to := x.pixel(arena, n, h, w), y.pixel(arena, n, h, w)
-			for c, v := range from {
-				to[c] = v*scale[c] + shift[c]
-			}
-		}
+		affineLine(y.line(arena, n, h), x.line(arena, n, h), scale, shift)
 	}
 }
 

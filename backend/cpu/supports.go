@@ -17,7 +17,7 @@ func isParam(op graph.Op, i int) bool {
 	case graph.Conv2D:
 		_, shortcut := op.Inputs()
 		return i > 0 && i != shortcut
-	case graph.Linear, graph.BatchNorm:
+	case graph.Linear, graph.BatchNorm, graph.GroupNorm:
 		return i > 0
 	}
 	return false
