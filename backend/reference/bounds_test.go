@@ -48,7 +48,7 @@ func TestFloat32ArithmeticStaysWithinTheBounds(t *testing.T) {
 	}
 	t.Logf("largest errors as part of the bound: %v", worst)
 	// A bound that is never nearly reached would let wrong results pass.
-	for op, least := range map[string]float64{"conv2d": 0.3, "linear": 0.2, "add": 0.9, "batch_norm": 0.3, "avg_pool": 0.3, "global_avg_pool": 0.3, "softmax": 0.2, "gate": 0.3} {
+	for op, least := range map[string]float64{"conv2d": 0.3, "linear": 0.2, "add": 0.9, "batch_norm": 0.3, "avg_pool": 0.3, "global_avg_pool": 0.3, "softmax": 0.2, "gate": 0.3, "group_norm": 0.1, "split_attention": 0.2} {
 		if !(worst[op] >= least) {
 			t.Errorf("%s: the largest error is %.3f of its bound, want at least %g for the bound to mean something", op, worst[op], least)
 		}
@@ -210,8 +210,10 @@ func TestBatchNormBoundGrowsWithCancellation(t *testing.T) {
 
 func TestExactOpsHaveBoundZero(t *testing.T) {
 	x := append(seeded.Uniform(1, "x", 30, 1), 0, float32(math.Copysign(0, -1)), math.MaxFloat32, -math.MaxFloat32, 0x1p-126, -1)
-	for _, op := range []string{"relu(%x)", "max_pool(%x) kernel=2,3 padding=1,0,0,2", "flatten(%x)", "channel_pad(%x) before=1 after=2", "subsample(%x) stride=2,1"} {
-		value, bound := bounds(t, node(t, "input %x : float32[1,2,3,6]", "%y = "+op), [][]float32{x})
+	for _, op := range []string{"relu(%x)", "max_pool(%x) kernel=2,3 padding=1,0,0,2", "flatten(%x)", "channel_pad(%x) before=1 after=2", "subsample(%x) stride=2,1",
+		"reshape(%x) to=3,4,3", "concat(%x, %x, %x)", "channel_slice(%x) begin=1 end=2", "spatial_pad(%x) padding=2,0,1,5 reflect=true", "spatial_pad(%x) padding=0,3,1,2"} {
+		n := node(t, "input %x : float32[1,2,3,6]", "%y = "+op)
+		value, bound := bounds(t, n, slices.Repeat([][]float32{x}, len(n.Inputs)))
 		for i := range bound {
 			if bound[i] != 0 || float64(float32(value[i])) != value[i] {
 				t.Errorf("%s: element %d is %v with bound %v, want a float32 number and 0", op, i, value[i], bound[i])
@@ -233,8 +235,11 @@ func TestExactOpsHaveBoundZero(t *testing.T) {
 		{"max_pool(%x) kernel=1,2", [2]float32{-0x1p-129, 1}, 0},
 		{"max_pool(%x) kernel=1,2", [2]float32{-0x1p-129, -1}, 0x1p-129},
 		{"subsample(%x)", [2]float32{0x1p-130, 0}, 0},
+		{"spatial_pad(%x) padding=0,0,0,1", [2]float32{0x1p-130, 0}, 0},
+		{"concat(%x, %x)", [2]float32{0x1p-130, 0}, 0},
 	} {
-		if _, bound := bounds(t, node(t, "input %x : float32[1,1,1,2]", "%y = "+c.op), [][]float32{c.x[:]}); bound[0] != c.want {
+		n := node(t, "input %x : float32[1,1,1,2]", "%y = "+c.op)
+		if _, bound := bounds(t, n, slices.Repeat([][]float32{c.x[:]}, len(n.Inputs))); bound[0] != c.want {
 			t.Errorf("%s of %v: bound %v, want %v", c.op, c.x, bound[0], c.want)
 		}
 	}
@@ -294,6 +299,19 @@ func TestNaNAndInfinityAppearWhereMathematicsPutsThem(t *testing.T) {
 			[]float64{math.Inf(1), math.NaN(), math.NaN(), 6}}, // zero times infinity
 		{[]string{image, "%y = add(%x, %x)"}, [][]float32{{nan, inf, -inf, 1, 2, 3}, {1, 1, inf, 1, 1, 1}}, []float64{math.NaN(), math.Inf(1), math.NaN(), 2, 3, 4}},
 		{[]string{image, "%y = softmax(%x)"}, [][]float32{{1, nan, 3, -inf, 0, -inf}}, []float64{math.NaN(), math.NaN(), math.NaN(), 0, 1, 0}},
+		// A group that has one has only NaN; the other knows nothing of it.
+		{[]string{"input %x : float32[1,2,1,2]", "param @g : float32[2]", "param @b : float32[2]", "%y = group_norm(%x, @g, @b) groups=2 epsilon=1 act=relu"},
+			[][]float32{{inf, 1, 3, 3}, {1, 1}, {0, 7}}, []float64{math.NaN(), math.NaN(), 7, 7}},
+		{[]string{"input %x : float32[2,2,1,1]", "param @g : float32[2]", "param @b : float32[2]", "%y = group_norm(%x, @g, @b) groups=1 epsilon=1"},
+			[][]float32{{5, 5, nan, 1}, {1, 1}, {inf, -inf}}, []float64{math.Inf(1), math.Inf(-1), math.NaN(), math.NaN()}},
+		// Two branches of two channels. Scores that are NaN, or infinite, make NaN of their channel, but a branch of -∞ is left out unless it is infinite itself.
+		{[]string{"input %x : float32[1,4,1,2]", "input %s : float32[1,4,1,1]", "%y = split_attention(%x, %s) radix=2 groups=1"},
+			[][]float32{{1, 2, 3, inf, 5, 6, -3, 8}, {nan, 0, 1, 0}}, []float64{math.NaN(), math.NaN(), 0, math.Inf(1)}},
+		{[]string{"input %x : float32[1,4,1,2]", "input %s : float32[1,4,1,1]", "%y = split_attention(%x, %s) radix=2 groups=1 act=relu"},
+			[][]float32{{1, inf, 3, -inf, 5, 6, -3, 8}, {-inf, 0, 1, inf}}, []float64{5, math.NaN(), math.NaN(), math.NaN()}},
+		{[]string{"input %x : float32[1,2,1,2]", "%y = spatial_pad(%x) padding=0,1,0,1 reflect=true"}, [][]float32{{inf, 1, 2, nan}},
+			[]float64{1, math.Inf(1), 1, math.Inf(1), math.NaN(), 2, math.NaN(), 2}},
+		{[]string{"input %x : float32[1,2,1,2]", "%y = channel_slice(%x) begin=1 end=2"}, [][]float32{{inf, 1, 2, nan}}, []float64{2, math.NaN()}},
 	} {
 		n := node(t, c.lines...)
 		value, bound := bounds(t, n, c.in)

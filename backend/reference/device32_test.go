@@ -89,6 +89,13 @@ func (d device32) run(n *graph.Node, in [][]float32) []float32 {
 			c := at[1]
 			out[j] = d.batchNorm(in[0][j], in[1][c], in[2][c], in[3][c], in[4][c], o.Epsilon)
 		})
+	case graph.GroupNorm:
+		size := len(in[0]) / max(shape.Dim(0)*o.Groups, 1)
+		for i := 0; i < len(out); i += size {
+			d.groupNorm(o, shape, in, i, out[i:][:size])
+		}
+	case graph.SplitAttention:
+		each(shape, func(j int, at [4]int) { out[j] = d.splitAttention(o, shape, in, j, at) })
 	case graph.Gate:
 		each(shape, func(j int, at [4]int) {
 			s := in[1][at[0]*shape.Dim(1)+at[1]]
@@ -161,6 +168,47 @@ func (d device32) batchNorm(x, weight, bias, mean, variance float32, epsilon flo
 	}
 	root := d.div(1, d.rsqrt(sum)) // sqrt inherits its error from 1/inversesqrt
 	return d.add(d.mul(d.div(d.add(x, -mean), root), weight), bias)
+}
+
+// groupNorm computes the group whose first element has this offset.
+func (d device32) groupNorm(o graph.GroupNorm, shape graph.Shape, in [][]float32, first int, y []float32) {
+	_, c, h, w := shape.NCHW()
+	x := in[0][first:][:len(y)]
+	mean := d.mean(x, len(x))
+	var squares []float32
+	for _, v := range x {
+		squares = append(squares, d.mul(d.add(v, -mean), d.add(v, -mean)))
+	}
+	variance := d.mean(squares, len(x))
+	for i, v := range x {
+		ch := (first + i) / (h * w) % c
+		y[i] = d.batchNorm(v, in[1][ch], in[2][ch], mean, variance, o.Epsilon)
+		if o.Act == graph.ActReLU {
+			y[i] = max(y[i], 0)
+		}
+	}
+}
+
+func (d device32) splitAttention(o graph.SplitAttention, shape graph.Shape, in [][]float32, j int, at [4]int) float32 {
+	_, c, h, w := shape.NCHW()
+	size := c / o.Groups
+	scores, weights := make([]float32, o.Radix), make([]float32, o.Radix)
+	for r := range scores {
+		scores[r] = in[1][at[0]*o.Radix*c+at[1]/size*o.Radix*size+r*size+at[1]%size]
+	}
+	d.softmax(scores, weights)
+	var terms []float32
+	for r, a := range weights {
+		terms = append(terms, d.mul(a, in[0][(((at[0]*o.Radix+r)*c+at[1])*h+at[2])*w+at[3]]))
+	}
+	if o.Add {
+		terms = append(terms, in[2][j])
+	}
+	y := d.sum(terms)
+	if o.Act == graph.ActReLU {
+		y = max(y, 0)
+	}
+	return y
 }
 
 func (d device32) avg(o graph.AvgPool, x graph.Shape, in []float32, at [4]int) float32 {

@@ -25,7 +25,8 @@
 //     norms with those of x and w; that product, the growth constant, is 64 for F(2×2,3×3) and 2304 for F(4×4,3×3),
 //     while a plain sum of nine products has 9. Whatever the input, E is at least Σ|a·b|.
 //   - add: half an ULP of the sum.
-//   - relu, max_pool, and the copies channel_pad, subsample and flatten: 0, but for subnormal numbers (below).
+//   - relu, max_pool, and the copies channel_pad, channel_slice, concat, spatial_pad, subsample, flatten and reshape: 0, but for
+//     subnormal numbers (below).
 //   - avg_pool, global_avg_pool: γ(n+6)·Σ|x|/n for n terms: n-1 additions, then a division (2.5 ULP = 5u) or a
 //     multiplication (u) by a reciprocal (5u).
 //   - batch_norm: γ(19 + c)·S with S = |x·s| + |mean·s| + |bias|, s = weight/sqrt(variance + epsilon). This covers
@@ -33,6 +34,14 @@
 //     (reciprocal of an inverse square root: 2 ULP + 2.5 ULP = 9u) and division 5; two multiplications; the sum with bias 1;
 //     and one to spare. c = (|variance| + epsilon)/(variance + epsilon), 1 as a rule, is what rounding epsilon and
 //     the sum under the root does: a relative 2u·c, halved by the root.
+//   - group_norm: |w|·(e_m·s⁺ + |x - mean|·e_s) + γ(20)·S with S = (|x| + |mean| + e_m)·s⁺·|w| + |bias|. The mean is off by e_m,
+//     as any mean is (avg_pool). The variance is that of the differences from this mean, each off by e_d = e_m + u·(|d| + e_m): it is
+//     off by e_v = Σ(2·|d|·e_d + e_d²)/K + γ(K+7)·Σ(|d| + e_d)²/K for the K elements of a group. So s = 1/sqrt(variance + epsilon)
+//     is not farther off than its values at both ends of the variance say, e_s, nor above the greater one, s⁺. The rest is batch_norm's:
+//     both of its forms are within S. The mean of squares less the square of the mean is not: it is off by u·mean², beyond e_v for a
+//     mean that is large beside the deviation.
+//   - split_attention: Σ|x|·e_a + γ(T)·(Σ(a + e_a)·|x| + |shortcut|), where a is a softmax over the branches, e_a its bound, and T counts
+//     the branches and the shortcut.
 //   - gate: γ(r)·|x·σ(s)| with r = (1 - σ)·(6 + 4·|s|) + 7, and for a shortcut γ(1) of the sum of both; see gateError.
 //   - softmax, computed with the maximum subtracted first: see softmaxRow.
 //

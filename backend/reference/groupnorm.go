@@ -132,3 +132,30 @@ func eitherNorm(in []tensor, out result) {
 		}
 	}
 }
+
+// norms is what rounding the operands of a [graph.GroupNorm] changes: the bounds for operands that are off, less those for operands
+// that are not.
+func (w *widening) norms(o graph.GroupNorm, inputs [][]float64) []float64 {
+	more := make([]float64, len(w.bound))
+	n, c, height, width := w.n.Output.Type.Shape.NCHW()
+	perGroup, size := c/o.Groups, height*width
+	for i := range n * o.Groups {
+		from, to := i*perGroup*size, (i+1)*perGroup*size
+		x, errs := inputs[0][from:to], w.errs[0][from:to]
+		given := momentsOf(x, o.Epsilon)
+		if given.root-given.root != 0 {
+			continue // NaN everywhere
+		}
+		rounded := given
+		given.widen(x, nil)
+		rounded.widen(x, errs)
+		for j := range x {
+			ch := i%o.Groups*perGroup + j/size
+			weight, bias := inputs[1][ch], inputs[2][ch]
+			if weight-weight == 0 && bias-bias == 0 {
+				more[from+j] = rounded.bound(x[j], weight, bias, [3]float64{errs[j], w.errs[1][ch], w.errs[2][ch]}) - given.bound(x[j], weight, bias, [3]float64{})
+			}
+		}
+	}
+	return more
+}

@@ -105,14 +105,19 @@ func (w *widening) operands(inputs [][]float64) error {
 	var more [][]float64
 	var err error
 	sums := sumsOf(w.n)
-	switch w.n.Op.(type) {
+	switch o := w.n.Op.(type) {
 	case graph.Conv2D, graph.Linear:
 		more, err = w.products(sums)
+	case graph.GroupNorm:
+		more = [][]float64{w.norms(o, inputs)}
+	case graph.SplitAttention:
+		more = [][]float64{w.branches(o, inputs)}
 	case graph.Gate:
 		more = [][]float64{w.gates(inputs)}
 	case graph.ReLU:
 		more = w.errs[:1]
-	case graph.Add, graph.MaxPool, graph.AvgPool, graph.GlobalAvgPool, graph.Flatten, graph.ChannelPad, graph.Subsample:
+	case graph.Add, graph.MaxPool, graph.AvgPool, graph.GlobalAvgPool, graph.Flatten, graph.Reshape, graph.Concat, graph.ChannelSlice,
+		graph.ChannelPad, graph.SpatialPad, graph.Subsample:
 		var m []float64
 		m, err = Node(w.ctx, w.n, w.errs) // each is monotone, and moves by no more than its operands do
 		more = [][]float64{m}

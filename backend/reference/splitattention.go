@@ -100,3 +100,53 @@ func eitherBranch(o graph.SplitAttention, in []tensor, out result) {
 		}
 	}
 }
+
+// branches is what rounding the operands of a [graph.SplitAttention] changes: Σ(δx·a + (|x| + δx)·δa) + δshortcut. A weight is farthest
+// off where its score is at one end and those of the other branches are at the other.
+func (w *widening) branches(o graph.SplitAttention, inputs [][]float64) []float64 {
+	more := make([]float64, len(w.bound))
+	n, c, height, width := w.n.Output.Type.Shape.NCHW()
+	size := height * width
+	sizes := w.stored(0)
+	a, moved := make([]float64, o.Radix), make([]float64, o.Radix)
+	for i := range n * c {
+		scores, errs := branchScores(o, inputs[1], i, c), branchScores(o, w.errs[1], i, c)
+		softmaxRow(scores, a, nil)
+		for r := range a {
+			least, most := weightWithin(scores, errs, r)
+			moved[r] = math.Max(most-a[r], a[r]-least)
+			for j := range size {
+				from := branch(o, r, i, c)*size + j
+				switch x := inputs[0][from]; {
+				case math.IsNaN(a[r]):
+				case math.IsInf(x, 0) && nearlyClosed(least):
+					more[i*size+j] = math.Inf(1) // the weight may become zero
+				default:
+					more[i*size+j] += w.errs[0][from]*a[r] + sizes[from]*moved[r]
+				}
+			}
+		}
+		if o.Add {
+			for j := i * size; j < (i+1)*size; j++ {
+				more[j] += w.errs[2][j]
+			}
+		}
+	}
+	return more
+}
+
+// weightWithin is the least and the greatest weight of branch r when every score may be off by its error.
+func weightWithin(scores, errs []float64, r int) (least, most float64) {
+	y := make([]float64, len(scores))
+	var ends [2]float64
+	for i, sign := range []float64{-1, 1} {
+		moved := make([]float64, len(scores))
+		for q, s := range scores {
+			moved[q] = s - sign*errs[q]
+		}
+		moved[r] = scores[r] + sign*errs[r]
+		softmaxRow(moved, y, nil)
+		ends[i] = y[r]
+	}
+	return ends[0], ends[1]
+}
