@@ -1,4 +1,4 @@
-// Shapes: what the messages Conv2D to Subsample of backend.proto say about inputs and results.
+// Shapes: what the messages Conv2D to Reshape of backend.proto say about inputs and results.
 #include <algorithm>
 #include <cmath>
 
@@ -45,6 +45,17 @@ struct Rules {
     Range("padding", p.top(), p.left(), 0);
     Range("padding", p.bottom(), p.right(), 0);
   }
+  void Groups(int64_t groups, int64_t channels) const {
+    if (groups < 1 || channels % groups != 0)
+      Fail("groups", "a divisor of " + std::to_string(channels) + " channels", std::to_string(groups));
+  }
+  void Epsilon(double e) const {
+    if (!(e > 0) || std::isinf(e)) Fail("epsilon", "a finite number above 0", std::to_string(e));
+  }
+  void Known(pb::Activation a) const {
+    if (a != pb::ACTIVATION_NONE && a != pb::ACTIVATION_RELU)
+      throw Unsupported("activation: want none or relu, got " + std::to_string(a));
+  }
 };
 
 Shape InferConv(const Rules& r, const pb::Conv2D& o) {
@@ -59,8 +70,7 @@ Shape InferConv(const Rules& r, const pb::Conv2D& o) {
   if (g < 1 || x[1] % g != 0 || filters < 1 || filters % g != 0 || w[1] != x[1] / g)
     r.Fail("groups", "a divisor of channels and filters, with filters of that many channels",
            std::to_string(g) + " with " + Text(x) + " and " + Text(w));
-  if (o.activation() != pb::ACTIVATION_NONE && o.activation() != pb::ACTIVATION_RELU)
-    throw Unsupported("activation: want none or relu, got " + std::to_string(o.activation()));
+  r.Known(o.activation());
   const int64_t h = x[2] + o.padding().top() + o.padding().bottom(), wd = x[3] + o.padding().left() + o.padding().right();
   if (w[2] - 1 > (h - 1) / o.dilation().rows() || w[3] - 1 > (wd - 1) / o.dilation().columns())
     r.Fail("input 1", "a kernel within the padded " + Text(h, wd), Text(w));
@@ -109,7 +119,7 @@ Shape InferLinear(const Rules& r, const pb::Linear& o) {
 Shape InferBatchNorm(const Rules& r, const pb::BatchNorm& o) {
   r.Inputs(5);
   r.Image(0);
-  if (!(o.epsilon() > 0) || std::isinf(o.epsilon())) r.Fail("epsilon", "a finite number above 0", std::to_string(o.epsilon()));
+  r.Epsilon(o.epsilon());
   for (size_t i = 1; i < 5; i++) r.Is(i, {r.in[0][1]});
   return r.in[0];
 }
@@ -139,11 +149,77 @@ Shape InferSubsample(const Rules& r, const pb::Subsample& o) {
 Shape InferGate(const Rules& r, const pb::Gate& o) {
   r.Inputs(2 + o.add());
   r.Image(0);
-  if (o.activation() != pb::ACTIVATION_NONE && o.activation() != pb::ACTIVATION_RELU)
-    throw Unsupported("activation: want none or relu, got " + std::to_string(o.activation()));
+  r.Known(o.activation());
   r.Is(1, {r.in[0][0], r.in[0][1], 1, 1});
   if (o.add()) r.Is(2, r.in[0]);
   return r.in[0];
+}
+
+Shape InferGroupNorm(const Rules& r, const pb::GroupNorm& o) {
+  r.Inputs(3);
+  r.Image(0);
+  r.Groups(o.groups(), r.in[0][1]);
+  r.Epsilon(o.epsilon());
+  r.Known(o.activation());
+  for (size_t i = 1; i < 3; i++) r.Is(i, {r.in[0][1]});
+  return r.in[0];
+}
+
+Shape InferSplitAttention(const Rules& r, const pb::SplitAttention& o) {
+  r.Inputs(2 + o.add());
+  r.Image(0);
+  r.Known(o.activation());
+  const Shape& x = r.in[0];
+  if (o.radix() < 1 || x[1] % o.radix() != 0)
+    r.Fail("radix", "a divisor of " + std::to_string(x[1]) + " channels", std::to_string(o.radix()));
+  const Shape out = {x[0], x[1] / o.radix(), x[2], x[3]};
+  r.Groups(o.groups(), out[1]);
+  r.Is(1, {x[0], x[1], 1, 1});
+  if (o.add()) r.Is(2, out);
+  return out;
+}
+
+Shape InferConcat(const Rules& r) {
+  if (r.in.empty()) r.Fail("inputs", "at least 1", "0");
+  r.Image(0);
+  Shape out = r.in[0];
+  for (size_t i = 1; i < r.in.size(); i++) {
+    r.Image(i);
+    const int64_t channels = r.in[i][1];
+    r.Is(i, {out[0], channels, out[2], out[3]});
+    if (channels > kMaxBytes - out[1]) throw Invalid(r.node + ": too many channels");
+    out[1] += channels;
+  }
+  return out;
+}
+
+Shape InferSlice(const Rules& r, const pb::ChannelSlice& o) {
+  r.Inputs(1);
+  r.Image(0);
+  const Shape& x = r.in[0];
+  if (o.begin() < 0 || o.begin() >= o.end() || o.end() > x[1])
+    r.Fail("begin, end", "channels of " + Text(x), Text(o.begin(), o.end()));
+  return {x[0], o.end() - o.begin(), x[2], x[3]};
+}
+
+Shape InferSpatialPad(const Rules& r, const pb::SpatialPad& o) {
+  r.Inputs(1);
+  r.Image(0);
+  r.Range(o.padding());
+  const Shape& x = r.in[0];
+  const pb::Padding& p = o.padding();
+  if (o.reflect() && (std::max(p.top(), p.bottom()) >= x[2] || std::max(p.left(), p.right()) >= x[3]))
+    r.Fail("padding", "less than the picture on each side", Text(std::max(p.top(), p.bottom()), std::max(p.left(), p.right())));
+  return {x[0], x[1], p.top() + x[2] + p.bottom(), p.left() + x[3] + p.right()};
+}
+
+Shape InferReshape(const Rules& r, const pb::Reshape& o) {
+  const Shape flat = InferFlatten(r);
+  const Shape out = {flat[0], o.channels(), o.rows(), o.columns()};
+  for (int d = 1; d < 4; d++)
+    if (out[d] < 1 || out[d] > kMaxAttribute) r.Fail("channels, rows, columns", "three numbers in 1..2^24", Text(out));
+  if (Elements({out[1], out[2], out[3]}) != flat[1]) r.Fail("channels, rows, columns", std::to_string(flat[1]) + " elements", Text(out));
+  return out;
 }
 
 }  // namespace
@@ -173,8 +249,10 @@ Shape CheckType(const pb::TensorType& t) {
   if (t.dtype() == pb::DTYPE_UNSPECIFIED) throw Invalid("dtype: want an element type, got none");
   if (t.shape_size() > 6) throw Invalid("shape: want at most 6 dimensions, got " + std::to_string(t.shape_size()));
   Shape s(t.shape().begin(), t.shape().end());
-  for (int64_t d : s)
+  for (int64_t d : s) {
     if (d < 0) throw Invalid("shape: want no negative dimension, got " + TypeText(t));
+    if (d > kMaxBytes) throw Unsupported("shape: want dimensions up to 2^62, got " + TypeText(t));  // so that sums fit
+  }
   Elements(s);
   if (t.dtype() != pb::DTYPE_FLOAT32) throw Unsupported("dtype: want float32, got " + TypeText(t));
   return s;
@@ -202,6 +280,12 @@ Shape Infer(const std::string& node, const pb::Op& op, const std::vector<Shape>&
     case pb::Op::kChannelPad: return InferPad(r, op.channel_pad());
     case pb::Op::kSubsample: return InferSubsample(r, op.subsample());
     case pb::Op::kGate: return InferGate(r, op.gate());
+    case pb::Op::kGroupNorm: return InferGroupNorm(r, op.group_norm());
+    case pb::Op::kSplitAttention: return InferSplitAttention(r, op.split_attention());
+    case pb::Op::kConcat: return InferConcat(r);
+    case pb::Op::kChannelSlice: return InferSlice(r, op.channel_slice());
+    case pb::Op::kSpatialPad: return InferSpatialPad(r, op.spatial_pad());
+    case pb::Op::kReshape: return InferReshape(r, op.reshape());
     default: throw Unsupported(node + ": op: unknown to this plugin");
   }
 }

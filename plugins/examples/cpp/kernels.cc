@@ -220,6 +220,77 @@ void Gate(const pb::Gate& o, const std::vector<const float*>& in, const Shape& x
   });
 }
 
+void GroupNorm(const pb::GroupNorm& o, const std::vector<const float*>& in, const Shape& xs, float* y, const Stop& stop) {
+  const int64_t plane = xs[2] * xs[3], channels = xs[1] / o.groups(), size = channels * plane;
+  const bool relu = o.activation() == pb::ACTIVATION_RELU;
+  Parallel(xs[0] * o.groups(), Elements(xs), stop, [&](int64_t i) {
+    const float* x = in[0] + i * size;
+    double mean = 0, variance = 0;
+    for (int64_t j = 0; j < size; j++) mean += x[j];
+    mean /= double(size);
+    for (int64_t j = 0; j < size; j++) variance += (x[j] - mean) * (x[j] - mean);
+    const double scale = 1 / std::sqrt(variance / double(size) + o.epsilon());
+    for (int64_t j = 0; j < size; j++) {
+      const int64_t c = i % o.groups() * channels + j / plane;
+      const float v = float((x[j] - mean) * scale * in[1][c] + in[2][c]);
+      y[i * size + j] = relu ? Relu(v) : v;
+    }
+  });
+}
+
+void SplitAttention(const pb::SplitAttention& o, const std::vector<const float*>& in, const Shape& xs, float* y, const Shape& ys,
+                    const Stop& stop) {
+  const int64_t plane = ys[2] * ys[3], channels = ys[1], size = channels / o.groups();
+  const bool relu = o.activation() == pb::ACTIVATION_RELU;
+  Parallel(ys[0] * channels, Elements(xs), stop, [&](int64_t i) {
+    const int64_t n = i / channels, c = i % channels;
+    const float *x = in[0] + (n * xs[1] + c) * plane, *s = in[1] + n * xs[1] + c / size * o.radix() * size + c % size;
+    double top = s[0], sum = 0;
+    for (int64_t r = 1; r < o.radix(); r++) top = std::max(top, double(s[r * size]));
+    for (int64_t r = 0; r < o.radix(); r++) sum += std::exp(s[r * size] - top);
+    std::vector<double> mixed(plane, 0.0);
+    for (int64_t r = 0; r < o.radix(); r++) {
+      const double share = std::exp(s[r * size] - top) / sum;
+      for (int64_t j = 0; j < plane; j++) mixed[j] += share * x[r * channels * plane + j];
+    }
+    for (int64_t j = 0; j < plane; j++) {
+      const float v = float(mixed[j] + (o.add() ? in[2][i * plane + j] : 0.0f));
+      y[i * plane + j] = relu ? Relu(v) : v;
+    }
+  });
+}
+
+void Concat(const std::vector<const float*>& in, const std::vector<Shape>& shapes, float* y, const Shape& ys) {
+  const int64_t plane = ys[2] * ys[3];
+  for (int64_t n = 0; n < ys[0]; n++)
+    for (size_t i = 0; i < in.size(); i++) {
+      const int64_t size = shapes[i][1] * plane;
+      y = std::copy_n(in[i] + n * size, size, y);
+    }
+}
+
+void ChannelSlice(const pb::ChannelSlice& o, const float* x, const Shape& xs, float* y, const Shape& ys) {
+  const int64_t plane = xs[2] * xs[3];
+  for (int64_t n = 0; n < xs[0]; n++) y = std::copy_n(x + (n * xs[1] + o.begin()) * plane, ys[1] * plane, y);
+}
+
+// Inside is the place i of a padded row or column in one of size elements, or -1 where there is a zero.
+int64_t Inside(int64_t i, int64_t size, bool reflect) {
+  if (i >= 0 && i < size) return i;
+  if (!reflect) return -1;
+  return i < 0 ? -i : 2 * (size - 1) - i;
+}
+
+void SpatialPad(const pb::SpatialPad& o, const float* x, const Shape& xs, float* y, const Shape& ys) {
+  for (int64_t i = 0; i < ys[0] * ys[1] * ys[2]; i++) {
+    const int64_t row = Inside(i % ys[2] - o.padding().top(), xs[2], o.reflect());
+    for (int64_t q = 0; q < ys[3]; q++) {
+      const int64_t column = Inside(q - o.padding().left(), xs[3], o.reflect());
+      *y++ = row < 0 || column < 0 ? 0.0f : x[(i / ys[2] * xs[2] + row) * xs[3] + column];
+    }
+  }
+}
+
 }  // namespace
 
 void Compute(const pb::Op& op, const std::vector<const float*>& in, const std::vector<Shape>& shapes, float* y,
@@ -241,10 +312,16 @@ void Compute(const pb::Op& op, const std::vector<const float*>& in, const std::v
     case pb::Op::kMaxPool: return MaxPool(op.max_pool(), in[0], xs, y, ys, stop);
     case pb::Op::kAvgPool: return AvgPool(op.avg_pool(), in[0], xs, y, ys, stop);
     case pb::Op::kGlobalAvgPool: return GlobalAvgPool(in[0], xs, y, stop);
-    case pb::Op::kFlatten: std::copy_n(in[0], n, y); return;
+    case pb::Op::kFlatten:
+    case pb::Op::kReshape: std::copy_n(in[0], n, y); return;
     case pb::Op::kChannelPad: return ChannelPad(op.channel_pad(), in[0], xs, y, ys);
     case pb::Op::kSubsample: return Subsample(op.subsample(), in[0], xs, y, ys);
     case pb::Op::kGate: return Gate(op.gate(), in, xs, y, stop);
+    case pb::Op::kGroupNorm: return GroupNorm(op.group_norm(), in, xs, y, stop);
+    case pb::Op::kSplitAttention: return SplitAttention(op.split_attention(), in, xs, y, ys, stop);
+    case pb::Op::kConcat: return Concat(in, shapes, y, ys);
+    case pb::Op::kChannelSlice: return ChannelSlice(op.channel_slice(), in[0], xs, y, ys);
+    case pb::Op::kSpatialPad: return SpatialPad(op.spatial_pad(), in[0], xs, y, ys);
     default: throw std::logic_error("an operation that Infer does not know");
   }
 }

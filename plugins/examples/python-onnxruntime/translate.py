@@ -39,16 +39,23 @@ def refuse(name, op, inputs, result):
     for t in [*inputs, result]:
         if size(t) and t.dtype != pb.DTYPE_FLOAT32:
             raise unsupported("dtype", "float32", pb.DType.Name(t.dtype))
-    if kind == "conv2d" and op.conv2d.activation not in (pb.ACTIVATION_NONE, pb.ACTIVATION_RELU):
-        raise unsupported("activation", "none or relu", op.conv2d.activation)
+    o = getattr(op, kind)
+    if getattr(o, "activation", pb.ACTIVATION_NONE) not in (pb.ACTIVATION_NONE, pb.ACTIVATION_RELU):
+        raise unsupported("activation", "none or relu", o.activation)
     if size(result) and not all(size(t) for t in inputs):
         raise unsupported("input", "one with elements", "none")
     for part in ("stride", "dilation", "kernel"):
-        extent = getattr(getattr(op, kind), part, None)
+        extent = getattr(o, part, None)
         if extent is not None and not (0 < extent.rows <= 1 << 24 and 0 < extent.columns <= 1 << 24):
             raise misfit(part, "1 to 2^24", f"{extent.rows}x{extent.columns}", name)
     if kind == "avg_pool" and op.avg_pool.kernel.rows * op.avg_pool.kernel.columns > MOST_ONES:
         raise unsupported("kernel", f"at most {MOST_ONES} elements", f"{op.avg_pool.kernel.rows}x{op.avg_pool.kernel.columns}")
+    around = getattr(o, "padding", pb.Padding())
+    counts = {part: getattr(around, part) for part in ("top", "left", "bottom", "right")}
+    counts.update((part, getattr(o, part, 0)) for part in ("before", "after", "begin", "end"))
+    for part, n in counts.items():
+        if n < 0:  # ONNX takes these to cut something off, or as counted from the end
+            raise misfit(part, "0 or more", n, name)
 
 
 class Builder:
@@ -66,6 +73,10 @@ class Builder:
         name = f"step:{len(self.nodes)}"
         self.nodes.append(helper.make_node(op, list(inputs), [name], **attributes))
         return name
+
+
+def reshape(b, x, *shape):
+    return b.add("Reshape", x, b.constant(np.array(shape, np.int64)), allowzero=1)
 
 
 def pads(p, more=(0, 0)):
@@ -143,6 +154,56 @@ def gate(b, o, x, types):
     return b.add("Relu", y) if o.activation else y
 
 
+def group_norm(b, o, x, types):
+    n, channels, rows, columns = types[0].shape
+    if o.groups < 1 or channels % o.groups:
+        raise ValueError(f"groups: want a divisor of {channels} channels, got {o.groups}")
+    groups = reshape(b, x[0], n, o.groups, channels // o.groups * rows * columns)
+    last = b.constant(np.array([2], np.int64))
+    # Not ONNX's GroupNormalization, whose variance is the mean of the squares less the square of the mean.
+    off = b.add("Sub", groups, b.add("ReduceMean", groups, last))
+    variance = b.add("ReduceMean", b.add("Mul", off, off), last)
+    y = b.add("Div", off, b.add("Sqrt", b.add("Add", variance, b.constant(np.float32(o.epsilon)))))
+    weight, bias = (reshape(b, v, channels, 1, 1) for v in x[1:])
+    y = b.add("Add", b.add("Mul", reshape(b, y, n, channels, rows, columns), weight), bias)
+    return b.add("Relu", y) if o.activation else y
+
+
+def split_attention(b, o, x, types):
+    n, channels, rows, columns = types[-1].shape
+    if o.radix < 1 or o.groups < 1 or channels % o.groups:
+        raise ValueError(f"radix, groups: want 1 or more and a divisor of {channels} channels, got {o.radix}, {o.groups}")
+    scores = b.add("Transpose", reshape(b, x[1], n, o.groups, o.radix, channels // o.groups), perm=[0, 2, 1, 3])
+    shares = reshape(b, b.add("Softmax", scores, axis=1), n, o.radix, channels, 1, 1)
+    y = b.add("Mul", reshape(b, x[0], n, o.radix, channels, rows, columns), shares)
+    y = b.add("ReduceSum", y, b.constant(np.array([1], np.int64)), keepdims=0)
+    if o.add:
+        y = b.add("Add", y, x[2])
+    return b.add("Relu", y) if o.activation else y
+
+
+def channel_slice(b, o, x, types):
+    if not o.begin < o.end <= types[0].shape[1]:
+        raise ValueError(f"begin, end: want channels of {types[0].shape[1]}, got {o.begin}, {o.end}")
+    begin, end, axis = (b.constant(np.array([n], np.int64)) for n in (o.begin, o.end, 1))
+    return b.add("Slice", x[0], begin, end, axis)
+
+
+def spatial_pad(b, o, x, types):
+    p, (rows, columns) = o.padding, types[0].shape[2:]
+    if o.reflect and (max(p.top, p.bottom) >= rows or max(p.left, p.right) >= columns):
+        raise ValueError(f"padding: want less than the picture of {rows}x{columns} to reflect it")
+    around = np.array([0, 0, p.top, p.left, 0, 0, p.bottom, p.right], np.int64)
+    return b.add("Pad", x[0], b.constant(around), mode="reflect" if o.reflect else "constant")
+
+
+def pictures(b, o, x, types):
+    n, *each = types[0].shape
+    if math.prod(each) != o.channels * o.rows * o.columns or min(o.channels, o.rows, o.columns) < 1:
+        raise ValueError(f"channels, rows, columns: want {math.prod(each)} elements, got {o.channels}x{o.rows}x{o.columns}")
+    return reshape(b, x[0], n, o.channels, o.rows, o.columns)
+
+
 # Each operation: (builder, its message, names of its inputs, types of its inputs and its result) to the result's name.
 LOWER = {
     "conv2d": conv2d,
@@ -154,10 +215,16 @@ LOWER = {
     "max_pool": max_pool,
     "avg_pool": avg_pool,
     "global_avg_pool": lambda b, o, x, types: b.add("GlobalAveragePool", x[0]),
-    "flatten": lambda b, o, x, types: b.add("Reshape", x[0], b.constant(np.array(types[-1].shape, np.int64)), allowzero=1),
+    "flatten": lambda b, o, x, types: reshape(b, x[0], *types[-1].shape),
     "channel_pad": channel_pad,
     "subsample": subsample,
     "gate": gate,
+    "group_norm": group_norm,
+    "split_attention": split_attention,
+    "concat": lambda b, o, x, types: b.add("Concat", *x, axis=1),
+    "channel_slice": channel_slice,
+    "spatial_pad": spatial_pad,
+    "reshape": pictures,
 }
 
 
