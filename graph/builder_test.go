@@ -171,6 +171,41 @@ func TestWithBatch(t *testing.T) {
 	}
 }
 
+// TestWithBatchOfEveryOpOfTheFamily: no attribute of an op speaks of the batch.
+func TestWithBatchOfEveryOpOfTheFamily(t *testing.T) {
+	g := mustParse(t, `graph family
+input %x : float32[2,6,4,5]
+param @g : float32[6]
+param @b : float32[6]
+param @w : float32[1,1,3,1]
+%norm = group_norm(%x, @g, @b) groups=3 epsilon=1e-05
+%first = channel_slice(%norm) begin=0 end=2
+%both = concat(%norm, %first)
+%mirrored = spatial_pad(%both) padding=3,0,1,2 reflect=true
+%pooled = global_avg_pool(%both)
+%row = reshape(%pooled) to=1,8,1
+%near = conv2d(%row, @w) padding=1,0,1,0
+%scores = reshape(%near) to=8,1,1
+%y = split_attention(%mirrored, %scores) radix=2 groups=2
+output %y
+`)
+	for _, n := range []int{0, 1, 7} {
+		got, err := g.WithBatch(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := got.Validate(); err != nil {
+			t.Error(err)
+		}
+		for _, node := range got.Nodes {
+			want := g.Value(node.Name).Type.Shape.WithDim(0, n)
+			if node.Output.Type.Shape != want {
+				t.Errorf("batch %d: %s is %v, want %v", n, node.Name, node.Output.Type, want)
+			}
+		}
+	}
+}
+
 func TestLookingThingsUpInAGraph(t *testing.T) {
 	g := mustParse(t, smallNet)
 	for _, name := range []string{"x", "w", "fc.w", "c", "fc"} {

@@ -47,7 +47,18 @@ func TestCostOfEachOp(t *testing.T) {
 		{"global_avg_pool(float32[2,3,4,5])", graph.Cost{FLOPs: 120, ReadBytes: 480, WriteBytes: 24}},
 		{"gate(float32[2,3,4,5], float32[2,3,1,1], float32[2,3,4,5]) add=true act=relu", graph.Cost{FLOPs: 24 + 3*120, ReadBytes: 984, WriteBytes: 480}},
 		{"softmax(float32[3,7])", graph.Cost{FLOPs: 105, ReadBytes: 84, WriteBytes: 84}},
+		// 240 elements: sum, difference, square, sum, product and sum, and once more for the activation.
+		{"group_norm(float32[2,6,4,5], float32[6], float32[6]) groups=3 epsilon=1", graph.Cost{FLOPs: 6 * 240, ReadBytes: 4 * (240 + 12), WriteBytes: 960}},
+		{"group_norm(float32[2,6,4,5], float32[6], float32[6]) groups=1 epsilon=1 act=relu", graph.Cost{FLOPs: 7 * 240, ReadBytes: 4 * (240 + 12), WriteBytes: 960}},
+		// 24 scores as a softmax, 480 products and sums, and for each of 160 results a sum with the shortcut and the activation.
+		{"split_attention(float32[2,12,4,5], float32[2,12,1,1]) radix=3 groups=2", graph.Cost{FLOPs: 5*24 + 2*480, ReadBytes: 4 * (480 + 24), WriteBytes: 640}},
+		{"split_attention(float32[2,12,4,5], float32[2,12,1,1], float32[2,4,4,5]) radix=3 groups=1 add=true act=relu",
+			graph.Cost{FLOPs: 5*24 + 2*480 + 2*160, ReadBytes: 4 * (480 + 24 + 160), WriteBytes: 640}},
 		{"flatten(float32[2,3,4,5])", graph.Cost{}},
+		{"reshape(float32[2,3,4,5]) to=1,6,10", graph.Cost{}},
+		{"concat(float32[2,3,4,5], float32[2,1,4,5])", graph.Cost{ReadBytes: 640, WriteBytes: 640}},
+		{"channel_slice(float32[2,3,4,5]) begin=1 end=2", graph.Cost{ReadBytes: 480, WriteBytes: 160}},
+		{"spatial_pad(float32[2,3,4,5]) padding=1,2,0,3", graph.Cost{ReadBytes: 480, WriteBytes: 4 * 6 * 5 * 10}},
 		{"channel_pad(float32[2,3,4,5]) before=1 after=2", graph.Cost{ReadBytes: 480, WriteBytes: 960}},
 		{"subsample(float32[2,3,4,5]) stride=3,2", graph.Cost{ReadBytes: 480, WriteBytes: 4 * 2 * 3 * 2 * 3}},
 	} {

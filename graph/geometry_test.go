@@ -48,7 +48,7 @@ func TestShapesAreThoseOfPyTorch(t *testing.T) {
 		}
 	}
 	for op, least := range map[string]int{"conv2d": 150, "max_pool": 100, "avg_pool": 100, "linear": 10, "subsample": 5, "channel_pad": 5,
-		"global_avg_pool": 5, "flatten": 5, "softmax": 5, "gate": 5, "error": 40} {
+		"global_avg_pool": 5, "flatten": 5, "softmax": 5, "gate": 5, "group_norm": 30, "split_attention": 15, "concat": 15, "channel_slice": 8, "spatial_pad": 30, "reshape": 15, "error": 70} {
 		if count[op] < least {
 			t.Errorf("got %d cases of %s, want at least %d", count[op], op, least)
 		}
@@ -132,7 +132,60 @@ func TestInferSaysWhatDoesNotFit(t *testing.T) {
 		{"subsample(float32[3,4,5])", `node "node" (subsample): input 0: want 4 dimensions [N,C,H,W], got [3,4,5]`},
 		{"subsample(float32[2,3,4,5]) stride=2,0", `node "node" (subsample): stride: want two numbers in 1..16777216, got 2,0`},
 		{"subsample(float32[2,3,4,5], float32[2])", `node "node" (subsample): inputs: want 1 (x), got 2`},
+		// group norm and split attention
+		{"group_norm(float32[2,6,4,5], float32[6]) groups=2 epsilon=1", `node "node" (group_norm): inputs: want 3 (x, weight, bias), got 2`},
+		{"group_norm(float32[2,6], float32[6], float32[6]) groups=2 epsilon=1", `node "node" (group_norm): input 0: want 4 dimensions [N,C,H,W], got [2,6]`},
+		{"group_norm(float32[2,6,4,5], float32[6], float32[6]) groups=4 epsilon=1", `node "node" (group_norm): groups: want a divisor of C, got 4 with C=6`},
+		{"group_norm(float32[2,6,4,5], float32[6], float32[6]) groups=12 epsilon=1", `groups: want a divisor of C, got 12 with C=6`},
+		{"group_norm(float32[2,6,4,5], float32[6], float32[6]) groups=0 epsilon=1", `groups: want a divisor of C, got 0 with C=6`},
+		{"group_norm(float32[2,6,4,5], float32[6], float32[6]) groups=-2 epsilon=1", `groups: want a divisor of C, got -2 with C=6`},
+		{"group_norm(float32[2,6,4,5], float32[6], float32[6]) groups=2 epsilon=0", `node "node" (group_norm): epsilon: want a finite number above 0, got 0`},
+		{"group_norm(float32[2,6,4,5], float32[6], float32[6]) groups=2 epsilon=NaN", `epsilon: want a finite number above 0, got NaN`},
+		{"group_norm(float32[2,6,4,5], float32[6], float32[6]) groups=2 epsilon=+Inf", `epsilon: want a finite number above 0, got +Inf`},
+		{"group_norm(float32[2,6,4,5], float32[2], float32[6]) groups=2 epsilon=1", `node "node" (group_norm): input 1: want weight [6], got [2]`},
+		{"group_norm(float32[2,6,4,5], float32[6], float32[6,1]) groups=2 epsilon=1", `node "node" (group_norm): input 2: want bias [6], got [6,1]`},
+		{"split_attention(float32[2,12,4,5]) radix=3 groups=2", `node "node" (split_attention): inputs: want 2 (x, s), got 1`},
+		{"split_attention(float32[2,12,4,5], float32[2,12,1,1]) radix=3 groups=2 add=true", `node "node" (split_attention): inputs: want 3 (x, s, shortcut), got 2`},
+		{"split_attention(float32[2,12], float32[2,12,1,1]) radix=3 groups=2", `node "node" (split_attention): input 0: want 4 dimensions [N,C,H,W], got [2,12]`},
+		{"split_attention(float32[2,12,4,5], float32[2,12,1,1]) radix=5 groups=2", `node "node" (split_attention): radix: want a divisor of the channels of x, got 5 with 12 channels`},
+		{"split_attention(float32[2,12,4,5], float32[2,12,1,1]) radix=0 groups=2", `radix: want a divisor of the channels of x, got 0 with 12 channels`},
+		{"split_attention(float32[2,12,4,5], float32[2,12,1,1]) radix=3 groups=3", `node "node" (split_attention): groups: want a divisor of C, got 3 with C=4`},
+		{"split_attention(float32[2,12,4,5], float32[2,12,1,1]) radix=3 groups=0", `groups: want a divisor of C, got 0 with C=4`},
+		{"split_attention(float32[2,12,4,5], float32[2,4,1,1]) radix=3 groups=2", `node "node" (split_attention): input 1: want scores [2,12,1,1], got [2,4,1,1]`},
+		{"split_attention(float32[2,12,4,5], float32[2,12,1,1], float32[2,12,4,5]) radix=3 groups=2 add=true", `node "node" (split_attention): input 2: want shortcut [2,4,4,5], got [2,12,4,5]`},
+		// what moves data
+		{"reshape(float32[2,6,4,5], float32[2]) to=3,8,5", `node "node" (reshape): inputs: want 1 (x), got 2`},
+		{"reshape(float32[]) to=1,1,1", `node "node" (reshape): input 0: want at least 1 dimension, got []`},
+		{"reshape(float32[2,6,4,5]) to=3,8,4", `node "node" (reshape): to: want three numbers in 1..16777216 whose product is 120, the elements of a picture of input 0, got 3,8,4`},
+		{"reshape(float32[2,6,4,5]) to=-3,-8,5", `whose product is 120, the elements of a picture of input 0, got -3,-8,5`},
+		{"reshape(float32[2,6,4,0]) to=3,0,5", `whose product is 0, the elements of a picture of input 0, got 3,0,5`},
+		{"reshape(float32[1,16777216,2]) to=33554432,1,1", `three numbers in 1..16777216 whose product is 33554432, the elements of a picture of input 0, got 33554432,1,1`},
+		{"reshape(int8[2,6]) to=1,2,3", `input 0: want a floating-point tensor, got int8[2,6]`},
+		{"concat()", `node "node" (concat): inputs: want at least 1 (pictures), got 0`},
+		{"concat(float32[2,6,4,5], float16[2,6,4,5])", `node "node" (concat): input 1: want float32 as input 0, got float16`},
+		{"concat(float32[2,6,4])", `node "node" (concat): input 0: want 4 dimensions [N,C,H,W], got [2,6,4]`},
+		{"concat(float32[2,6,4,5], float32[2,0,4,5])", `node "node" (concat): input 1: want at least 1 channel, row and column, got [2,0,4,5]`},
+		{"concat(float32[2,6,4,5], float32[2,3,4,5], float32[1,6,4,5])", `node "node" (concat): input 2: want [2,6,4,5], as input 0 but for its channels, got [1,6,4,5]`},
+		{"concat(float32[2,6,4,5], float32[2,6,5,5])", `node "node" (concat): input 1: want [2,6,4,5], as input 0 but for its channels, got [2,6,5,5]`},
+		{"concat(float32[2,6,4,5], float32[2,7,4,4])", `node "node" (concat): input 1: want [2,7,4,5], as input 0 but for its channels, got [2,7,4,4]`},
+		{"concat(float32[0,576460752303423487,1,1], float32[0,1,1,1])", `node "node" (concat): inputs: want at most 576460752303423487 channels together, got more`},
+		{"channel_slice(float32[6,4,5]) begin=1 end=2", `node "node" (channel_slice): input 0: want 4 dimensions [N,C,H,W], got [6,4,5]`},
+		{"channel_slice(float32[2,6,4,5], float32[2]) begin=1 end=2", `node "node" (channel_slice): inputs: want 1 (x), got 2`},
+		{"channel_slice(float32[2,6,4,5]) begin=-1 end=2", `node "node" (channel_slice): begin: want a number in 0..5, got -1`},
+		{"channel_slice(float32[2,6,4,5]) begin=6 end=7", `node "node" (channel_slice): begin: want a number in 0..5, got 6`},
+		{"channel_slice(float32[2,6,4,5]) begin=3 end=3", `node "node" (channel_slice): end: want a number in 4..6, got 3`},
+		{"channel_slice(float32[2,6,4,5]) begin=3 end=7", `node "node" (channel_slice): end: want a number in 4..6, got 7`},
+		{"spatial_pad(float32[6,4,5]) padding=1,1,1,1", `node "node" (spatial_pad): input 0: want 4 dimensions [N,C,H,W], got [6,4,5]`},
+		{"spatial_pad(float32[2,6,4,5], float32[2]) padding=1,1,1,1", `node "node" (spatial_pad): inputs: want 1 (x), got 2`},
+		{"spatial_pad(float32[2,6,4,5]) padding=1,-1,1,1", `node "node" (spatial_pad): padding: want four numbers in 0..16777216, got {1 -1 1 1}`},
+		{"spatial_pad(float32[2,6,4,5]) padding=0,0,0,16777217", `node "node" (spatial_pad): padding: want four numbers in 0..16777216, got {0 0 0 16777217}`},
+		{"spatial_pad(float32[2,6,4,5]) padding=4,0,0,0 reflect=true", `node "node" (spatial_pad): padding: want less than the picture 4x5 on each side to reflect it, got {4 0 0 0}`},
+		{"spatial_pad(float32[2,6,4,5]) padding=0,5,0,0 reflect=true", `less than the picture 4x5 on each side to reflect it, got {0 5 0 0}`},
+		{"spatial_pad(float32[2,6,4,5]) padding=0,0,4,0 reflect=true", `less than the picture 4x5 on each side to reflect it, got {0 0 4 0}`},
+		{"spatial_pad(float32[2,6,4,5]) padding=0,0,0,5 reflect=true", `less than the picture 4x5 on each side to reflect it, got {0 0 0 5}`},
 		// results that are too large
+		{"concat(float32[1,1,1073741824,268435456], float32[1,1,1073741824,268435456], float32[1,1,1073741824,268435456])", `node "node" (concat): result: want at most`},
+		{"spatial_pad(float32[1,1073741824,1,1]) padding=16777216,0,0,16777216", `node "node" (spatial_pad): result: want at most`},
 		{"conv2d(float32[1,1,1073741824,268435456], float32[1048576,1,1,1])", `node "node" (conv2d): result: want at most 576460752303423487 elements, got [1 1048576 1073741824 268435456]`},
 		{"conv2d(float32[1,1,16777216,2], float32[1,1,1099511627777,1]) dilation=16777216,1", `node "node" (conv2d): input 1: want a kernel that with dilation 16777216,1 fits`},
 		{"linear(float32[1073741824,1], float32[1073741824,1])", `node "node" (linear): result: want at most 576460752303423487 elements, got [1073741824 1073741824]`},
@@ -159,10 +212,15 @@ func TestInferRefusesWhatIsNoOp(t *testing.T) {
 		{(*graph.ReLU)(nil), "op: want an op of package graph by value, got *graph.ReLU"},
 		{embedded{}, "op: want an op of package graph by value, got graph_test.embedded"},
 		{graph.Conv2D{Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}, Groups: 1, Act: 7}, "conv2d: act: want none or relu, got activation(7)"},
+		{graph.GroupNorm{Groups: 1, Epsilon: 1, Act: 7}, "group_norm: act: want none or relu, got activation(7)"},
+		{graph.SplitAttention{Radix: 1, Groups: 1, Act: 7}, "split_attention: act: want none or relu, got activation(7)"},
 	} {
-		in := []graph.TensorType{x}
-		if _, ok := c.op.(graph.Conv2D); ok {
-			in = []graph.TensorType{graph.F32(1, 1, 1, 1), graph.F32(1, 1, 1, 1)}
+		in, one := []graph.TensorType{x}, graph.F32(1, 1, 1, 1)
+		switch c.op.(type) {
+		case graph.Conv2D, graph.SplitAttention:
+			in = []graph.TensorType{one, one}
+		case graph.GroupNorm:
+			in = []graph.TensorType{one, graph.F32(1), graph.F32(1)}
 		}
 		if _, err := graph.Infer(c.op, in...); err == nil || err.Error() != c.want {
 			t.Errorf("got %v, want %s", err, c.want)

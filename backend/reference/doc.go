@@ -48,7 +48,8 @@
 // A node that works on float16 ([backend.Precision]) has these bounds for the numbers that its operands are rounded to, and so more for the
 // operands themselves ([WidenBounds]): Σ|δa|·|b| + Σ(|a| + |δa|)·|δb|, where δ is 2^-11 relative for parameters, which are rounded to the
 // nearest, 2^-10 for what the device rounds (packHalf2x16 may truncate), the number itself below 2^-14 (it may be flushed), and nothing for
-// numbers that float16 has. The result adds 2^-10 relative. Beyond 65504 a bound is infinite: a number becomes an infinity there, and what keeps a
+// numbers that float16 has. A gate, a group_norm and a split_attention are nonlinear in some operands, whose ends of the interval are looked
+// at instead. The result adds 2^-10 relative. Beyond 65504 a bound is infinite: a number becomes an infinity there, and what keeps a
 // network from it is no matter of one node. Sums that a matrix unit makes are aligned to their largest term and truncated, with two bits
 // lost at worst (Fasi, Higham, Mikaitis and Pranesh 2021, "Numerical behavior of NVIDIA tensor cores"): 4·γ(T) instead of γ(T). Where h products at a time
 // are made and added in float16 (HalfTerms), γ16(h)·Σ|a·b| is added, with 2^-10 for u since either neighbour may be the result, and 2^-13 for each product,

@@ -93,11 +93,43 @@ def other():
     ]
 
 
+def family():
+    """What the members of the family have beyond ResNet's own layers."""
+    n, c, (h, w) = R.randint(1, 3), R.randint(1, 9), two(1, 9)  # of nothing, PyTorch makes any shape
+    groups, radix = R.randint(1, 4), R.randint(1, 4)
+    x, k = (n, c * groups, h, w), c * groups + (R.random() < 0.2)
+
+    def attend(x, s):  # timm/layers/split_attn.py
+        a = F.softmax(s.view(n, groups, radix, k // groups, 1).transpose(1, 2), dim=1).reshape(n, radix, k, 1, 1)
+        return (x.view(n, radix, k, h, w) * a).sum(1)
+
+    wide = (n, radix * k, h, w)
+    lines = [
+        line("group_norm", [x, x[1:2], x[1:2]], [("groups", groups), ("epsilon", "1e-05")], lambda x, g, b: F.group_norm(x, groups, g, b, 1e-5)),
+        line("group_norm", [x, x[1:2], x[1:2]], [("groups", c * groups + 1), ("epsilon", "1e-05")], lambda x, g, b: F.group_norm(x, c * groups + 1, g, b, 1e-5)),
+        line("split_attention", [wide, wide[:2] + (1, 1)], [("radix", radix), ("groups", groups)], attend),
+    ]
+    parts = [(n, R.randint(1, 9), h, w + (R.random() < 0.1)) for _ in range(R.randint(1, 5))]
+    lines.append(line("concat", parts, [], lambda *parts: torch.cat(parts, dim=1)))
+    begin, end = R.randint(0, x[1] - 1), R.randint(1, x[1])
+    if begin < end:
+        lines.append(line("channel_slice", [x], [("begin", begin), ("end", end)], lambda x: x[:, begin:end]))
+    t, l, b, r = (R.randint(0, 5) for _ in range(4))
+    pad = [("padding", f"{t},{l},{b},{r}")]
+    lines.append(line("spatial_pad", [x], pad, lambda x: F.pad(x, (l, r, t, b))))
+    lines.append(line("spatial_pad", [x], pad + [("reflect", "true")], lambda x: F.pad(x, (l, r, t, b), mode="reflect")))
+    to = R.choice([(1, x[1], h * w), (x[1] * h, w, 1), (w, x[1], h), (2, x[1], h * w)])
+    lines.append(line("reshape", [x], [("to", ",".join(map(str, to)))], lambda x: x.reshape(n, *to)))
+    return lines
+
+
 def main():
     lines = [conv() for _ in range(160)]
     lines += [pool(n) for n in ("max_pool", "avg_pool") for _ in range(110)]
     for _ in range(6):
         lines += other()
+    for _ in range(20):
+        lines += family()
     OUT.parent.mkdir(parents=True, exist_ok=True)
     head = f"# Made by tools/golden/resnet/geometry.py with torch {torch.__version__}.\n"
     OUT.write_text(head + "\n".join(lines) + "\n")
