@@ -148,7 +148,8 @@ def subsample(b, o, x, types):
 
 
 def gate(b, o, x, types):
-    y = b.add("Mul", x[0], b.add("Sigmoid", x[1]))
+    one = b.constant(np.float32(1))  # ONNX Runtime's Sigmoid is a rational approximation that is too far off
+    y = b.add("Mul", x[0], b.add("Div", one, b.add("Add", one, b.add("Exp", b.add("Neg", x[1])))))
     if o.add:
         y = b.add("Add", y, x[2])
     return b.add("Relu", y) if o.activation else y
@@ -159,11 +160,9 @@ def group_norm(b, o, x, types):
     if o.groups < 1 or channels % o.groups:
         raise ValueError(f"groups: want a divisor of {channels} channels, got {o.groups}")
     groups = reshape(b, x[0], n, o.groups, channels // o.groups * rows * columns)
-    last = b.constant(np.array([2], np.int64))
-    # Not ONNX's GroupNormalization, whose variance is the mean of the squares less the square of the mean.
-    off = b.add("Sub", groups, b.add("ReduceMean", groups, last))
-    variance = b.add("ReduceMean", b.add("Mul", off, off), last)
-    y = b.add("Div", off, b.add("Sqrt", b.add("Add", variance, b.constant(np.float32(o.epsilon)))))
+    # ONNX Runtime's GroupNormalization subtracts the square of the mean from the mean of the squares, which may leave less than 0.
+    one, zero = (b.constant(np.full(o.groups, v, np.float32)) for v in (1, 0))
+    y = b.add("InstanceNormalization", groups, one, zero, epsilon=o.epsilon)
     weight, bias = (reshape(b, v, channels, 1, 1) for v in x[1:])
     y = b.add("Add", b.add("Mul", reshape(b, y, n, channels, rows, columns), weight), bias)
     return b.add("Relu", y) if o.activation else y
