@@ -32,8 +32,11 @@ func (c Config) Build(batch, height, width int) (*graph.Graph, error) {
 			if i == 0 {
 				stride = strideOf(s)
 			}
-			x = n.block(fmt.Sprintf("layer%d.%d.", s+1, i), x, s, stride)
+			x = n.block(fmt.Sprintf("layer%d.%d.", s+1, i), x, s, stride, i == 0)
 		}
+	}
+	if c.PreActivation {
+		x = n.normReLU("norm", "relu", x)
 	}
 	logits, err := n.head(x)
 	if err != nil {
@@ -66,84 +69,124 @@ func (n *network) node(name string, op graph.Op, x tap) tap {
 
 // conv adds a convolution to k channels with a square kernel and the padding that keeps the size at stride 1.
 func (n *network) conv(name string, x tap, k, kernel, stride, groups int) tap {
+	return n.dilated(name, x, k, kernel, stride, groups, 1)
+}
+
+// dilated is conv with a dilation.
+func (n *network) dilated(name string, x tap, k, kernel, stride, groups, dilation int) tap {
 	w := n.b.Param(name+".weight", graph.F32(k, x.c/groups, kernel, kernel), nil)
-	op := graph.Conv2D{Stride: [2]int{stride, stride}, Padding: graph.Pad(kernel / 2), Dilation: [2]int{1, 1}, Groups: groups}
+	op := graph.Conv2D{Stride: [2]int{stride, stride}, Padding: graph.Pad(kernel / 2 * dilation), Dilation: [2]int{dilation, dilation}, Groups: groups}
 	return tap{n.b.Node(name, op, x.v, w), k}
 }
 
-func (n *network) batchNorm(name string, x tap) tap {
+// norm adds a batch norm, or a group norm where c says so.
+func (n *network) norm(name string, x tap) tap {
+	stored, op := []string{".weight", ".bias"}, graph.Op(graph.GroupNorm{Groups: n.c.NormGroups, Epsilon: n.c.Epsilon})
+	if n.c.NormGroups == 0 {
+		stored, op = append(stored, ".running_mean", ".running_var"), graph.BatchNorm{Epsilon: n.c.Epsilon}
+	}
 	in := []*graph.Value{x.v}
-	for _, p := range []string{".weight", ".bias", ".running_mean", ".running_var"} {
+	for _, p := range stored {
 		in = append(in, n.b.Param(name+p, graph.F32(x.c), nil))
 	}
-	return tap{n.b.Node(name, graph.BatchNorm{Epsilon: n.c.Epsilon}, in...), x.c}
+	return tap{n.b.Node(name, op, in...), x.c}
 }
 
+// normReLU adds a norm and a ReLU.
+func (n *network) normReLU(norm, relu string, x tap) tap {
+	return n.node(relu, graph.ReLU{}, n.norm(norm, x))
+}
+
+// stem adds what stands before the first stage. With pre-activation its last norm and ReLU are those of the first block.
 func (n *network) stem(x tap) tap {
-	if n.c.Stem == CIFARStem {
+	switch n.c.Stem {
+	case CIFARStem:
 		x = n.conv("conv1", x, n.c.StemWidth, 3, 1, 1)
-		return n.node("relu", graph.ReLU{}, n.batchNorm("bn1", x))
-	}
-	if n.c.Stem == DeepStem { // names of timm, which numbers the steps before bn1
-		x = n.batchNorm("conv1.1", n.conv("conv1.0", x, n.c.StemInner[0], 3, 2, 1))
-		x = n.node("conv1.2", graph.ReLU{}, x)
-		x = n.batchNorm("conv1.4", n.conv("conv1.3", x, n.c.StemInner[1], 3, 1, 1))
-		x = n.node("conv1.5", graph.ReLU{}, x)
+	case DeepStem: // names of timm, which numbers the steps before bn1
+		x = n.normReLU("conv1.1", "conv1.2", n.conv("conv1.0", x, n.c.StemInner[0], 3, 2, 1))
+		x = n.normReLU("conv1.4", "conv1.5", n.conv("conv1.3", x, n.c.StemInner[1], 3, 1, 1))
 		x = n.conv("conv1.6", x, n.c.StemWidth, 3, 1, 1)
-	} else {
+	default:
 		x = n.conv("conv1", x, n.c.StemWidth, 7, 2, 1)
 	}
-	x = n.node("relu", graph.ReLU{}, n.batchNorm("bn1", x))
-	return n.node("maxpool", graph.MaxPool{Kernel: [2]int{3, 3}, Stride: [2]int{2, 2}, Padding: graph.Pad(1)}, x)
+	if !n.c.PreActivation {
+		x = n.normReLU("bn1", "relu", x)
+	}
+	if n.c.Stem == CIFARStem {
+		return x
+	}
+	return n.stemPool(x)
 }
 
-// block adds one residual block of stage s (from 0); at is the beginning of its names, "layer2.0.".
-func (n *network) block(at string, x tap, s, stride int) tap {
-	inner, out := n.c.innerWidth(s), n.c.outWidth(s)
-	var y tap
-	if n.c.Block == Basic {
-		y = n.convBN(at, 1, x, inner, 3, stride, 1)
-		y = n.node(at+"relu1", graph.ReLU{}, y)
-		y = n.convBN(at, 2, y, out, 3, 1, 1)
-	} else {
-		stride1, stride3 := 1, stride
-		if n.c.StrideOn1x1 {
-			stride1, stride3 = stride, 1
-		}
-		y = n.convBN(at, 1, x, inner, 1, stride1, 1)
-		y = n.node(at+"relu1", graph.ReLU{}, y)
-		y = n.convBN(at, 2, y, inner, 3, stride3, n.c.Groups)
-		y = n.node(at+"relu2", graph.ReLU{}, y)
-		y = n.convBN(at, 3, y, out, 1, 1, 1)
+func (n *network) stemPool(x tap) tap {
+	pool := graph.MaxPool{Kernel: [2]int{3, 3}, Stride: [2]int{2, 2}, Padding: graph.Pad(1)}
+	switch {
+	case n.c.StemPool == ConvStemPool:
+		return n.normReLU("maxpool.1", "maxpool.2", n.conv("maxpool.0", x, x.c, 3, 2, 1))
+	case n.c.StemPool == ZeroPadStemPool:
+		x = n.node("maxpool.pad", graph.SpatialPad{Padding: pool.Padding}, x)
+		pool.Padding = graph.Padding{}
+	case n.c.AntiAlias == AverageAntiAlias:
+		return n.antiAlias("maxpool", x, 2)
+	case n.c.AntiAlias == BlurAntiAlias:
+		pool.Stride = [2]int{1, 1}
+		return n.antiAlias("maxpool.1", n.node("maxpool.0", pool, x), 2)
 	}
+	return n.node("maxpool", pool, x)
+}
+
+// antiAlias adds what takes over a stride. The binomial filter of a blur is the mean of 2×2 of the means of 2×2.
+func (n *network) antiAlias(name string, x tap, stride int) tap {
+	two := graph.AvgPool{Kernel: [2]int{2, 2}, Stride: [2]int{stride, stride}}
+	if n.c.AntiAlias == BlurAntiAlias {
+		x = n.node(name+".pad", graph.SpatialPad{Padding: graph.Pad(1), Reflect: true}, x)
+		x = n.node(name+".mean", graph.AvgPool{Kernel: two.Kernel, Stride: [2]int{1, 1}}, x)
+	}
+	return n.node(name, two, x)
+}
+
+// block adds one residual block of stage s (from 0), the first of it or another; at is the beginning of its names, "layer2.0.".
+func (n *network) block(at string, x tap, s, stride int, first bool) tap {
+	if n.c.PreActivation {
+		return n.preActivated(at, x, s, stride, first)
+	}
+	y := n.residual(at, x, s, stride)
 	if n.c.Squeeze > 0 {
 		y = n.squeezeAndExcite(at+"se", y)
 	}
-	shortcut := n.shortcut(at, x, out, stride)
-	y = tap{n.b.Node(at+"add", graph.Add{}, y.v, shortcut.v), out}
+	if n.c.EfficientAttention {
+		y = n.efficientAttention(at+"se", y)
+	}
+	shortcut := n.shortcut(at, x, y.c, stride)
+	y = tap{n.b.Node(at+"add", graph.Add{}, y.v, shortcut.v), y.c}
 	return n.node(fmt.Sprintf("%srelu%d", at, n.c.Block.convs()), graph.ReLU{}, y)
 }
 
-// squeezeAndExcite weighs the channels by what their means say; at is the name of the gate.
-func (n *network) squeezeAndExcite(at string, x tap) tap {
-	s := n.node(at+".mean", graph.GlobalAvgPool{}, x)
-	s = n.convBias(at+".fc1", s, n.c.squeezed(x.c))
-	s = n.node(at+".act", graph.ReLU{}, s)
-	s = n.convBias(at+".fc2", s, x.c)
-	return tap{n.b.Node(at, graph.Gate{}, x.v, s.v), x.c}
+// residual adds the residual path of a block, but for channel attention.
+func (n *network) residual(at string, x tap, s, stride int) tap {
+	inner, out := n.c.innerWidth(s), n.c.outWidth(s)
+	changes := stride > 1 || x.c != out
+	if n.c.Block == Basic {
+		return n.convNorm(at, 2, n.core(at, 1, x, inner, stride, changes), out, 3, 1, 1)
+	}
+	stride1, width := 1, inner
+	if n.c.StrideOn1x1 {
+		stride1, stride = stride, 1
+	}
+	if n.c.Core.Kind == MultiScaleCore {
+		width *= n.c.Core.Branches
+	}
+	y := n.node(at+"relu1", graph.ReLU{}, n.convNorm(at, 1, x, width, 1, stride1, 1))
+	return n.convNorm(at, 3, n.core(at, 2, y, inner, stride, changes), out, 1, 1, 1)
 }
 
-// convBias adds a 1×1 convolution to k channels with a bias.
-func (n *network) convBias(name string, x tap, k int) tap {
-	w := n.b.Param(name+".weight", graph.F32(k, x.c, 1, 1), nil)
-	b := n.b.Param(name+".bias", graph.F32(k), nil)
-	op := graph.Conv2D{Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}, Groups: 1, Bias: true}
-	return tap{n.b.Node(name, op, x.v, w, b), k}
-}
-
-func (n *network) convBN(at string, i int, x tap, k, kernel, stride, groups int) tap {
-	x = n.conv(fmt.Sprintf("%sconv%d", at, i), x, k, kernel, stride, groups)
-	return n.batchNorm(fmt.Sprintf("%sbn%d", at, i), x)
+// convNorm adds convolution i of a block and its norm.
+func (n *network) convNorm(at string, i int, x tap, k, kernel, stride, groups int) tap {
+	conv, norm := fmt.Sprintf("%sconv%d", at, i), fmt.Sprintf("%sbn%d", at, i)
+	if n.c.Core.Kind == SelectiveKernelCore { // names of timm, which has a module for the two
+		conv, norm = conv+".conv", conv+".bn"
+	}
+	return n.norm(norm, n.conv(conv, x, k, kernel, stride, groups))
 }
 
 // shortcut brings the input of a block to the shape of its output.
@@ -153,13 +196,10 @@ func (n *network) shortcut(at string, x tap, out, stride int) tap {
 	}
 	switch n.c.Shortcut {
 	case Projection:
-		return n.batchNorm(at+"downsample.1", n.conv(at+"downsample.0", x, out, 1, stride, 1))
+		return n.norm(at+"downsample.1", n.conv(at+"downsample.0", x, out, 1, stride, 1))
 	case PoolProjection:
-		if stride > 1 {
-			two := [2]int{stride, stride}
-			x = n.node(at+"downsample.0", graph.AvgPool{Kernel: two, Stride: two, CeilMode: true}, x)
-		}
-		return n.batchNorm(at+"downsample.2", n.conv(at+"downsample.1", x, out, 1, 1, 1))
+		x = n.halve(at+"downsample.0", x, stride)
+		return n.norm(at+"downsample.2", n.conv(at+"downsample.1", x, out, 1, 1, 1))
 	}
 	if stride > 1 {
 		x = n.node(at+"shortcut.subsample", graph.Subsample{Stride: [2]int{stride, stride}}, x)
@@ -169,6 +209,15 @@ func (n *network) shortcut(at string, x tap, out, stride int) tap {
 		x = tap{n.b.Node(at+"shortcut.pad", graph.ChannelPad{Before: before, After: out - x.c - before}, x.v), out}
 	}
 	return x
+}
+
+// halve adds the average pool of a pooled shortcut, unless the stride is 1.
+func (n *network) halve(name string, x tap, stride int) tap {
+	if stride == 1 {
+		return x
+	}
+	two := [2]int{stride, stride}
+	return n.node(name, graph.AvgPool{Kernel: two, Stride: two, CeilMode: true}, x)
 }
 
 func (n *network) head(x tap) (*graph.Value, error) {

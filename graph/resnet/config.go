@@ -23,7 +23,11 @@ type Config struct {
 	Stem      Stem           `json:"stem"`
 	// StemInner are the channels of the first two convolutions of a [DeepStem], 0 for other stems.
 	StemInner [2]int   `json:"stem_inner,omitzero"`
+	StemPool  StemPool `json:"stem_pool,omitzero"` // [MaxStemPool] for a CIFAR stem, which has no pool
 	Shortcut  Shortcut `json:"shortcut"`
+	// Core is what stands in the place of the 3×3 convolution that may have a stride: the second of a bottleneck, the first of
+	// a basic block. The zero value is that convolution.
+	Core Core `json:"core,omitzero"`
 	// Groups and WidthPerGroup shape the 3×3 convolution of a bottleneck: in a stage of width W it has Groups groups of
 	// W·WidthPerGroup/64 channels. 1 and 64 for plain networks, 32 and 4 for ResNeXt 32x4d, 1 and 128 for wide ResNets.
 	Groups        int `json:"groups"`
@@ -31,6 +35,18 @@ type Config struct {
 	// Squeeze adds a squeeze-and-excitation module to the end of each residual path, which brings the channels down to one in
 	// so many and back: 16 as a rule, 0 for none. See [Config.squeezed].
 	Squeeze int `json:"squeeze,omitzero"`
+	// EfficientAttention adds an efficient channel attention module (Wang et al. 2020, "ECA-Net") where Squeeze would add its own,
+	// so that a network has one of the two at most.
+	EfficientAttention bool      `json:"efficient_attention,omitzero"`
+	AntiAlias          AntiAlias `json:"anti_alias,omitzero"`
+	// PreActivation puts norm and ReLU before each convolution instead of behind it, and one of each behind the last block (He et
+	// al. 2016, "Identity mappings in deep residual networks"; "v2").
+	PreActivation bool `json:"pre_activation,omitzero"`
+	// NormGroups is the number of groups of group norms (Wu and He 2018), 0 for batch norms.
+	NormGroups int `json:"norm_groups,omitzero"`
+	// Standardized: the weights of each filter are those of the file less their mean, over their standard deviation (Qiao et al. 2019,
+	// "Micro-batch training with batch-channel normalization and weight standardization"). See [Config.Parameter].
+	Standardized bool `json:"standardized,omitzero"`
 	// StrideOn1x1 puts the stride of a bottleneck on its first 1×1 convolution, as He et al. 2016 do ("v1"). Otherwise it
 	// is on the 3×3 convolution, as in torchvision ("v1.5"). Shapes of parameters do not tell the two apart.
 	StrideOn1x1 bool `json:"stride_on_1x1"`
@@ -40,14 +56,25 @@ type Config struct {
 	InChannels int     `json:"in_channels"`
 	Classes    int     `json:"classes"`
 	InputSize  int     `json:"input_size"` // rows and columns of the pictures it is made for
-	Epsilon    float64 `json:"epsilon"`    // of every batch norm
+	Epsilon    float64 `json:"epsilon"`    // of every norm
 }
 
-// Limits of a Config: far above any member of the family, low enough that no size overflows.
-const (
-	maxDepth    = 1 << 14
-	maxChannels = 1 << 18
-)
+// Core describes what stands in the place of a block's 3×3 convolution.
+type Core struct {
+	Kind CoreKind `json:"kind,omitzero"`
+	// Branches are how many there are: the radix of split attention (1 or more; a single one is opened and closed by a gate), 2 for selective
+	// kernels, the parts of the channels of a multi-scale core (2 or more), and 0 for a plain one.
+	Branches int `json:"branches,omitzero"`
+	// PoolFirst: a stride of split attention is that of a 3×3 average pool before it, and otherwise of one behind it. Parameters
+	// do not tell.
+	PoolFirst bool `json:"pool_first,omitzero"`
+	// SplitInput: each of the selective kernels sees its part of the channels, and otherwise all.
+	SplitInput bool `json:"split_input,omitzero"`
+	// The scores of selective kernels come from as many channels as there are, divided by Squeeze and rounded to a multiple of
+	// SqueezeMultiple; 0 and 0 for other kinds. See [Config.scored].
+	Squeeze         int `json:"squeeze,omitzero"`
+	SqueezeMultiple int `json:"squeeze_multiple,omitzero"`
+}
 
 // Stages is the number of stages.
 func (c Config) Stages() int {
@@ -68,7 +95,8 @@ func (c Config) Layers() int {
 	return n
 }
 
-// innerWidth is the number of channels of a block of stage s (from 0) between its convolutions.
+// innerWidth is the number of channels of a block of stage s (from 0) between its convolutions, of one part of them when the core is a
+// multi-scale one.
 func (c Config) innerWidth(s int) int {
 	if c.Block == Basic {
 		return c.Widths[s]
@@ -81,9 +109,32 @@ func (c Config) outWidth(s int) int { return c.Widths[s] * c.Block.Expansion() }
 
 // squeezed is the number of channels in the middle of a squeeze-and-excitation module of c channels: c/Squeeze rounded to a
 // multiple of 8, at least 8, as timm has it (make_divisible).
-func (c Config) squeezed(channels int) int {
-	const divisor = 8
-	return max(divisor, (2*channels+divisor*c.Squeeze)/(2*divisor*c.Squeeze)*divisor)
+func (c Config) squeezed(channels int) int { return roundedShare(channels, c.Squeeze, 8) }
+
+// roundedShare is n/share, rounded to a multiple of the divisor that is not 0.
+func roundedShare(n, share, divisor int) int {
+	return max(divisor, (2*n+divisor*share)/(2*divisor*share)*divisor)
+}
+
+// scored is the number of channels in the middle of a core that gives its result so many: those that its scores are made of, as timm has
+// it. Rounding takes no more than a tenth away.
+func (c Config) scored(channels int) int {
+	share, divisor, least := c.Core.Squeeze, c.Core.SqueezeMultiple, 0
+	if c.Core.Kind == SplitAttentionCore {
+		channels, share, divisor, least = channels*c.Core.Branches, 4, 8, 32
+	}
+	n := max(roundedShare(channels, share, divisor), least)
+	if 10*n*share < 9*channels {
+		n += divisor
+	}
+	return n
+}
+
+// attentionKernel is how many neighbouring channels an efficient channel attention module of c channels looks at: half of the binary
+// logarithm of 2c rounded down, and one more when that is even; at least 3.
+func attentionKernel(channels int) int {
+	k := int(math.Log2(float64(channels))+1) / 2
+	return max(3, k|1)
 }
 
 // strideOf is the stride of the first block of stage s (from 0).
@@ -92,99 +143,6 @@ func strideOf(s int) int {
 		return 1
 	}
 	return 2
-}
-
-// Validate checks that the fields fit together. Errors name the field, what was wanted and what was found.
-func (c Config) Validate() error {
-	if err := c.validate(); err != nil {
-		return fmt.Errorf("validate config %.60q: %w", c.Name, err)
-	}
-	return nil
-}
-
-func (c Config) validate() error {
-	if !enumValid(blockNames, c.Block) {
-		return fmt.Errorf("block: want %s, got %v", choice(blockNames), c.Block)
-	}
-	if !enumValid(stemNames, c.Stem) {
-		return fmt.Errorf("stem: want %s, got %v", choice(stemNames), c.Stem)
-	}
-	if !enumValid(shortcutNames, c.Shortcut) {
-		return fmt.Errorf("shortcut: want %s, got %v", choice(shortcutNames), c.Shortcut)
-	}
-	for _, w := range c.StemInner {
-		if deep := c.Stem == DeepStem; deep && (w < 1 || w > maxChannels) || !deep && w != 0 {
-			return fmt.Errorf("stem inner: want two numbers of 1 to %d channels for a deep stem, and 0 for others, got %v for %v", maxChannels, c.StemInner, c.Stem)
-		}
-	}
-	if err := c.validateStages(); err != nil {
-		return err
-	}
-	for _, f := range []struct {
-		name    string
-		v       int
-		low, up int
-	}{
-		{"stem width", c.StemWidth, 1, maxChannels},
-		{"input channels", c.InChannels, 1, maxChannels},
-		{"classes", c.Classes, 1, maxChannels},
-		{"input size", c.InputSize, 1, maxChannels},
-		{"pool kernel", c.PoolKernel, 0, maxChannels},
-		{"squeeze", c.Squeeze, 0, maxChannels},
-	} {
-		if f.v < f.low || f.v > f.up {
-			return fmt.Errorf("%s: want %d to %d, got %d", f.name, f.low, f.up, f.v)
-		}
-	}
-	if !(c.Epsilon > 0) || math.IsInf(c.Epsilon, 0) {
-		return fmt.Errorf("epsilon: want a finite number above 0, got %v", c.Epsilon)
-	}
-	if c.Block == Basic && c.StrideOn1x1 {
-		return fmt.Errorf("stride on 1x1: want false for basic blocks, which have no 1x1 convolution, got true")
-	}
-	return c.validateWidths()
-}
-
-func (c Config) validateStages() error {
-	stages := c.Stages()
-	if stages == 0 {
-		return fmt.Errorf("depths: want at least one stage of at least one block, got %v", c.Depths)
-	}
-	for s := range MaxStages {
-		d, w := c.Depths[s], c.Widths[s]
-		if s >= stages && (d != 0 || w != 0) {
-			return fmt.Errorf("stage %d: want depth and width 0 after the last stage, got %d and %d", s+1, d, w)
-		}
-		if s < stages && (d > maxDepth || w < 1 || w > maxChannels) {
-			return fmt.Errorf("stage %d: want a depth of 1 to %d and a width of 1 to %d, got %d and %d", s+1, maxDepth, maxChannels, d, w)
-		}
-	}
-	return nil
-}
-
-func (c Config) validateWidths() error {
-	if c.Block == Basic {
-		if c.Groups != 1 || c.WidthPerGroup != 64 {
-			return fmt.Errorf("groups: want 1 group of width 64 for basic blocks, got %d of %d", c.Groups, c.WidthPerGroup)
-		}
-	} else if c.Groups < 1 || c.Groups > maxChannels || c.WidthPerGroup < 1 || c.WidthPerGroup > maxChannels {
-		return fmt.Errorf("groups: want 1 to %d groups of width 1 to %d, got %d of %d", maxChannels, maxChannels, c.Groups, c.WidthPerGroup)
-	}
-	in := c.StemWidth
-	for s := range c.Stages() {
-		if c.Widths[s]*c.WidthPerGroup%64 != 0 {
-			return fmt.Errorf("width per group: want width·%d/64 to be a whole number in stage %d, got width %d", c.WidthPerGroup, s+1, c.Widths[s])
-		}
-		perGroup := c.Widths[s] * c.WidthPerGroup / 64
-		if perGroup > maxChannels/c.Groups {
-			return fmt.Errorf("groups: want at most %d channels inside the blocks of stage %d, got %d groups of %d", maxChannels, s+1, c.Groups, perGroup)
-		}
-		if out := c.outWidth(s); c.Shortcut == ZeroPad && out < in {
-			return fmt.Errorf("shortcut: want at least as many channels out as in for zero-pad in stage %d, got %d in and %d out", s+1, in, out)
-		}
-		in = c.outWidth(s)
-	}
-	return nil
 }
 
 // CanonicalName is the name of the member that c is, whatever its number of classes and input channels, its input size
@@ -223,12 +181,13 @@ func (c Config) description() string {
 	case DeepStem:
 		fmt.Fprintf(&b, "-deep%s", dotted(c.StemInner[:]))
 	}
+	if c.StemPool != MaxStemPool {
+		fmt.Fprintf(&b, "-%vpool", c.StemPool)
+	}
 	if c.PoolKernel > 0 {
 		fmt.Fprintf(&b, "-pool%d", c.PoolKernel)
 	}
-	if c.Squeeze > 0 {
-		fmt.Fprintf(&b, "-se%d", c.Squeeze)
-	}
+	c.describeBlocks(&b)
 	switch c.Shortcut {
 	case ZeroPad:
 		b.WriteString("-a")
@@ -239,6 +198,40 @@ func (c Config) description() string {
 		b.WriteString("-v1")
 	}
 	return b.String()
+}
+
+// describeBlocks adds what sets the blocks apart.
+func (c Config) describeBlocks(b *strings.Builder) {
+	if k := c.Core; k.Kind != PlainCore {
+		fmt.Fprintf(b, "-%v%d", k.Kind, k.Branches)
+		if k.Squeeze > 0 {
+			fmt.Fprintf(b, "-share%dx%d", k.Squeeze, k.SqueezeMultiple)
+		}
+		if k.SplitInput {
+			b.WriteString("-split")
+		}
+		if k.PoolFirst {
+			b.WriteString("-poolfirst")
+		}
+	}
+	if c.Squeeze > 0 {
+		fmt.Fprintf(b, "-se%d", c.Squeeze)
+	}
+	if c.EfficientAttention {
+		b.WriteString("-eca")
+	}
+	if c.AntiAlias != NoAntiAlias {
+		fmt.Fprintf(b, "-%v", c.AntiAlias)
+	}
+	if c.PreActivation {
+		b.WriteString("-preact")
+	}
+	if c.NormGroups > 0 {
+		fmt.Fprintf(b, "-gn%d", c.NormGroups)
+	}
+	if c.Standardized {
+		b.WriteString("-std")
+	}
 }
 
 func dotted(v []int) string {

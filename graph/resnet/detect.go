@@ -18,6 +18,10 @@ type DetectOptions struct {
 	// StrideOn1x1 asks for the stride on the first 1×1 convolution of bottlenecks; see [Config.StrideOn1x1]. It is
 	// without effect on basic blocks.
 	StrideOn1x1 bool
+	// Member is the name of a member of the family that the network is said to be, for what parameters never tell: where
+	// the stride is, anti-aliasing, group norms in place of batch norms whose statistics would be missing, the pools of
+	// split-attention blocks and of pre-activation shortcuts. Where the tensors show another network, they go before it.
+	Member string
 }
 
 // Detect finds the network that has exactly the given tensors, by their canonical names (those of torchvision, and timm's
@@ -27,6 +31,12 @@ type DetectOptions struct {
 //   - Without any downsample tensor the shortcuts are parameter-free (option A), with one they are projections (option
 //     B). A network in which no block changes the shape has projections, since it makes no difference.
 //   - The stride of bottlenecks is on the 3×3 convolution, unless opts.StrideOn1x1 is set.
+//   - There is no anti-aliasing, unless opts.Member has it.
+//   - Norms without running statistics are group norms of 32 groups with pre-activation, or when opts.Member has them. Those behind
+//     convolutions must be batch norms otherwise: a file that lacks their statistics is not taken for one that needs none.
+//   - With pre-activation and group norms, a stem of one convolution goes with standardised weights and zeros round the picture before
+//     the max-pool (BiT), and a deep stem with average pools in the shortcuts, whatever the norms.
+//   - Split attention has its average pool behind it, or before it when its convolutions have more than one group in each branch.
 //   - A CIFAR stem before four stages goes with a 4×4 average pool, everything else with a global one.
 //   - The input size is 32 for the CIFAR stem and 224 for the others; epsilon is 1e-5.
 //
@@ -41,7 +51,15 @@ func Detect(shapes map[string]graph.Shape, opts DetectOptions) (Config, error) {
 	if opts.Shortcut != 0 && !enumValid(shortcutNames, opts.Shortcut) {
 		return Config{}, fmt.Errorf("detect network: option shortcut: want %s, got %v", choice(shortcutNames), opts.Shortcut)
 	}
-	guess := survey(tensors).config(opts)
+	var member Config
+	if opts.Member != "" {
+		var err error
+		if member, err = Lookup(opts.Member); err != nil {
+			return Config{}, fmt.Errorf("detect network: option member: %w", err)
+		}
+	}
+	opts.StrideOn1x1 = opts.StrideOn1x1 || member.StrideOn1x1
+	guess := survey(tensors).config(opts, member)
 	want, err := parameters(guess)
 	if err == nil && differences(want, tensors).count() == 0 {
 		return guess, nil
@@ -108,7 +126,8 @@ func explain(tensors map[string]graph.Shape, guess Config, want map[string]graph
 	e := &DetectError{Tensors: len(tensors)}
 	network, least := Config{}, math.MaxInt
 	for i, m := range members {
-		if m.StrideOn1x1 != (opts.StrideOn1x1 && m.Block == Bottleneck) || opts.Shortcut != 0 && m.Shortcut != opts.Shortcut {
+		if m.StrideOn1x1 != (opts.StrideOn1x1 && m.Block == Bottleneck) || m.AntiAlias != guess.AntiAlias || m.NormGroups != guess.NormGroups ||
+			opts.Shortcut != 0 && m.Shortcut != opts.Shortcut {
 			continue
 		}
 		w := memberParameters()[i]

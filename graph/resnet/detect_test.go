@@ -31,7 +31,13 @@ func mustParameters(t testing.TB, c Config) map[string]graph.Shape {
 }
 
 // optionsFor says what shapes cannot tell about c.
-func optionsFor(c Config) DetectOptions { return DetectOptions{StrideOn1x1: c.StrideOn1x1} }
+func optionsFor(c Config) DetectOptions {
+	opts := DetectOptions{StrideOn1x1: c.StrideOn1x1}
+	if c.AntiAlias != NoAntiAlias || c.NormGroups > 0 && !c.PreActivation {
+		opts.Member = c.Name
+	}
+	return opts
+}
 
 func TestDetectFindsEveryMember(t *testing.T) {
 	for _, name := range Names() {

@@ -37,7 +37,10 @@ var members = func() []Config {
 		stage3, groups, widthPerGroup int
 	}{
 		{"resnext50_32x4d", 6, 32, 4},
+		{"resnext101_32x4d", 23, 32, 4},
 		{"resnext101_32x8d", 23, 32, 8},
+		{"resnext101_32x16d", 23, 32, 16},
+		{"resnext101_32x32d", 23, 32, 32},
 		{"resnext101_64x4d", 23, 64, 4},
 		{"wide_resnet50_2", 6, 1, 128},
 		{"wide_resnet101_2", 23, 1, 128},
@@ -47,7 +50,12 @@ var members = func() []Config {
 		add(x.name, c)
 	}
 	ms = append(ms, lettered()...)
-	ms = append(ms, squeezed()...)
+	for _, more := range [][]Config{squeezed(), efficient(), antiAliased(), revisited(), splitAttention(), selective(), multiScale(), preActivated(), transferred()} {
+		ms = append(ms, more...)
+	}
+	groupNormed := imageNet(Bottleneck, resnet50)
+	groupNormed.NormGroups = 32
+	add("resnet50_gn", groupNormed)
 	for _, n := range []int{3, 5, 7, 9, 18, 200} {
 		add(fmt.Sprintf("resnet%d-cifar", 6*n+2), sixN(n, ZeroPad))
 		add(fmt.Sprintf("resnet%d-cifar-b", 6*n+2), sixN(n, Projection))
@@ -85,6 +93,13 @@ func sixN(n int, s Shortcut) Config {
 //   - resnet26, and those with one of the letters c, d, s and t behind the number of layers: as timm has them, with a deep
 //     stem, and d and t with average pools in their shortcuts
 //   - seresnet…, seresnext…: with squeeze-and-excitation modules, as timm has them
+//   - ecaresnet…, ecaresnext…: with efficient channel attention, as timm has them
+//   - resnetaa…, seresnetaa…, seresnextaa… and resnetblur…: anti-aliased, as timm has them
+//   - resnetrs50 … resnetrs420: ResNet-RS, as timm has them
+//   - resnest…, skresnet…, skresnext…, res2net…, res2next…: with another core ([Config.Core]), as timm has them
+//   - resnetv2_18 … resnetv2_152, with d, t and _gn: with pre-activation, as timm has them
+//   - resnetv2_50x1_bit … resnetv2_152x4_bit: with group norms and standardised weights besides (Kolesnikov et al. 2019, "Big Transfer")
+//   - resnet50_gn: with group norms
 //   - resnet50-v1, resnet101-v1, resnet152-v1: with the stride on the first 1×1 convolution ([Config.StrideOn1x1])
 //   - resnet20-cifar … resnet1202-cifar: the 6n+2 networks with option A shortcuts, and …-cifar-b with option B
 //   - resnet18-cifar … resnet152-cifar: the ImageNet networks with the stem and the pool for 32×32 pictures

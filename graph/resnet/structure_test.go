@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/graph/weights"
 )
 
 // structureCase is what PyTorch says about one network; see tools/golden/resnet/structure.py.
@@ -70,12 +71,18 @@ func TestGraphsAreThoseOfPyTorch(t *testing.T) {
 	}
 }
 
+// checkParams holds the parameters against a state dict, by the names that package weights gives it.
 func checkParams(t *testing.T, g *graph.Graph, want map[string][]int) {
 	t.Helper()
-	shapes := map[string]graph.Shape{}
+	inFile := map[string]graph.Shape{}
 	for name, dims := range want {
-		shapes[name] = graph.NewShape(dims...)
+		inFile[name] = graph.NewShape(dims...)
 	}
+	names, err := weights.Canonical(inFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shapes := names.Shapes
 	got := map[string]graph.Shape{}
 	for _, p := range g.Params {
 		got[p.Name] = p.Type.Shape
@@ -96,11 +103,11 @@ func checkOutputs(t *testing.T, g *graph.Graph, want map[string][]int) {
 	found := 0
 	for _, n := range g.Nodes {
 		switch n.Op.(type) {
-		case graph.Conv2D, graph.BatchNorm, graph.MaxPool, graph.AvgPool, graph.GlobalAvgPool, graph.Linear:
+		case graph.Conv2D, graph.BatchNorm, graph.GroupNorm, graph.MaxPool, graph.AvgPool, graph.GlobalAvgPool, graph.Linear:
 		default:
 			continue
 		}
-		if strings.HasSuffix(n.Name, ".se.mean") { // no module in PyTorch
+		if strings.HasSuffix(n.Name, ".mean") { // no module in PyTorch
 			continue
 		}
 		found++

@@ -1,7 +1,6 @@
 package resnet
 
 import (
-	"slices"
 	"strconv"
 	"strings"
 
@@ -13,12 +12,19 @@ import (
 type evidence struct {
 	block               Block
 	stages              [MaxStages]stageEvidence
+	core                CoreKind
+	preActivated        bool
+	norms, statistics   int // scales of norms, and running statistics
 	projections         bool
 	pooled              votes // which tensor of a shortcut is a convolution: 1 in downsample.0, 2 in downsample.1 after a pool
 	stemKernel          int   // rows and columns of conv1, 0 when it is absent or odd
 	deep                int   // tensors of a deep stem
 	stemInner           [2]votes
+	convPool            int            // tensors of a convolution in place of the stem's pool
 	squeezes            map[[2]int]int // channels of blocks and of the middle of their squeeze-and-excitation modules
+	efficient           int            // efficient channel attention modules
+	scores              map[[2]int]int // channels of selective kernels and those that their scores are made of
+	splits              votes          // 2 for a selective kernel of a basic block that sees half of its channels, 1 for one that sees all
 	stemWidth           votes
 	inChannels, classes votes
 }
@@ -27,7 +33,8 @@ type stageEvidence struct {
 	blocks   map[int]bool // indices of the blocks that have a first or second convolution
 	out      votes        // channels that the blocks give
 	inner    votes        // channels between the convolutions of a block
-	perGroup votes        // input channels of each filter of the second convolution
+	core     votes        // channels of all branches of split attention, of one part of a multi-scale core
+	perGroup votes        // input channels of each filter of the core
 }
 
 // votes counts values by how often they are seen.
@@ -56,21 +63,17 @@ func (v votes) winner(otherwise int) int {
 
 // survey reads each tensor once.
 func survey(tensors map[string]graph.Shape) *evidence {
-	e := &evidence{block: kindOfBlocks(tensors), squeezes: map[[2]int]int{}}
+	e := &evidence{squeezes: map[[2]int]int{}, scores: map[[2]int]int{}}
+	e.block, e.core, e.preActivated = kindOfBlocks(tensors)
 	for name, shape := range tensors {
 		d := shape.Dims()
-		stage, block, rest, ok := blockTensor(name)
-		if ok {
-			e.projections = e.projections || strings.HasPrefix(rest, "downsample.")
-			if len(d) == 4 && rest == "se.fc1.weight" {
-				e.squeezes[[2]int{d[1], d[0]}]++
-			}
-			if len(d) == 4 && rest == "downsample.0.weight" {
-				e.pooled.add(1)
-			} else if len(d) == 4 && rest == "downsample.1.weight" {
-				e.pooled.add(2)
-			}
-			e.stages[stage].see(e.block, block, rest, d)
+		if strings.HasSuffix(name, ".running_mean") || strings.HasSuffix(name, ".running_var") {
+			e.statistics++
+		} else if len(d) == 1 && strings.HasSuffix(name, ".weight") {
+			e.norms++
+		}
+		if stage, block, rest, ok := blockTensor(name); ok {
+			e.seeBlock(stage, block, rest, d)
 			continue
 		}
 		switch {
@@ -82,6 +85,8 @@ func survey(tensors map[string]graph.Shape) *evidence {
 			}
 		case strings.HasPrefix(name, "conv1."):
 			e.seeDeepStem(name, d)
+		case strings.HasPrefix(name, "maxpool."):
+			e.convPool++
 		case strings.HasPrefix(name, "bn1.") && len(d) == 1:
 			e.stemWidth.add(d[0])
 		case name == "fc.weight" && len(d) == 2, name == "fc.bias" && len(d) == 1:
@@ -89,6 +94,31 @@ func survey(tensors map[string]graph.Shape) *evidence {
 		}
 	}
 	return e
+}
+
+// seeBlock takes down the tensor called rest of a block.
+func (e *evidence) seeBlock(stage, block int, rest string, d []int) {
+	e.projections = e.projections || strings.HasPrefix(rest, "downsample.")
+	if len(d) == 4 {
+		switch rest {
+		case "se.fc1.weight":
+			e.squeezes[[2]int{d[1], d[0]}]++
+		case "se.conv.weight":
+			e.efficient++
+		case "downsample.0.weight":
+			e.pooled.add(1)
+		case "downsample.1.weight":
+			e.pooled.add(2)
+		}
+	}
+	st := &e.stages[stage]
+	if e.core != PlainCore && e.seeCore(st, block, rest, d) {
+		return
+	}
+	if e.core == SelectiveKernelCore {
+		rest = withoutModule(rest)
+	}
+	st.see(e.block, e.preActivated, block, rest, d)
 }
 
 // seeDeepStem takes down a tensor conv1.0 to conv1.6: convolutions 0, 3 and 6, batch norms 1 and 4.
@@ -118,38 +148,65 @@ func (e *evidence) seeDeepStem(name string, d []int) {
 	e.deep++
 }
 
-// kindOfBlocks is Bottleneck when at least half of the blocks with a first convolution have a third.
-func kindOfBlocks(tensors map[string]graph.Shape) Block {
-	first, third := 0, 0
+// kindOfBlocks is Bottleneck when at least half of the blocks with a first convolution have a third, the core that most tensors of cores
+// are of, and whether most norms stand before their convolutions.
+func kindOfBlocks(tensors map[string]graph.Shape) (block Block, core CoreKind, preActivated bool) {
+	first, third, before, behind := 0, 0, 0, 0
+	cores := [...]int{SelectiveKernelCore: 0, SplitAttentionCore: 0, MultiScaleCore: 0}
 	for name := range tensors {
-		if _, _, rest, ok := blockTensor(name); ok {
-			switch rest {
-			case "conv1.weight":
-				first++
-			case "conv3.weight":
-				third++
-			}
+		_, _, rest, ok := blockTensor(name)
+		if !ok {
+			continue
+		}
+		switch rest {
+		case "conv1.weight", "conv1.conv.weight", "conv1.paths.0.conv.weight":
+			first++
+		case "conv3.weight", "conv3.conv.weight":
+			third++
+		case "norm1.weight", "norm2.weight":
+			before++
+		case "bn1.weight", "bn2.weight", "conv1.bn.weight", "conv2.bn.weight":
+			behind++
+		}
+		switch layer, part, _ := strings.Cut(rest, "."); {
+		case layer == "convs" || layer == "bns":
+			cores[MultiScaleCore]++
+		case strings.HasPrefix(part, "paths.") || strings.HasPrefix(part, "attn."):
+			cores[SelectiveKernelCore]++
+		case layer == "conv2" && (strings.HasPrefix(part, "fc") || strings.HasPrefix(part, "bn0.")):
+			cores[SplitAttentionCore]++
 		}
 	}
-	if third > 0 && 2*third >= first {
-		return Bottleneck
+	most := 0
+	for kind, count := range cores {
+		if count > most {
+			core, most = CoreKind(kind), count
+		}
 	}
-	return Basic
+	if 2*most < first { // some stray tensors do not make a core
+		core = PlainCore
+	}
+	if third > 0 && 2*third >= first {
+		return Bottleneck, core, before > behind
+	}
+	return Basic, core, before > behind
 }
 
 // see takes down the dimensions d of the tensor called rest in a block of the given kind.
-func (s *stageEvidence) see(kind Block, block int, rest string, d []int) {
+func (s *stageEvidence) see(kind Block, preActivated bool, block int, rest string, d []int) {
 	layer, _, _ := strings.Cut(rest, ".")
 	if len(d) == 4 && (layer == "conv1" || layer == "conv2") {
-		if s.blocks == nil {
-			s.blocks = map[int]bool{}
-		}
-		s.blocks[block] = true
+		s.seeIndex(block)
 	}
 	last := kind.convs()
 	i, ok := layerIndex(layer, last)
 	switch {
-	case !ok || len(d) != 1 && len(d) != 4 || strings.HasPrefix(layer, "bn") != (len(d) == 1):
+	case !ok || len(d) != 1 && len(d) != 4 || strings.HasPrefix(layer, "conv") == (len(d) == 1):
+	case strings.HasPrefix(layer, "norm") != (preActivated && len(d) == 1):
+	case preActivated && len(d) == 1: // norm i stands before convolution i
+		if i > 1 {
+			s.inner.add(d[0])
+		}
 	case i == last:
 		s.out.add(d[0])
 		if len(d) == 4 {
@@ -163,11 +220,21 @@ func (s *stageEvidence) see(kind Block, block int, rest string, d []int) {
 	}
 }
 
-// layerIndex reads "conv1" to "conv3" and "bn1" to "bn3", up to last.
+// seeIndex takes down that there is a block of that index.
+func (s *stageEvidence) seeIndex(block int) {
+	if s.blocks == nil {
+		s.blocks = map[int]bool{}
+	}
+	s.blocks[block] = true
+}
+
+// layerIndex reads "conv1" to "conv3", "bn1" to "bn3" and "norm1" to "norm3", up to last.
 func layerIndex(layer string, last int) (int, bool) {
-	digit, ok := strings.CutPrefix(layer, "conv")
-	if !ok {
-		digit, ok = strings.CutPrefix(layer, "bn")
+	digit, ok := "", false
+	for _, kind := range []string{"conv", "bn", "norm"} {
+		if digit, ok = strings.CutPrefix(layer, kind); ok {
+			break
+		}
 	}
 	if !ok || len(digit) != 1 || digit[0] < '1' || digit[0] > '0'+byte(last) {
 		return 0, false
@@ -202,81 +269,4 @@ func (s *stageEvidence) depth() int {
 		}
 	}
 	return depth
-}
-
-// squeeze is the ratio that most modules fit, the usual one where it does as well as others, and 0 when there are none.
-func (e *evidence) squeeze() int {
-	const usual = 16
-	best, most := 0, 0
-	ratios := []int{usual}
-	for pair := range e.squeezes {
-		if pair[1] > 0 {
-			ratios = append(ratios, min(max(pair[0]/pair[1], 1), maxChannels))
-		}
-	}
-	slices.Sort(ratios[1:]) // of several that fit as well the smallest
-	ratios = slices.Compact(ratios)
-	for _, r := range ratios[:min(len(ratios), 64)] { // a network has one
-		fit := 0
-		for pair, count := range e.squeezes {
-			if (Config{Squeeze: r}).squeezed(pair[0]) == pair[1] {
-				fit += count
-			}
-		}
-		if fit > most {
-			best, most = r, fit
-		}
-	}
-	if best == 0 && len(e.squeezes) > 0 {
-		return usual
-	}
-	return best
-}
-
-// config is the network that the evidence speaks for. It may be invalid.
-func (e *evidence) config(opts DetectOptions) Config {
-	c := Config{Block: e.block, StrideOn1x1: opts.StrideOn1x1 && e.block == Bottleneck, Epsilon: 1e-5}
-	var groups, widthPerGroup votes
-	for s := range e.stages {
-		st := &e.stages[s]
-		if c.Depths[s] = st.depth(); c.Depths[s] == 0 {
-			break
-		}
-		c.Widths[s] = st.out.winner(0) / c.Block.Expansion()
-		inner, perGroup := st.inner.winner(0), st.perGroup.winner(0)
-		if c.Block == Bottleneck && perGroup > 0 && c.Widths[s] > 0 {
-			groups.add(inner / perGroup)
-			if 64*perGroup%c.Widths[s] == 0 {
-				widthPerGroup.add(64 * perGroup / c.Widths[s])
-			}
-		}
-	}
-	c.Groups, c.WidthPerGroup = groups.winner(1), widthPerGroup.winner(64)
-	stages := c.Stages()
-	c.Stem, c.InputSize, c.Classes = ImageNetStem, 224, 1000
-	if e.stemKernel == 0 && e.deep > 1 {
-		c.Stem = DeepStem
-		for i := range c.StemInner {
-			c.StemInner[i] = e.stemInner[i].winner(32)
-		}
-	} else if e.stemKernel == 3 || e.stemKernel != 7 && stages < MaxStages {
-		c.Stem, c.InputSize, c.Classes = CIFARStem, 32, 10
-		if stages == MaxStages {
-			c.PoolKernel = 4
-		}
-	}
-	c.StemWidth = e.stemWidth.winner(c.Widths[0])
-	c.Squeeze = e.squeeze()
-	c.InChannels, c.Classes = e.inChannels.winner(3), e.classes.winner(c.Classes)
-	c.Shortcut = opts.Shortcut
-	if c.Shortcut == 0 {
-		c.Shortcut = Projection
-		if e.pooled.winner(1) == 2 {
-			c.Shortcut = PoolProjection
-		} else if !e.projections && (stages > 1 || stages == 1 && c.StemWidth != c.outWidth(0)) {
-			c.Shortcut = ZeroPad
-		}
-	}
-	c.Name = c.CanonicalName()
-	return c
 }

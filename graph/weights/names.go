@@ -16,12 +16,13 @@ import (
 type Scheme string
 
 // The schemes that [Canonical] knows. Plain ResNets have the same names in timm as in torchvision, so such files are
-// reported as torchvision; timm is reported for names that only its variants have (deep stems, average-pooled
-// shortcuts, attention), which are canonical as they are.
+// reported as torchvision; timm is reported for names that only its variants have: those of deep stems, average-pooled
+// shortcuts, attention and other cores, which are canonical as they are, and those of networks with pre-activation (stem.*,
+// stages.*, head.*).
 const (
 	SchemeTorchvision Scheme = "torchvision"
 	SchemeTimm        Scheme = "timm"
-	SchemeHuggingFace Scheme = "huggingface" // transformers: ResNetModel, ResNetForImageClassification
+	SchemeHuggingFace Scheme = "huggingface" // transformers: ResNetModel, ResNetForImageClassification, BitModel, BitForImageClassification
 	SchemeCIFAR       Scheme = "cifar"       // akamaster, kuangliu: linear.*, shortcut.0.*, shortcut.1.*
 )
 
@@ -31,6 +32,7 @@ const (
 //	layer{1..4}.{block}.conv{1,2,3}.weight, layer{1..4}.{block}.bn{1,2,3}.*
 //	layer{1..4}.{block}.downsample.0.weight, layer{1..4}.{block}.downsample.1.*
 //	and, in timm's variants, conv1.{0,3,6}.weight, conv1.{1,4}.*, layer{1..4}.{block}.downsample.1.weight, ….downsample.2.*
+//	and, with pre-activation, layer{1..4}.{block}.norm{1,2,3}.*, ….downsample.conv.weight, norm.*
 type Names struct {
 	Scheme Scheme
 	// Prefix is what all names had in common before the scheme's names, for example "module.".
@@ -38,6 +40,9 @@ type Names struct {
 	// ToFile has every tensor that is not in Ignored. Names that the scheme does not know stand under themselves
 	// without the prefix, so that whoever builds the network can list what is left over.
 	ToFile map[string]string
+	// Shapes are those of the tensors in ToFile, as networks have them: kernels of one dimension [K,C,R] are [K,C,R,1], and a
+	// classifier that is a convolution [K,C,1,1] is [K,C].
+	Shapes map[string]graph.Shape
 	// Ignored are names in the file of tensors that mean nothing at inference (num_batches_tracked), sorted.
 	Ignored []string
 }
@@ -52,7 +57,7 @@ var wrapperPrefixes = []string{"module.", "_orig_mod.", "model.", "net.", "netwo
 //
 // The names belong to no scheme, to two schemes at once, or two of them mean the same tensor.
 func Canonical(shapes map[string]graph.Shape) (Names, error) {
-	n := Names{ToFile: make(map[string]string, len(shapes))}
+	n := Names{ToFile: make(map[string]string, len(shapes)), Shapes: make(map[string]graph.Shape, len(shapes))}
 	inFile := make([]string, 0, len(shapes))
 	for name := range shapes {
 		inFile = append(inFile, name)
@@ -84,8 +89,21 @@ func Canonical(shapes map[string]graph.Shape) (Names, error) {
 			return n, fmt.Errorf("translate tensor names: %s and %s are both %s", quote(other), quote(n.Prefix+s), quote(c))
 		}
 		n.ToFile[c] = n.Prefix + s
+		n.Shapes[c] = canonicalShape(c, shapes[n.Prefix+s])
 	}
 	return n, nil
+}
+
+// canonicalShape is the shape that a network has for the tensor of that canonical name.
+func canonicalShape(name string, s graph.Shape) graph.Shape {
+	d := s.Dims()
+	switch {
+	case name == "fc.weight" && len(d) == 4 && d[2] == 1 && d[3] == 1:
+		return graph.NewShape(d[0], d[1])
+	case len(d) == 3 && strings.HasSuffix(name, ".weight"):
+		return graph.NewShape(d[0], d[1], d[2], 1)
+	}
+	return s
 }
 
 // commonPrefix is the longest chain of wrapper prefixes that all names share.
@@ -112,9 +130,10 @@ var signs = []struct {
 	scheme Scheme
 	name   *regexp.Regexp
 }{
-	{SchemeHuggingFace, regexp.MustCompile(`^(resnet\.)?(embedder\.embedder|encoder\.stages\.\d+)\.`)},
+	{SchemeHuggingFace, regexp.MustCompile(`^((resnet|bit)\.)?(embedder\.(embedder|convolution)|encoder\.stages\.\d+)\.`)},
 	{SchemeCIFAR, regexp.MustCompile(`^linear\.(weight|bias)$|^layer\d+\.\d+\.shortcut\.[01]\.`)},
-	{SchemeTimm, regexp.MustCompile(`^conv1\.\d+\.|^layer\d+\.\d+\.(se|aa|attn|conv2\.(conv|bn|fc|proj))\b|^layer\d+\.\d+\.downsample\.2\.`)},
+	{SchemeTimm, regexp.MustCompile(`^(conv1|maxpool)\.\d+\.|^layer\d+\.\d+\.(se|aa|attn|convs|bns|conv\d\.(conv|bn|fc|proj|paths|attn))\b|^layer\d+\.\d+\.downsample\.2\.|` +
+		`^stem\.conv\d?\.weight$|^stages\.\d+\.blocks\.\d+\.(conv|norm)\d\.`)},
 	{SchemeTorchvision, regexp.MustCompile(`^fc\.(weight|bias)$|^layer\d+\.\d+\.downsample\.[01]\.`)},
 }
 
@@ -192,6 +211,14 @@ var (
 	hfShortcut = regexp.MustCompile(`^(?:resnet\.)?encoder\.stages\.(\d{1,4})\.layers\.(\d{1,6})\.shortcut\.(convolution|normalization)\.(\w+)$`)
 	hfHead     = regexp.MustCompile(`^classifier\.1\.(weight|bias)$`)
 
+	bitStem  = regexp.MustCompile(`^(?:bit\.)?embedder\.convolution\.(\w+)$`)
+	bitLayer = regexp.MustCompile(`^(?:bit\.)?encoder\.stages\.(\d{1,4})\.layers\.(\d{1,6}\.(?:(?:conv|norm)\d|downsample\.conv)\.\w+)$`)
+	bitNorm  = regexp.MustCompile(`^(?:bit\.)?(norm\.\w+)$`)
+
+	timmStem  = regexp.MustCompile(`^stem\.(conv|norm)([123]?)\.(\w+)$`)
+	timmLayer = regexp.MustCompile(`^stages\.(\d{1,4})\.blocks\.(\d{1,6}\.(?:(?:conv|norm)\d|downsample\.conv)\.\w+)$`)
+	timmHead  = regexp.MustCompile(`^head\.fc\.(weight|bias)$`)
+
 	cifarHead     = regexp.MustCompile(`^linear\.(weight|bias)$`)
 	cifarShortcut = regexp.MustCompile(`^(layer\d+\.\d+)\.shortcut\.([01]\.\w+)$`)
 )
@@ -201,6 +228,8 @@ func translate(s Scheme, name string) (canonical string, ok bool) {
 	switch s {
 	case SchemeHuggingFace:
 		return translateHuggingFace(name)
+	case SchemeTimm:
+		return translateTimm(name)
 	case SchemeCIFAR:
 		if m := cifarHead.FindStringSubmatch(name); m != nil {
 			return "fc." + m[1], true
@@ -226,6 +255,35 @@ func translateHuggingFace(name string) (canonical string, ok bool) {
 		return fmt.Sprintf("layer%s.%s.downsample.%s.%s", oneMore(m[1]), m[2], i, m[4]), true
 	}
 	if m := hfHead.FindStringSubmatch(name); m != nil {
+		return "fc." + m[1], true
+	}
+	return translateBit(name)
+}
+
+// translateBit is translateHuggingFace for networks with pre-activation.
+func translateBit(name string) (canonical string, ok bool) {
+	if m := bitStem.FindStringSubmatch(name); m != nil {
+		return "conv1." + m[1], true
+	}
+	if m := bitLayer.FindStringSubmatch(name); m != nil {
+		return "layer" + oneMore(m[1]) + "." + m[2], true
+	}
+	if m := bitNorm.FindStringSubmatch(name); m != nil {
+		return m[1], true
+	}
+	return "", false
+}
+
+// translateTimm brings the names of networks with pre-activation to those of the others, which number the steps of deep stems.
+func translateTimm(name string) (canonical string, ok bool) {
+	if m := timmStem.FindStringSubmatch(name); m != nil {
+		step := map[string]string{"conv": "conv1.", "conv1": "conv1.0.", "norm1": "conv1.1.", "conv2": "conv1.3.", "norm2": "conv1.4.", "conv3": "conv1.6."}[m[1]+m[2]]
+		return step + m[3], step != ""
+	}
+	if m := timmLayer.FindStringSubmatch(name); m != nil {
+		return "layer" + oneMore(m[1]) + "." + m[2], true
+	}
+	if m := timmHead.FindStringSubmatch(name); m != nil {
 		return "fc." + m[1], true
 	}
 	return "", false
