@@ -333,6 +333,15 @@ func TestRefusalsAreOnesOfCompileToo(t *testing.T) {
 		{"constant operand", "want an input of the graph or a result", func(b *graph.Builder) *graph.Value {
 			return b.Node("y", graph.Add{}, b.Input("x", graph.F32(2)), b.Param("p", graph.F32(2), graph.NewTensor(graph.F32(2))))
 		}},
+		{"computed scale", "input 1: want a parameter", func(b *graph.Builder) *graph.Value {
+			return b.Node("y", graph.GroupNorm{Groups: 1, Epsilon: 1}, b.Input("x", graph.F32(1, 2, 3, 3)), b.Input("w", graph.F32(2)), b.Input("c", graph.F32(2)))
+		}},
+		{"constant scores", "want an input of the graph or a result", func(b *graph.Builder) *graph.Value {
+			return b.Node("y", graph.SplitAttention{Radix: 2, Groups: 1}, b.Input("x", graph.F32(1, 2, 3, 3)), b.Param("p", graph.F32(1, 2, 1, 1), graph.NewTensor(graph.F32(1, 2, 1, 1))))
+		}},
+		{"a large picture", "result size", func(b *graph.Builder) *graph.Value {
+			return b.Node("y", graph.SpatialPad{Padding: graph.Pad(1 << 14)}, b.Input("x", graph.F32(1, 1, 1, 1)))
+		}},
 		{"wide padding", "padding", func(b *graph.Builder) *graph.Value {
 			w := graph.F32(1, 1, 1, 1)
 			return b.Node("y", far, b.Input("x", graph.F32(1, 1, 1, 1)), b.Param("w", w, graph.NewTensor(w)))

@@ -4,12 +4,13 @@ import (
 	"math"
 	"slices"
 
+	"github.com/resnet-run/resnet-run/backend/cpu/internal/kernel"
 	"github.com/resnet-run/resnet-run/graph"
 )
 
 const (
 	// momentBlock is how many channels are summed side by side.
-	momentBlock = 64
+	momentBlock = 256
 	// leastMoments is how many elements of a picture a task sums at least, and mostMomentTasks how many tasks sum a picture.
 	leastMoments    = 1 << 14
 	mostMomentTasks = 32
@@ -21,6 +22,7 @@ const (
 // (Σd² - (Σd)²/K)/K, whose terms cancel by no more than a factor of K + 1, for s is one of the K elements and so
 // (mean - s)² ≤ K·variance: with 29 bits to spare that is as good in float32 as two passes, the mean and then the squared differences.
 type groupNorm struct {
+	set          *kernel.Set
 	x            *place
 	groups       int
 	epsilon      float64
@@ -33,27 +35,32 @@ type groupNorm struct {
 // moments are Σd and Σd².
 type moments struct{ first, second float64 }
 
+// momentScratch is the moments of some channels, which a worker sums.
+type momentScratch struct{ first, second, origin [momentBlock]float64 }
+
 // groupNorm appends the steps: the moments of the parts of each picture, their sums with what follows for each channel, and the rows.
 func (p *program) groupNorm(n *graph.Node, op graph.GroupNorm) {
-	x, end := p.places[n.Inputs[0]], p.epilogueOf(n, false, op.Act)
+	x, set := p.places[n.Inputs[0]], p.set
 	g := &groupNorm{
-		x: x, groups: op.Groups, epsilon: op.Epsilon,
+		set: set, x: x, groups: op.Groups, epsilon: op.Epsilon,
 		weight: slices.Clone(n.Inputs[1].Data.Float32s()), bias: slices.Clone(n.Inputs[2].Data.Float32s()),
 		parts: min(max(x.h*x.w*x.c/leastMoments, 1), x.h*x.w, mostMomentTasks),
 		scale: make([]float32, x.n*x.c), shift: make([]float32, x.n*x.c),
 	}
 	g.moments = make([]moments, x.n*g.parts*g.groups)
-	p.add(n.Name, op.Name(), "", nil, x.n*g.parts, func(arena []float32, _ *worker, task int) { g.sum(arena, task/g.parts, task%g.parts) })
+	p.add(n.Name, op.Name(), "", nil, x.n*g.parts, func(arena []float32, w *worker, task int) { g.sum(arena, w, task/g.parts, task%g.parts) })
 	p.add(n.Name, op.Name(), "", nil, x.n, func(arena []float32, _ *worker, task int) { g.combine(arena, task) })
 	p.lines(n, func(arena []float32, y *place, image, h int) {
 		to := y.line(arena, image, h)
-		affineLine(to, x.line(arena, image, h), g.scale[image*x.c:][:x.c], g.shift[image*x.c:][:x.c])
-		end.finish(arena, to, image, h)
+		affineLine(set, to, x.line(arena, image, h), g.scale[image*x.c:][:x.c], g.shift[image*x.c:][:x.c])
+		if op.Act == graph.ActReLU {
+			reluRow(set, to)
+		}
 	})
 }
 
 // sum computes the moments of a part of a picture.
-func (g *groupNorm) sum(arena []float32, image, part int) {
+func (g *groupNorm) sum(arena []float32, w *worker, image, part int) {
 	x, size := g.x, g.x.c/g.groups
 	sums := g.moments[(image*g.parts+part)*g.groups:][:g.groups]
 	clear(sums)
@@ -61,46 +68,25 @@ func (g *groupNorm) sum(arena []float32, image, part int) {
 	pixels := x.h * x.w
 	from, to := part*pixels/g.parts, (part+1)*pixels/g.parts
 	for c := 0; c < x.c; c += momentBlock {
-		var m momentSums
-		width := min(momentBlock, x.c-c)
-		for i := range width {
+		n := min(momentBlock, x.c-c)
+		m := &w.moments
+		clear(m.first[:n])
+		clear(m.second[:n])
+		for i := range n {
 			m.origin[i] = float64(first[(c+i)/size*size])
 		}
 		for at := from; at < to; {
-			h, w := at/x.w, at%x.w
-			run := min(x.w-w, to-at) // pixels side by side
-			m.add(arena[x.at(image, h, w)+c:], run, x.c, width)
+			run := to - at // pixels side by side
+			if x.left+x.right > 0 {
+				run = min(run, x.w-at%x.w)
+			}
+			g.set.Moments(m.first[:n], m.second[:n], m.origin[:n], arena[x.at(image, at/x.w, at%x.w)+c:], run, x.c)
 			at += run
 		}
-		for i := range width {
+		for i := range n {
 			s := &sums[(c+i)/size]
 			s.first += m.first[i]
 			s.second += m.second[i]
-		}
-	}
-}
-
-// momentSums are the moments of some channels.
-type momentSums struct{ origin, first, second [momentBlock]float64 }
-
-// add adds pixels that lie stride elements apart, four at a time.
-func (m *momentSums) add(x []float32, pixels, stride, width int) {
-	origin, first, second := m.origin[:width], m.first[:width], m.second[:width]
-	for ; pixels >= 4; pixels -= 4 {
-		x0, x1, x2, x3 := x[:width], x[stride:][:width], x[2*stride:][:width], x[3*stride:][:width]
-		for i, s := range origin {
-			a, b, c, d := float64(x0[i])-s, float64(x1[i])-s, float64(x2[i])-s, float64(x3[i])-s
-			first[i] += (a + b) + (c + d)
-			second[i] += (a*a + b*b) + (c*c + d*d)
-		}
-		x = x[min(4*stride, len(x)):]
-	}
-	for p := range pixels {
-		row := x[p*stride:][:width]
-		for i, s := range origin {
-			d := float64(row[i]) - s
-			first[i] += d
-			second[i] += d * d
 		}
 	}
 }

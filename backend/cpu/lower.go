@@ -195,7 +195,7 @@ func (p *program) lower(n *graph.Node) {
 	case graph.Linear:
 		p.matrix(n, linearMatrix(op, n.Inputs[1].Type.Shape), nil)
 	case graph.BatchNorm:
-		p.lines(n, batchNormLine(n, op, x))
+		p.lines(n, batchNormLine(n, op, x, p.set))
 	case graph.GroupNorm:
 		p.groupNorm(n, op)
 	case graph.Gate:
@@ -203,7 +203,7 @@ func (p *program) lower(n *graph.Node) {
 	case graph.SplitAttention:
 		p.splitAttention(n, op)
 	case graph.ReLU:
-		p.lines(n, reluLine(x, p.set.Max))
+		p.lines(n, reluLine(x, p.set))
 	case graph.Add:
 		p.lines(n, addLine(x, p.places[n.Inputs[1]]))
 	case graph.Softmax:
@@ -266,6 +266,10 @@ func (p *program) lowerConv(n *graph.Node, op graph.Conv2D) {
 			b = slices.Clone(n.Inputs[bias].Data.Float32s())
 		}
 		p.lines(n, directLine(op, w.Type.Shape, slices.Clone(w.Data.Float32s()), b, p.places[n.Inputs[0]], shortcut))
+		return
+	}
+	if k, cg, _, _ := w.Type.Shape.NCHW(); cg == 1 && k == op.Groups && k >= kernel.Lanes {
+		p.depthwise(n, op, shortcut)
 		return
 	}
 	p.matrix(n, convMatrix(op, w.Type.Shape), shortcut)

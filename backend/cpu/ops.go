@@ -3,18 +3,19 @@ package cpu
 import (
 	"math"
 
+	"github.com/resnet-run/resnet-run/backend/cpu/internal/kernel"
 	"github.com/resnet-run/resnet-run/graph"
 )
 
 // A lineTask computes one row h of picture n of a result. Most ops are made of them.
 type lineTask func(arena []float32, y *place, n, h int)
 
-func reluLine(x *place, larger func(to, from []float32)) lineTask {
+func reluLine(x *place, set *kernel.Set) lineTask {
 	return func(arena []float32, y *place, n, h int) {
 		from, to := x.line(arena, n, h), y.line(arena, n, h)
 		for len(from) > 0 {
 			block := to[:copy(to[:min(len(to), len(noughts))], from)]
-			reluRow(block, larger)
+			reluRow(set, block)
 			from, to = from[len(block):], to[len(block):]
 		}
 	}
@@ -30,7 +31,7 @@ func addLine(a, b *place) lineTask {
 }
 
 // batchNormLine is one multiplication and one addition an element; the factors are computed in float64 and rounded once.
-func batchNormLine(n *graph.Node, op graph.BatchNorm, x *place) lineTask {
+func batchNormLine(n *graph.Node, op graph.BatchNorm, x *place, set *kernel.Set) lineTask {
 	weight, bias := n.Inputs[1].Data.Float32s(), n.Inputs[2].Data.Float32s()
 	mean, variance := n.Inputs[3].Data.Float32s(), n.Inputs[4].Data.Float32s()
 	scale, shift := make([]float32, len(weight)), make([]float32, len(weight))
@@ -39,7 +40,7 @@ func batchNormLine(n *graph.Node, op graph.BatchNorm, x *place) lineTask {
 		scale[c], shift[c] = float32(s), float32(float64(bias[c])-float64(mean[c])*s)
 	}
 	return func(arena []float32, y *place, n, h int) {
-		affineLine(y.line(arena, n, h), x.line(arena, n, h), scale, shift)
+		affineLine(set, y.line(arena, n, h), x.line(arena, n, h), scale, shift)
 	}
 }
 

@@ -25,6 +25,7 @@ type worker struct {
 	dump    int // where rows beyond the last pixel are written, in the arena
 	wake    chan struct{}
 	scratch convScratch
+	moments momentScratch
 }
 
 // workers runs steps, one after the other, on goroutines that wait for the next run in between. The goroutine that

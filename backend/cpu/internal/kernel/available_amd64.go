@@ -15,10 +15,12 @@ var avx2 = Set{
 	Variants: map[int][]Variant{
 		1: {{1, assembly(avx2r1)}, {2, assembly(avx2r2)}, {4, assembly(avx2r4)}, {6, assembly(avx2r6)}},
 	},
-	Max:    vectorMax,
-	Input:  transform(avx2Input),
-	Output: transform(avx2Output),
-	Peak:   peak(8, avx2Peak),
+	Max:         vectorMax,
+	MultiplyAdd: portableMultiplyAdd,
+	Moments:     portableMoments,
+	Input:       transform(avx2Input),
+	Output:      transform(avx2Output),
+	Peak:        peak(8, avx2Peak),
 }
 
 // avx512 has 32 registers, for up to 24 sums.
@@ -30,10 +32,12 @@ var avx512 = Set{
 		2: {{1, assembly(avx512v2r1)}, {2, assembly(avx512v2r2)}, {4, assembly(avx512v2r4)}, {8, assembly(avx512v2r8)}},
 		4: {{1, assembly(avx512v4r1)}, {2, assembly(avx512v4r2)}, {4, assembly(avx512v4r4)}, {6, assembly(avx512v4r6)}},
 	},
-	Max:    vectorMax,
-	Input:  transform(avx512Input),
-	Output: transform(avx512Output),
-	Peak:   peak(16, avx512Peak),
+	Max:         vectorMax,
+	MultiplyAdd: portableMultiplyAdd,
+	Moments:     portableMoments,
+	Input:       transform(avx512Input),
+	Output:      transform(avx512Output),
+	Peak:        peak(16, avx512Peak),
 }
 
 func transform(f func(*byte)) func(*Transform) {

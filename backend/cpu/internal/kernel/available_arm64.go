@@ -12,8 +12,10 @@ var neon = Set{
 	Max: func(to, from []float32) {
 		neonMax(unsafe.SliceData(to), unsafe.SliceData(from), min(len(to), len(from)))
 	},
-	Input:  func(t *Transform) { neonInput((*byte)(unsafe.Pointer(t))) },
-	Output: func(t *Transform) { neonOutput((*byte)(unsafe.Pointer(t))) },
+	MultiplyAdd: portableMultiplyAdd,
+	Moments:     portableMoments,
+	Input:       func(t *Transform) { neonInput((*byte)(unsafe.Pointer(t))) },
+	Output:      func(t *Transform) { neonOutput((*byte)(unsafe.Pointer(t))) },
 	Peak: Peak{Lanes: neonPeakLanes, Run: func(factors *[2]float32, sums []float32, n int) {
 		neonPeak(&factors[0], &sums[:neonPeakLanes][0], max(n, 1))
 	}},

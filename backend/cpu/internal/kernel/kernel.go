@@ -63,6 +63,11 @@ type Set struct {
 	Variants map[int][]Variant
 	// Max sets each element of to to the larger of itself and from's, or to NaN if either is. The lengths are equal.
 	Max func(to, from []float32)
+	// MultiplyAdd computes y = x·a + b, element by element. The lengths are equal, and y may be one of the others.
+	MultiplyAdd func(y, x, a, b []float32)
+	// Moments adds Σd to first and Σd² to second, with d = x - origin, for channels of pixels that lie so many elements apart. There are as
+	// many channels as first, second and origin have elements.
+	Moments func(first, second, origin []float64, x []float32, pixels, stride int)
 	// Input and Output are the transforms of F(4×4,3×3).
 	Input, Output func(*Transform)
 	// Peak is what the instruction set can do at best.

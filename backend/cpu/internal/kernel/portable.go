@@ -2,13 +2,15 @@ package kernel
 
 // Portable is the set that every machine runs.
 var Portable = Set{
-	Name:     "portable",
-	Widths:   []int{1},
-	Variants: map[int][]Variant{1: {{2, func(t *Tile) { portable(t, 2) }}, {8, func(t *Tile) { portable(t, 8) }}}},
-	Max:      portableMax,
-	Input:    portableInput,
-	Output:   portableOutput,
-	Peak:     portablePeak,
+	Name:        "portable",
+	Widths:      []int{1},
+	Variants:    map[int][]Variant{1: {{2, func(t *Tile) { portable(t, 2) }}, {8, func(t *Tile) { portable(t, 8) }}}},
+	Max:         portableMax,
+	MultiplyAdd: portableMultiplyAdd,
+	Moments:     portableMoments,
+	Input:       portableInput,
+	Output:      portableOutput,
+	Peak:        portablePeak,
 }
 
 func portableMax(to, from []float32) {
