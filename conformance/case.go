@@ -108,8 +108,10 @@ var allCases = sync.OnceValue(func() []Case {
 	t.elementwise()
 	t.pools()
 	t.linear()
+	t.family()
 	t.conv()
 	t.blocks()
+	t.familyBlocks()
 	t.mutation()
 	t.runs()
 	t.aliases()
@@ -198,7 +200,7 @@ func classOf(op graph.Op, v Values) Class {
 		return ClassA
 	}
 	switch op.(type) {
-	case graph.BatchNorm, graph.Gate, graph.AvgPool, graph.GlobalAvgPool, graph.Softmax:
+	case graph.BatchNorm, graph.GroupNorm, graph.Gate, graph.SplitAttention, graph.AvgPool, graph.GlobalAvgPool, graph.Softmax:
 		return ClassA
 	}
 	return Exact

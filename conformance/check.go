@@ -199,8 +199,8 @@ func (c computed) bounds(ctx context.Context, n *graph.Node, in [][]float64) (j 
 	}
 	if c.exact && !c.transformed {
 		clear(j.bound)
-	} else {
-		allowUnrounded(n, in, j.bound)
+	} else if err := allowUnrounded(ctx, n, in, j.bound); err != nil {
+		return judged{}, err
 	}
 	if c.narrow {
 		if err := reference.WidenBounds(ctx, n, in, j.want, j.bound, c.precision); err != nil {
@@ -212,26 +212,66 @@ func (c computed) bounds(ctx context.Context, n *graph.Node, in [][]float64) (j 
 
 // allowUnrounded widens the bounds of a node whose inputs are results of other nodes: a backend may keep those in
 // a higher precision, or in registers of a fused kernel, so that the node's true inputs are those that it gave away
-// only up to a rounding of each. That is one more rounding a term, for which doubling the bound of a sum of products is enough;
-// operations that copy or compare stay exact, since rounding their result comes to the same.
-func allowUnrounded(n *graph.Node, in [][]float64, bound []float64) {
-	made := func(i int) bool { return n.Inputs[i].Kind == graph.NodeValue }
-	_, isGate := n.Op.(graph.Gate)
-	if _, ok := n.Op.(graph.Add); !ok {
-		if made(0) || isGate && (made(1) || len(in) > 2 && made(2)) { // of a gate each operand has a rounding in its bound
-			for j := range bound {
-				bound[j] *= 2
+// only up to a rounding of each. That is one more rounding a term, for which doubling the bound of a sum of products is enough, and that of
+// a mean or a variance; operations that copy or compare stay exact, since rounding their result comes to the same.
+func allowUnrounded(ctx context.Context, n *graph.Node, in [][]float64, bound []float64) error {
+	made := func(i int) bool { return i < len(in) && n.Inputs[i].Kind == graph.NodeValue }
+	double := made(0)
+	switch o := n.Op.(type) {
+	case graph.Add:
+		for i := range in {
+			if made(i) {
+				for j, x := range in[i] {
+					bound[j] += 0x1p-24 * math.Abs(x)
+				}
 			}
 		}
-		return
-	}
-	for i := range in {
-		if made(i) {
-			for j, x := range in[i] {
-				bound[j] += 0x1p-24 * math.Abs(x)
+		return nil
+	case graph.Gate: // each operand has a rounding in its bound
+		double = made(0) || made(1) || made(2)
+	case graph.SplitAttention:
+		double = made(0) || made(1) || made(2)
+		if made(1) {
+			if err := allowScores(ctx, n, o, in, bound); err != nil {
+				return err
 			}
 		}
 	}
+	if double {
+		for j := range bound {
+			bound[j] *= 2
+		}
+	}
+	return nil
+}
+
+// allowScores widens the bounds of a split attention by what one rounding of each score does. The weights depend on differences of scores, and
+// their bound on these alone: a score that is off by u·|s| changes each weight by a factor of no more than e^(2u·max|s|).
+func allowScores(ctx context.Context, n *graph.Node, o graph.SplitAttention, in [][]float64, bound []float64) error {
+	sums := *n
+	sums.Op, sums.Inputs = graph.SplitAttention{Radix: o.Radix, Groups: o.Groups}, n.Inputs[:2]
+	sizes := make([]float64, len(in[0]))
+	for i, x := range in[0] {
+		if x-x == 0 {
+			sizes[i] = math.Abs(x)
+		}
+	}
+	value, err := reference.Node(ctx, &sums, [][]float64{sizes, in[1]})
+	if err != nil {
+		return err
+	}
+	greatest := 0.0
+	for _, s := range in[1] {
+		if s-s == 0 {
+			greatest = max(greatest, math.Abs(s))
+		}
+	}
+	for i, v := range value {
+		if v-v == 0 {
+			bound[i] += math.Expm1(2*0x1p-24*greatest) * v
+		}
+	}
+	return nil
 }
 
 // The limits of Agreement: relative to the norm, and to the greatest number, of the float64 run.
