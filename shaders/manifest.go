@@ -101,6 +101,14 @@ var Manifest = []Variant{
 	{Name: "add_f32", Source: "elementwise.comp", Defines: []string{"OP_ADD"}, Target: target, Bindings: 3, PushBytes: 4, Spec: flatSpec},
 	gate("gate_f32"), gate("gate_add_f32", "OP_ADD"), gate("gate_packed_f32", "PACKED"), gate("gate_add_packed_f32", "PACKED", "OP_ADD"),
 	{Name: "batch_norm_f32", Source: "batch_norm.comp", Target: target, Bindings: 3, PushBytes: 12, Spec: flatSpec},
+	{Name: "batch_norm_packed_f32", Source: "batch_norm.comp", Defines: []string{"PACKED"}, Target: target, Bindings: 3, PushBytes: 12, Spec: flatSpec},
+	groupNormParts("group_norm_parts_f32"), groupNormParts("group_norm_parts_packed_f32", "PACKED"),
+	{Name: "group_norm_merge_f32", Source: "group_norm_merge.comp", Target: target, Bindings: 3, PushBytes: 24, Spec: []string{"WG", "V"}},
+	groupNorm("group_norm_f32"), groupNorm("group_norm_packed_f32", "PACKED"),
+	splitAttention("split_attention_f32"), splitAttention("split_attention_add_f32", "OP_ADD"),
+	splitAttention("split_attention_packed_f32", "PACKED"), splitAttention("split_attention_add_packed_f32", "PACKED", "OP_ADD"),
+	channels("channels_f32"), channels("channels_packed_f32", "PACKED"),
+	spatialPad("spatial_pad_f32"), spatialPad("spatial_pad_packed_f32", "PACKED"),
 	{Name: "max_pool_f32", Source: "pool.comp", Defines: []string{"OP_MAX"}, Target: target, Bindings: 2, PushBytes: 20, Spec: poolSpec},
 	{Name: "avg_pool_f32", Source: "pool.comp", Defines: []string{"OP_AVG"}, Target: target, Bindings: 2, PushBytes: 20, Spec: poolSpec},
 	{Name: "global_avg_pool_f32", Source: "global_avg_pool.comp", Target: target, Bindings: 2, PushBytes: 8, Spec: flatSpec},
@@ -121,6 +129,33 @@ func gate(name string, defines ...string) Variant {
 		v.Bindings = 4
 	}
 	return v
+}
+
+// splitAttention is a row of split_attention.comp, bindings as of gate.
+func splitAttention(name string, defines ...string) Variant {
+	v := gate(name, defines...)
+	v.Source, v.PushBytes, v.Spec, v.Optimize = "split_attention.comp", 20, []string{"WG", "RELU", "R"}, true
+	return v
+}
+
+// groupNormParts is a row of group_norm_parts.comp: x, sums.
+func groupNormParts(name string, defines ...string) Variant {
+	return Variant{Name: name, Source: "group_norm_parts.comp", Defines: defines, Target: target, Bindings: 2, PushBytes: 12, Spec: flatSpec}
+}
+
+// groupNorm is a row of group_norm.comp: x, what to do with each channel, y.
+func groupNorm(name string, defines ...string) Variant {
+	return Variant{Name: name, Source: "group_norm.comp", Defines: defines, Target: target, Bindings: 3, PushBytes: 8, Spec: []string{"WG", "RELU"}}
+}
+
+// channels is a row of channels.comp: x, y.
+func channels(name string, defines ...string) Variant {
+	return Variant{Name: name, Source: "channels.comp", Defines: defines, Target: target, Bindings: 2, PushBytes: 28, Spec: []string{"WG", "KEEP"}}
+}
+
+// spatialPad is a row of spatial_pad.comp: x, y.
+func spatialPad(name string, defines ...string) Variant {
+	return Variant{Name: name, Source: "spatial_pad.comp", Defines: defines, Target: target, Bindings: 2, PushBytes: 28, Spec: []string{"WG", "REFLECT"}}
 }
 
 // packed is a row of conv2d_packed.comp with a tile of filters × pixels an invocation. Its texel buffers are x, w and the shortcut.

@@ -108,6 +108,8 @@ func (w *widening) operands(inputs [][]float64) error {
 	switch o := w.n.Op.(type) {
 	case graph.Conv2D, graph.Linear:
 		more, err = w.products(sums)
+	case graph.BatchNorm:
+		more = [][]float64{w.scaled(o, inputs)}
 	case graph.GroupNorm:
 		more = [][]float64{w.norms(o, inputs)}
 	case graph.SplitAttention:
@@ -158,6 +160,27 @@ func (w *widening) products(sums *graph.Node) ([][]float64, error) {
 		out = append(out, v)
 	}
 	return out, nil
+}
+
+// scaled is what rounding the operands of a [graph.BatchNorm] changes: (δx + δmean)·(|s| + δs) + |x - mean|·δs + δbias, where the factor
+// s = weight/sqrt(variance + epsilon) moves furthest with a smaller variance.
+func (w *widening) scaled(o graph.BatchNorm, inputs [][]float64) []float64 {
+	more := make([]float64, len(w.bound))
+	_, c, height, width := w.n.Output.Type.Shape.NCHW()
+	for i := range more {
+		ch := i / (height * width) % c
+		weight, mean, variance := math.Abs(inputs[1][ch]), inputs[3][ch], inputs[4][ch]
+		scale := weight / math.Sqrt(variance+o.Epsilon)
+		if x := inputs[0][i]; x-x != 0 {
+			if w.errs[1][ch] >= weight && weight > 0 { // it may become zero, and the product NaN
+				more[i] = math.Inf(1)
+			}
+			continue
+		}
+		most := (weight + w.errs[1][ch]) / math.Sqrt(math.Max(variance-w.errs[4][ch], 0)+o.Epsilon)
+		more[i] = (w.errs[0][i]+w.errs[3][ch])*most + math.Abs(inputs[0][i]-mean)*(most-scale) + w.errs[2][ch]
+	}
+	return more
 }
 
 // gates is what rounding the operands of a [graph.Gate] changes: δx·σ(s) + (|x| + δx)·|σ(s ± δs) - σ(s)| + δshortcut.

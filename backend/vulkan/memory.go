@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
 )
 
@@ -53,7 +54,7 @@ func (d *device) allocate(size uint64, kind memoryKind) (*memory, error) {
 	}
 	m := &memory{size: size}
 	if kind == viewedMemory { // only there, since GPU-assisted validation takes the end of a buffer for the end of what a kernel may access
-		m.spare = min(viewStep, limit-size)
+		m.spare = min(plan.ViewBytes(0), limit-size)
 	}
 	var err error
 	if m.buf, err = d.dev.CreateBuffer(size+m.spare, vk.BufferStorage|vk.BufferUniformTexel|vk.BufferTransferSrc|vk.BufferTransferDst); err != nil {
@@ -83,16 +84,10 @@ func (d *device) allocate(size uint64, kind memoryKind) (*memory, error) {
 	return nil, fmt.Errorf("%w: no memory type fits a storage buffer", backend.ErrOutOfMemory)
 }
 
-// viewStep and viewPeriod: of a view whose bytes are a multiple of the period and less than a step more, Mesa's llvmpipe (22.3) takes the length for
-// the last level of a picture, and compiles the kernel again. Worse, its cache on disk files what a process compiles second for a kernel under
-// a key that no other process asks for, so that each second start would compile a third of ResNet-50's kernels anew.
-const viewStep, viewPeriod = 256, 65536
-
-// viewBytes is how long a texel view of so many bytes at the offset is: a step more, which kernels do not read, where that saves a compilation and
-// is no more than most.
+// viewBytes is how long a texel view of so many bytes at the offset is: what the plan says, where the memory has so much and it is no more than most.
 func (m *memory) viewBytes(offset, size, most uint64) uint64 {
-	if longer := size + viewStep; size%viewPeriod < viewStep && longer <= most && offset+longer <= m.size+m.spare {
-		return size + viewStep
+	if longer := plan.ViewBytes(size); longer <= most && offset+longer <= m.size+m.spare {
+		return longer
 	}
 	return size
 }

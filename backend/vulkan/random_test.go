@@ -14,12 +14,14 @@ import (
 
 // TestRandomGraphs draws small graphs of all ops and judges every node of each by its bound, on a run that gives out
 // every value. The graph's own outputs must then have the same bits in runs where the other values share the arena,
-// with the whole batch at once and in parts.
+// with the whole batch at once and in parts, if the convolutions are computed by the same
+// kernels: to give a value out costs a conversion, which may make another the better choice.
 func TestRandomGraphs(t *testing.T) {
 	count := 60 / backendtest.OneIn(2)
 	if testing.Short() {
 		count = 12 // drivers take long to compile pipelines, the more so with the race detector
 	}
+	same, other := 0, 0
 	kernels := [][]string{nil}
 	for i, k := range plan.ConvKernels() {
 		if i%backendtest.OneIn(2) != 0 {
@@ -44,19 +46,48 @@ func TestRandomGraphs(t *testing.T) {
 	for i, names := range kernels {
 		eachDevice(t, Options{Kernels: names, Unproved: true}, func(t *testing.T, d *device) {
 			for j := i; j < len(graphs); j += len(kernels) {
-				checkRandom(t, d, graphs[j])
+				s, o := checkRandom(t, d, graphs[j])
+				same, other = same+s, other+o
 			}
 		})
 	}
+	if same < 3*other {
+		t.Errorf("%d runs had the convolution kernels of the run that gives out every value, and %d others: too few to mean something", same, other)
+	}
 }
 
-func checkRandom(t *testing.T, d *device, g *graph.Graph) {
+// convolutions are the choices for the convolutions of a graph. Other kernels add up in one order, whatever the format.
+func convolutions(g *graph.Graph, choices []string) (list []string) {
+	for i, n := range g.Nodes {
+		if _, ok := n.Op.(graph.Conv2D); ok {
+			list = append(list, choices[i])
+		}
+	}
+	return list
+}
+
+// checkRandom returns how many runs had the convolution kernels of the one that gives out every value, and how many had not.
+func checkRandom(t *testing.T, d *device, g *graph.Graph) (same, other int) {
 	t.Helper()
 	inputs := seededInput(g)
 	values := judge(t, d, g, inputs)
+	var names []string
+	for _, n := range g.Nodes {
+		names = append(names, n.Name)
+	}
+	all, err := g.WithOutputs(names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	judged := convolutions(g, chosenFor(t, d, all))
 	batch := g.Inputs[0].Type.Shape.Dim(0)
 	for _, chunk := range []int{0, 1, max(batch-1, 1), 2} {
 		d.opts.MaxChunk = chunk // the test is alone with the device
+		if !slices.Equal(convolutions(g, chosenFor(t, d, g)), judged) {
+			other++
+			continue
+		}
+		same++
 		for i, got := range runGraph(t, d, g, inputs) {
 			if name := g.Outputs[i].Name; !slices.Equal(got, values[name]) {
 				t.Errorf("graph %q in parts of %d: %q has other bits than in the run that gives out every value", g.Name, chunk, name)
@@ -67,6 +98,7 @@ func checkRandom(t *testing.T, d *device, g *graph.Graph) {
 	if t.Failed() {
 		t.Fatal(g.Text())
 	}
+	return same, other
 }
 
 // randomGraph draws one graph. Values that a later node may take are kept by their rank.
@@ -112,7 +144,7 @@ func (r *randomGraph) draw(t *testing.T, name string) *graph.Graph {
 // step adds a node, or what a block of a network is made of.
 func (r *randomGraph) step() {
 	x := r.pick(r.pictures)
-	switch r.rng.Intn(14) {
+	switch r.rng.Intn(18) {
 	case 0, 1, 2, 3:
 		r.conv(x)
 	case 4:
@@ -138,6 +170,19 @@ func (r *randomGraph) step() {
 			ins = append(ins, x)
 		}
 		r.picture(o, ins...)
+	case 14:
+		c := x.Type.Shape.Dim(1)
+		r.picture(graph.GroupNorm{Groups: r.divisor(c), Epsilon: 1e-5, Act: graph.Activation(r.rng.Intn(2))}, x, r.param(1, c), r.param(1, c))
+	case 15:
+		r.splitAttention(x)
+	case 16:
+		x = r.picture(graph.SpatialPad{Padding: graph.Padding{Top: r.rng.Intn(3), Left: r.rng.Intn(3), Right: r.rng.Intn(3)}}, x)
+		_, _, h, w := x.Type.Shape.NCHW()
+		r.picture(graph.SpatialPad{Padding: graph.Padding{Left: r.rng.Intn(min(w, 4)), Bottom: r.rng.Intn(min(h, 4))}, Reflect: true}, x)
+	case 17: // efficient channel attention, or any other use of it
+		_, c, h, w := x.Type.Shape.NCHW()
+		y := r.picture(graph.Reshape{To: [3]int{h, c, w}}, x)
+		r.picture(graph.Reshape{To: [3]int{c, h, w}}, r.picture(graph.ReLU{}, y))
 	case 13:
 		r.row(graph.Flatten{}, x)
 		y := r.pick(r.rows)
@@ -170,11 +215,7 @@ func (r *randomGraph) conv(x *graph.Value) {
 	}
 	rows, cols := 1+geo.Intn(4), 1+geo.Intn(4)
 	c := x.Type.Shape.Dim(1)
-	for g := 2; g <= c; g++ {
-		if c%g == 0 && r.rng.Intn(2) == 0 {
-			o.Groups = g
-		}
-	}
+	o.Groups = r.divisor(c)
 	filters := o.Groups * (1 + r.rng.Intn([]int{3, 20, 70}[r.rng.Intn(3)]/o.Groups+1))
 	plain := graph.Conv2D{Stride: o.Stride, Padding: o.Padding, Dilation: o.Dilation, Groups: o.Groups}
 	if _, err := graph.Infer(plain, x.Type, graph.F32(filters, c/o.Groups, rows, cols)); err != nil {
@@ -189,6 +230,33 @@ func (r *randomGraph) conv(x *graph.Value) {
 		o.Add = true
 		r.picture(o, append(ins, y)...)
 	}
+}
+
+// splitAttention adds the sum of some branches, one beside the other, and takes some of its channels.
+func (r *randomGraph) splitAttention(x *graph.Value) {
+	c := x.Type.Shape.Dim(1)
+	o := graph.SplitAttention{Radix: 1 + r.rng.Intn(3), Groups: r.divisor(c), Add: r.rng.Intn(2) == 0, Act: graph.Activation(r.rng.Intn(2))}
+	branches := []*graph.Value{x}
+	for len(branches) < o.Radix {
+		branches = append(branches, []*graph.Value{x, r.picture(graph.ReLU{}, x)}[r.rng.Intn(2)])
+	}
+	y := r.picture(graph.Concat{}, branches...)
+	ins := []*graph.Value{y, r.picture(graph.GlobalAvgPool{}, y)}
+	if o.Add {
+		ins = append(ins, x)
+	}
+	begin := r.rng.Intn(c)
+	r.picture(graph.ChannelSlice{Begin: begin, End: begin + 1 + r.rng.Intn(c-begin)}, r.picture(o, ins...))
+}
+
+func (r *randomGraph) divisor(n int) int {
+	d := 1
+	for i := 2; i <= n; i++ {
+		if n%i == 0 && r.rng.Intn(2) == 0 {
+			d = i
+		}
+	}
+	return d
 }
 
 // pool adds a maximum or a mean. In ceil mode the kernel may exceed the padded input by less than a stride.

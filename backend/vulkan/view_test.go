@@ -11,6 +11,7 @@ import (
 )
 
 func TestViewBytes(t *testing.T) {
+	const viewStep, viewPeriod = 256, 65536
 	m := &memory{size: 1 << 20, spare: viewStep}
 	for _, c := range []struct{ offset, size, most, want uint64 }{
 		{0, 16, 1 << 30, 16 + viewStep},

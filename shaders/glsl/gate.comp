@@ -7,23 +7,7 @@
 layout(local_size_x_id = 0) in;
 layout(constant_id = 1) const bool RELU = false;
 layout(push_constant) uniform Extent { uint count, HW; };
-#ifdef HALF
-#include "half.glsl"
-#define STORED uvec2
-#define WIDEN(v) widen(v)
-#define NARROW(v) narrow(v)
-#define T vec4
-#elif defined(PACKED)
-#define STORED vec4
-#define WIDEN(v) v
-#define NARROW(v) v
-#define T vec4
-#else
-#define STORED float
-#define WIDEN(v) v
-#define NARROW(v) v
-#define T float
-#endif
+#include "stored.glsl"
 layout(std430, binding = 0) readonly buffer X { STORED x[]; };
 layout(std430, binding = 1) readonly buffer S { STORED s[]; };
 #ifdef OP_ADD

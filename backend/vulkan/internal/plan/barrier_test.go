@@ -28,3 +28,16 @@ func TestUnreadValueHasItsBarrier(t *testing.T) {
 		t.Errorf("want a barrier for the host at the end, got\n%s", p.Dump())
 	}
 }
+
+// TestTexelViewsReachFurther: a texel view may be longer than what its kernel reads, and who writes right behind that waits for it.
+func TestTexelViewsReachFurther(t *testing.T) {
+	reader := &Step{Variant: variant("global_avg_pool_packed_f32"), Bindings: []Ref{{ArenaSpace, 0, 0, 160}, {ArenaSpace, 0, 4096, 160}}}
+	writer := func(offset uint64) *Step {
+		return &Step{Variant: variant("relu_f32"), Bindings: []Ref{{ArenaSpace, 0, 8192, 160}, {ArenaSpace, 0, offset, 160}}}
+	}
+	for offset, want := range map[uint64]int{160: 4, 160 + viewStep - 1: 4, 160 + viewStep: 3, 160 + viewStep - 1 + viewPeriod: 3} {
+		if got := track([]Command{Dispatch{0, reader}, Dispatch{1, writer(offset)}}); len(got) != want {
+			t.Errorf("a write at %d: got %v, want %d commands", offset, got, want)
+		}
+	}
+}

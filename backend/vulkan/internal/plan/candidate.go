@@ -61,7 +61,7 @@ const (
 )
 
 // Candidates lists the ways to compute a node, the rule's first choice first. It is empty for a node that needs no
-// kernel (flatten). A single kernel with no alternative is a list of one.
+// kernel (a view). A single kernel with no alternative is a list of one.
 //
 // Errors: backend.ErrUnsupported when there is none; the text names the attribute in the way.
 func Candidates(lim Limits, opt Options, n *graph.Node) ([]Candidate, error) {
@@ -71,7 +71,7 @@ func Candidates(lim Limits, opt Options, n *graph.Node) ([]Candidate, error) {
 	if err := checkTensors(lim, n); err != nil {
 		return nil, err
 	}
-	if _, ok := n.Op.(graph.Flatten); ok {
+	if graph.IsView(n.Op) {
 		return nil, nil
 	}
 	if opt.Half && !opt.Float32[n.Name] {

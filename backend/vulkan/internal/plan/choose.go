@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/graph"
@@ -18,7 +19,7 @@ type Verdict struct {
 // the conversions between formats is small. An exact answer would be a search over all nodes; this walks to a minimum
 // from two ends, all dense and all packed, and takes the better, which is exact for chains of nodes and in the family.
 func choose(lim Limits, opt Options, g *graph.Graph) ([]*Candidate, error) {
-	c := &chooser{lim: lim, g: g, root: roots(g), made: map[*graph.Value]int{}}
+	c := &chooser{lim: lim, g: g, made: map[*graph.Value]int{}}
 	for i, n := range g.Nodes {
 		var list []Candidate
 		if n.Output.Type.SizeBytes() > 0 {
@@ -84,11 +85,10 @@ func judged(lim Limits, opt Options, n *graph.Node) ([]Candidate, error) {
 type chooser struct {
 	lim     Limits
 	g       *graph.Graph
-	root    map[*graph.Value]*graph.Value
 	made    map[*graph.Value]int // the node of a value
-	lists   [][]Candidate        // by node
+	lists   [][]Candidate        // by node; empty for views, whose results are dense
 	readers map[*graph.Value][]int
-	dense   map[*graph.Value]bool // roots that are wanted dense whatever is chosen
+	dense   map[*graph.Value]bool // values that are wanted dense whatever is chosen
 }
 
 // index notes who reads each value.
@@ -100,14 +100,14 @@ func (c *chooser) index() {
 				continue
 			}
 			if len(c.lists[i]) == 0 {
-				c.dense[c.root[v]] = true // flatten is a view of the dense elements
+				c.dense[v] = true // a view is one of the dense elements
 				continue
 			}
-			c.readers[c.root[v]] = append(c.readers[c.root[v]], i)
+			c.readers[v] = append(c.readers[v], i)
 		}
 	}
 	for _, v := range c.g.Outputs {
-		c.dense[c.root[v]] = true
+		c.dense[v] = true
 	}
 }
 
@@ -162,32 +162,28 @@ func (c *chooser) around(pick []int, i int) float64 {
 		if v.Kind == graph.ParamValue {
 			continue
 		}
-		again := false
-		for _, w := range n.Inputs[:j] {
-			again = again || c.root[w] == c.root[v]
-		}
-		if !again {
-			cost += c.conversions(pick, c.root[v])
+		if !slices.Contains(n.Inputs[:j], v) {
+			cost += c.conversions(pick, v)
 		}
 	}
 	return cost
 }
 
 // conversions is the cost of the formats that a value is wanted in besides the one it is made in.
-func (c *chooser) conversions(pick []int, root *graph.Value) float64 {
+func (c *chooser) conversions(pick []int, v *graph.Value) float64 {
 	made := Dense
-	if i, ok := c.made[root]; ok && len(c.lists[i]) > 0 {
+	if i, ok := c.made[v]; ok && len(c.lists[i]) > 0 {
 		made = c.lists[i][pick[i]].Out
 	}
 	var wanted [len(formats) + 1]bool
-	wanted[Dense] = c.dense[root]
-	for _, i := range c.readers[root] {
+	wanted[Dense] = c.dense[v]
+	for _, i := range c.readers[v] {
 		wanted[c.lists[i][pick[i]].In] = true
 	}
 	cost := 0.0
 	for _, f := range formats {
-		if wanted[f] && f != made && f.holds(root.Type) {
-			cost += float64(made.sizeBytes(root.Type)+f.sizeBytes(root.Type)) / c.lim.bandwidth()
+		if wanted[f] && f != made && f.holds(v.Type) {
+			cost += float64(made.sizeBytes(v.Type)+f.sizeBytes(v.Type)) / c.lim.bandwidth()
 		}
 	}
 	return cost

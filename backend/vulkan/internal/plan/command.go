@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/resnet-run/resnet-run/shaders"
@@ -62,7 +63,31 @@ type Step struct {
 }
 
 func (s *Step) reads() []Ref { return s.Bindings[:len(s.Bindings)-1] }
-func (s *Step) write() Ref   { return s.Bindings[len(s.Bindings)-1] }
+
+// views are what the step reads as far as a driver may take it to: to the ends of its texel views, which [ViewBytes] sets.
+func (s *Step) views() []Ref {
+	refs := slices.Clone(s.reads())
+	for _, b := range s.Variant.Texels {
+		refs[b].Size = ViewBytes(refs[b].Size)
+	}
+	return refs
+}
+
+func (s *Step) write() Ref { return s.Bindings[len(s.Bindings)-1] }
+
+// viewStep and viewPeriod: of a view whose bytes are a multiple of the period and less than a step more, Mesa's llvmpipe (22.3) takes the length for
+// the last level of a picture, and compiles the kernel again. Worse, its cache on disk files what a process compiles second for a kernel under
+// a key that no other process asks for, so that each second start would compile a third of ResNet-50's kernels anew.
+const viewStep, viewPeriod = 256, 65536
+
+// ViewBytes is how long the texel view of a binding of so many bytes should be: a step more, which kernels do not read, where that saves a
+// compilation.
+func ViewBytes(size uint64) uint64 {
+	if size%viewPeriod < viewStep {
+		return size + viewStep
+	}
+	return size
+}
 
 // Command is one entry of a recorded run: a Dispatch, a Copy or a Barrier.
 type Command interface {
@@ -119,7 +144,7 @@ func track(cmds []Command) []Command {
 		var w Ref
 		switch c := c.(type) {
 		case Dispatch:
-			r, w = c.Step.reads(), c.Step.write()
+			r, w = c.Step.views(), c.Step.write()
 		case Copy:
 			r, w = []Ref{c.Src}, c.Dst
 		}

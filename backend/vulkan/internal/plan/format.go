@@ -61,3 +61,30 @@ func (f Format) sizeBytes(t graph.TensorType) uint64 {
 
 // vectors is how many vectors of four hold c channels.
 func vectors(c int) int { return ceilDiv(c, 4) }
+
+// suffix ends the names of kernels that exist in every format.
+func (f Format) suffix() string {
+	switch f {
+	case Packed4:
+		return "_packed_f32"
+	case Packed4Half:
+		return "_f16"
+	}
+	return "_f32"
+}
+
+// lanes is how many channels an element of memory holds: one, or the four of a vector.
+func (f Format) lanes() int {
+	if f == Dense {
+		return 1
+	}
+	return 4
+}
+
+// units is how many elements of memory c channels of a pixel are: numbers or vectors.
+func (f Format) units(c int) int {
+	if f == Dense {
+		return c
+	}
+	return vectors(c)
+}

@@ -43,10 +43,18 @@ func halfCandidates(lim Limits, opt Options, n *graph.Node) ([]Candidate, error)
 	switch op := n.Op.(type) {
 	case graph.Conv2D:
 		return convCandidatesOf(lim, opt, n, op, append(halfConvKernels[:len(halfConvKernels):len(halfConvKernels)], matrixConvKernels...))
+	case graph.BatchNorm:
+		return inFormats(lim, n, batchNormKernels(lim, n, op), Packed4Half)
+	case graph.GroupNorm:
+		return inFormats(lim, n, groupNormKernels(lim, n, op), Packed4Half)
 	case graph.Gate:
-		batch, c, h, w := n.Output.Type.Shape.NCHW()
-		k, err := gateKernel(lim, "_f16", op, batch*vectors(c)*h*w, h*w)
-		return only(candidate(Packed4Half, Packed4Half, k).costs(lim, n, 1)), err
+		return inFormats(lim, n, gateKernels(lim, n, op), Packed4Half)
+	case graph.SplitAttention:
+		return inFormats(lim, n, splitAttentionKernels(lim, n, op), Packed4Half)
+	case graph.ChannelPad, graph.ChannelSlice, graph.Concat:
+		return inFormats(lim, n, channelKernels(lim, n), Packed4Half)
+	case graph.SpatialPad:
+		return inFormats(lim, n, spatialPadKernels(lim, n, op), Packed4Half)
 	case graph.ReLU:
 		return halfElementwise(lim, n, "relu_f16", 0)
 	case graph.Add:

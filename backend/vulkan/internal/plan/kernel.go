@@ -79,7 +79,7 @@ func checkOperands(n *graph.Node) error {
 	case graph.Conv2D:
 		bias, _ := op.Inputs()
 		isWeight = func(i int) bool { return i == 1 || i == bias }
-	case graph.Linear, graph.BatchNorm:
+	case graph.Linear, graph.BatchNorm, graph.GroupNorm:
 		isWeight = func(i int) bool { return i > 0 }
 	}
 	for i, v := range n.Inputs {
@@ -135,9 +135,13 @@ func candidatesOf(lim Limits, opt Options, n *graph.Node) ([]Candidate, error) {
 	case graph.Linear:
 		return linearCandidates(lim, opt, n, op)
 	case graph.BatchNorm:
-		return batchNormCandidates(lim, n, op)
+		return inFormats(lim, n, batchNormKernels(lim, n, op), Dense, Packed4)
+	case graph.GroupNorm:
+		return inFormats(lim, n, groupNormKernels(lim, n, op), Dense, Packed4)
 	case graph.Gate:
-		return gateCandidates(lim, n, op)
+		return inFormats(lim, n, gateKernels(lim, n, op), Dense, Packed4)
+	case graph.SplitAttention:
+		return inFormats(lim, n, splitAttentionKernels(lim, n, op), Dense, Packed4)
 	case graph.ReLU:
 		return elementwise(lim, n, "relu_f32", 0)
 	case graph.Add:
@@ -148,10 +152,12 @@ func candidatesOf(lim Limits, opt Options, n *graph.Node) ([]Candidate, error) {
 		return poolCandidates(lim, n, "avg_pool", op.Kernel, op.Stride, op.Padding, op.CountIncludePad, false)
 	case graph.GlobalAvgPool:
 		return globalPoolCandidates(lim, n)
-	case graph.ChannelPad:
-		return shortcutCandidates(lim, n, op.Before, [2]int{1, 1})
+	case graph.ChannelPad, graph.ChannelSlice, graph.Concat:
+		return inFormats(lim, n, channelKernels(lim, n), Dense, Packed4)
+	case graph.SpatialPad:
+		return inFormats(lim, n, spatialPadKernels(lim, n, op), Dense, Packed4)
 	case graph.Subsample:
-		return shortcutCandidates(lim, n, 0, op.Stride)
+		return subsampleCandidates(lim, n, op.Stride)
 	case graph.Softmax:
 		rows, k := out.Elems()/out.Dim(-1), out.Dim(-1)
 		groups, err := spread(lim, rows)
@@ -259,21 +265,6 @@ func globalPoolCandidates(lim Limits, n *graph.Node) ([]Candidate, error) {
 	return list, nil
 }
 
-func shortcutCandidates(lim Limits, n *graph.Node, before int, stride [2]int) ([]Candidate, error) {
-	_, c, h, w := n.Inputs[0].Type.Shape.NCHW()
-	batch, k, p, q := n.Output.Type.Shape.NCHW()
-	push := []uint32{u32(c), u32(h), u32(w), u32(k), u32(p), u32(q), u32(before), u32(stride[0]), u32(stride[1])}
-	kern, err := flat(lim, "shortcut_pad_f32", batch*k*p*q, nil, push, 0, result)
-	return only(candidate(Dense, Dense, kern).costs(lim, n, 1)), err
-}
-
-func batchNormCandidates(lim Limits, n *graph.Node, op graph.BatchNorm) ([]Candidate, error) {
-	batch, c, h, w := n.Inputs[0].Type.Shape.NCHW()
-	k, err := flat(lim, "batch_norm_f32", batch*c*h*w, nil, []uint32{u32(c), u32(h * w)}, 0, theWeight, result)
-	k.weights = packBatchNorm(n, op)
-	return only(candidate(Dense, Dense, k).costs(lim, n, 1)), err
-}
-
 func linearCandidates(lim Limits, opt Options, n *graph.Node, op graph.Linear) ([]Candidate, error) {
 	c, k := n.Inputs[1].Type.Shape.Dim(1), n.Inputs[1].Type.Shape.Dim(0)
 	kern, err := flat(lim, "linear_f32", n.Output.Type.Shape.Elems(), nil, []uint32{u32(c), u32(k)}, 0, theWeight, result)
@@ -301,28 +292,6 @@ func linearCandidates(lim Limits, opt Options, n *graph.Node, op graph.Linear) (
 		list[i].cost = float64(i+1) * float64(4*c*k) / lim.bandwidth()
 	}
 	return list, nil
-}
-
-// gateCandidates lists the kernels of a gate on numbers and on vectors of four channels.
-func gateCandidates(lim Limits, n *graph.Node, op graph.Gate) ([]Candidate, error) {
-	batch, c, h, w := n.Output.Type.Shape.NCHW()
-	k, err := gateKernel(lim, "_f32", op, batch*c*h*w, h*w)
-	if err != nil {
-		return nil, err
-	}
-	list := only(candidate(Dense, Dense, k).costs(lim, n, 2))
-	if k, err := gateKernel(lim, "_packed_f32", op, batch*vectors(c)*h*w, h*w); err == nil && Packed4.sizeBytes(n.Output.Type) <= lim.MaxStorageBufferRange {
-		list = append(list, candidate(Packed4, Packed4, k).costs(lim, n, 1))
-	}
-	return list, nil
-}
-
-func gateKernel(lim Limits, suffix string, op graph.Gate, count, pixels int) (*kernel, error) {
-	name, args := "gate", []operand{0, 1, result}
-	if op.Add {
-		name, args = "gate_add", []operand{0, 1, 2, result}
-	}
-	return flat(lim, name+suffix, count, []uint32{flag(op.Act == graph.ActReLU)}, []uint32{u32(pixels)}, args...)
 }
 
 // convert is the kernel that brings a value from one format to another.

@@ -20,7 +20,7 @@ type Fence struct {
 	Behind string // the value, or what the memory is for
 }
 
-// roots maps every value to the one whose memory it shares: itself, but for flatten, which moves nothing.
+// roots maps every value to the one whose memory it shares, if both are dense: itself, but for views, which move nothing.
 func roots(g *graph.Graph) map[*graph.Value]*graph.Value {
 	m := make(map[*graph.Value]*graph.Value)
 	for _, v := range g.Inputs {
@@ -28,7 +28,7 @@ func roots(g *graph.Graph) map[*graph.Value]*graph.Value {
 	}
 	for _, n := range g.Nodes {
 		m[n.Output] = n.Output
-		if _, ok := n.Op.(graph.Flatten); ok {
+		if graph.IsView(n.Op) {
 			m[n.Output] = m[n.Inputs[0]]
 		}
 	}

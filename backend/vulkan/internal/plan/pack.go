@@ -70,19 +70,21 @@ func packLinear(n *graph.Node, op graph.Linear) *Packed {
 	}
 }
 
-// packBatchNorm reduces the statistics to a factor and a summand for each channel, computed in float64.
-func packBatchNorm(n *graph.Node, op graph.BatchNorm) *Packed {
+// packBatchNorm reduces the statistics to a factor and a summand for each channel, computed in float64: first the factors of all, then
+// the summands, each filled up with zeros to so many channels.
+func packBatchNorm(n *graph.Node, op graph.BatchNorm, channels int) *Packed {
 	c := n.Inputs[0].Type.Shape.Dim(1)
 	return &Packed{
-		Node: n.Name, Elems: 2 * c, Block: 2 * c,
+		Node: n.Name, Elems: 2 * channels, Block: 2 * channels,
 		Open: func() Filler {
 			weight, bias := n.Inputs[1].Data.Float32s(), n.Inputs[2].Data.Float32s()
 			mean, variance := n.Inputs[3].Data.Float32s(), n.Inputs[4].Data.Float32s()
 			return func(dst []float32, _ int) {
+				clear(dst)
 				for i := range c {
 					scale := float64(weight[i]) / math.Sqrt(float64(variance[i])+op.Epsilon)
 					dst[i] = float32(scale)
-					dst[c+i] = float32(float64(bias[i]) - float64(mean[i])*scale)
+					dst[channels+i] = float32(float64(bias[i]) - float64(mean[i])*scale)
 				}
 			}
 		},

@@ -143,7 +143,7 @@ func TestPackBatchNormFoldsTheStatistics(t *testing.T) {
 		"%y = batch_norm(%x, @w, @b, @m, @v) epsilon=0.5\noutput %y\n",
 		map[string][]float32{"w": {3, 4}, "b": {5, 6}, "m": {7, 8}, "v": {0.5, 3.5}})
 	n := g.Nodes[0]
-	p := packBatchNorm(n, n.Op.(graph.BatchNorm))
+	p := packBatchNorm(n, n.Op.(graph.BatchNorm), n.Inputs[1].Type.Shape.Dim(0))
 	dst := fill(t, p)
 	want := []float32{3, 2, 5 - 7*3, 6 - 8*2}
 	for i := range want {

@@ -12,7 +12,7 @@ type program struct {
 	tensors []*tensor // in the order in which they are made
 	calls   []*call
 	values  map[tensorKey]*tensor
-	made    map[*graph.Value]Format // the format in which a value was made: what is converted is converted from that
+	made    map[*graph.Value]Format // the format in which a value was made (a view: Dense): what is converted is converted from that
 	root    map[*graph.Value]*graph.Value
 	choice  []string // by node, the name of its candidate
 	why     []string // and why it was chosen
@@ -31,9 +31,17 @@ func (t *tensor) String() string {
 	return fmt.Sprintf("value %q", t.value.Name)
 }
 
+// tensorKey tells tensors apart. What is dense is that of the value's root; the other formats depend on the shape.
 type tensorKey struct {
-	root   *graph.Value
+	value  *graph.Value
 	format Format
+}
+
+func (p *program) key(v *graph.Value, f Format) tensorKey {
+	if f == Dense {
+		v = p.root[v]
+	}
+	return tensorKey{v, f}
 }
 
 // call is a kernel with its tensors.
@@ -55,10 +63,11 @@ func assemble(lim Limits, g *graph.Graph, choices []*Candidate) (*program, error
 		c := choices[i]
 		if c == nil {
 			p.choice, p.why = append(p.choice, ""), append(p.why, "")
-			if _, ok := n.Op.(graph.Flatten); ok && n.Output.Type.SizeBytes() > 0 {
+			if graph.IsView(n.Op) && n.Output.Type.SizeBytes() > 0 {
 				if err := p.need(lim, n, n.Inputs[0], Dense); err != nil { // it is a view of the dense elements
 					return nil, err
 				}
+				p.made[n.Output] = Dense
 			}
 			continue
 		}
@@ -79,11 +88,10 @@ func assemble(lim Limits, g *graph.Graph, choices []*Candidate) (*program, error
 
 // tensor is the value in that format, made when it is not there.
 func (p *program) tensor(v *graph.Value, f Format) *tensor {
-	r := p.root[v]
-	key := tensorKey{r, f}
+	key := p.key(v, f)
 	t := p.values[key]
 	if t == nil {
-		t = &tensor{r, f.sizeBytes(r.Type)}
+		t = &tensor{key.value, f.sizeBytes(v.Type)}
 		p.values[key], p.tensors = t, append(p.tensors, t)
 	}
 	return t
@@ -91,23 +99,22 @@ func (p *program) tensor(v *graph.Value, f Format) *tensor {
 
 // need converts a value to a format that it is not there in. n is the node for the sake of which it is.
 func (p *program) need(lim Limits, n *graph.Node, v *graph.Value, f Format) error {
-	r := p.root[v]
-	if p.values[tensorKey{r, f}] != nil {
+	if p.values[p.key(v, f)] != nil {
 		return nil
 	}
-	from := p.values[tensorKey{r, p.made[r]}]
+	from := p.values[p.key(v, p.made[v])]
 	if from == nil {
-		panic(fmt.Sprintf("plan: bug: node %q wants %q, which nothing made", n.Name, r.Name))
+		panic(fmt.Sprintf("plan: bug: node %q wants %q, which nothing made", n.Name, v.Name))
 	}
-	k, err := convert(lim, r.Type, p.made[r], f)
+	k, err := convert(lim, v.Type, p.made[v], f)
 	if err != nil {
 		return fmt.Errorf("node %q: %w", n.Name, err)
 	}
-	name := r.Name
-	if r.Node == nil {
+	name := v.Name
+	if v.Node == nil {
 		name = n.Name // an input has no node: the conversion is for the sake of its reader
 	}
-	p.calls = append(p.calls, &call{kernel: k, node: name, tensors: []*tensor{from, p.tensor(r, f)}})
+	p.calls = append(p.calls, &call{kernel: k, node: name, tensors: []*tensor{from, p.tensor(v, f)}})
 	return nil
 }
 
@@ -126,7 +133,7 @@ func (p *program) add(lim Limits, n *graph.Node, c *Candidate) error {
 		p.tensors = append(p.tensors, scratch[i])
 	}
 	out := p.tensor(n.Output, c.Out)
-	p.made[p.root[n.Output]] = c.Out
+	p.made[n.Output] = c.Out
 	for _, k := range c.kernels {
 		x := &call{kernel: k, node: n.Name, reason: c.Why}
 		for _, o := range k.args {

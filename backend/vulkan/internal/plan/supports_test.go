@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend"
@@ -27,7 +28,7 @@ func TestSupportsBindsBothWays(t *testing.T) {
 		b := graph.NewBuilder("g")
 		var ins []*graph.Value
 		for j, typ := range types {
-			if j > 0 && op.Name() != "add" && op.Name() != "gate" {
+			if j > 0 && !slices.Contains([]string{"add", "concat", "gate", "split_attention"}, op.Name()) {
 				ins = append(ins, b.Param(fmt.Sprint("w", j), typ, nil))
 			} else {
 				ins = append(ins, b.Input(fmt.Sprint("x", j), typ))
@@ -64,6 +65,17 @@ func TestSupportsBindsBothWays(t *testing.T) {
 	}
 }
 
+// divisor draws a divisor of n.
+func divisor(rng *rand.Rand, n int) int {
+	d := 1
+	for i := 2; i <= n; i++ {
+		if n%i == 0 && rng.IntN(2) == 0 {
+			d = i
+		}
+	}
+	return d
+}
+
 // drawNode draws an op with the types of its inputs, which need not fit.
 func drawNode(rng *rand.Rand) (graph.Op, []graph.TensorType) {
 	upTo := func(n int) int { return 1 + rng.IntN(n) }
@@ -76,14 +88,9 @@ func drawNode(rng *rand.Rand) (graph.Op, []graph.TensorType) {
 	}
 	odd := graph.F32(dims...)
 	pad := graph.Padding{Top: rng.IntN(3), Left: rng.IntN(3), Bottom: rng.IntN(3), Right: rng.IntN(3)}
-	switch rng.IntN(13) {
+	switch rng.IntN(20) {
 	case 0:
-		groups := 1
-		for n := 2; n <= c; n++ {
-			if c%n == 0 && rng.IntN(2) == 0 {
-				groups = n
-			}
-		}
+		groups := divisor(rng, c)
 		o := graph.Conv2D{Stride: pair(3), Dilation: pair(3), Padding: pad, Groups: groups, Bias: rng.IntN(2) == 0}
 		types := []graph.TensorType{x, graph.F32(groups*upTo(40), c/groups, upTo(5), upTo(5))}
 		if o.Bias {
@@ -111,6 +118,30 @@ func drawNode(rng *rand.Rand) (graph.Op, []graph.TensorType) {
 		return graph.Softmax{}, []graph.TensorType{odd}
 	case 10:
 		return graph.ChannelPad{Before: rng.IntN(9), After: rng.IntN(9)}, []graph.TensorType{x}
+	case 12:
+		return graph.GroupNorm{Groups: divisor(rng, c), Epsilon: 1e-5, Act: graph.Activation(rng.IntN(2))}, []graph.TensorType{x, graph.F32(c), graph.F32(c)}
+	case 13:
+		o := graph.SplitAttention{Radix: upTo(4), Groups: divisor(rng, c), Add: rng.IntN(2) == 0, Act: graph.Activation(rng.IntN(2))}
+		branches := x.Shape.WithDim(1, o.Radix*c)
+		types := []graph.TensorType{graph.F32(branches.Dims()...), graph.F32(x.Shape.Dim(0), o.Radix*c, 1, 1)}
+		if o.Add {
+			types = append(types, x)
+		}
+		return o, types
+	case 14:
+		types := []graph.TensorType{x}
+		for range rng.IntN(4) {
+			types = append(types, graph.F32(x.Shape.WithDim(1, upTo(20)).Dims()...))
+		}
+		return graph.Concat{}, types
+	case 15:
+		o := graph.ChannelSlice{Begin: rng.IntN(c)}
+		o.End = o.Begin + upTo(c-o.Begin)
+		return o, []graph.TensorType{x}
+	case 16:
+		return graph.SpatialPad{Padding: pad, Reflect: rng.IntN(2) == 0}, []graph.TensorType{x}
+	case 17:
+		return graph.Reshape{To: [3]int{x.Shape.Dim(2), c, x.Shape.Dim(3)}}, []graph.TensorType{x}
 	case 11:
 		o := graph.Gate{Add: rng.IntN(2) == 0, Act: graph.Activation(rng.IntN(2))}
 		types := []graph.TensorType{x, graph.F32(x.Shape.Dim(0), c, 1, 1)}
