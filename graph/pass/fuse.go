@@ -6,7 +6,7 @@ import (
 	"github.com/resnet-run/resnet-run/graph"
 )
 
-// FuseAdd turns conv2d or gate followed by add into one node with the add in its epilogue, the other addend being the
+// FuseAdd turns conv2d, gate or split_attention followed by add into one node with the add in its epilogue, the other addend being the
 // shortcut. The node moves down to where the add stood: there the shortcut is at hand, whatever the order of
 // the two was. It must be read by the add alone and have no epilogue yet; when that is so for both addends, the later
 // one is taken and the earlier becomes its shortcut.
@@ -67,6 +67,14 @@ func (r *rewrite) extended(v *graph.Value, change func(add *bool, act *graph.Act
 		if change(&op.Add, &op.Act) {
 			return n, op
 		}
+	case graph.SplitAttention:
+		if change(&op.Add, &op.Act) {
+			return n, op
+		}
+	case graph.GroupNorm:
+		if added := true; change(&added, &op.Act) { // it takes in no add
+			return n, op
+		}
 	}
 	return nil, nil
 }
@@ -75,8 +83,8 @@ func (r *rewrite) fuseAdd(n *graph.Node, op graph.Op, add *graph.Node, shortcut 
 	r.absorb(n, add, op, append(slices.Clone(n.Inputs), shortcut))
 }
 
-// FuseReLU turns conv2d or gate, with or without an add in its epilogue, followed by relu into one node that activates. The
-// relu must be its only reader.
+// FuseReLU turns conv2d, gate or split_attention, with or without an add in its epilogue, or group_norm, followed by relu into one node
+// that activates. The relu must be its only reader.
 func FuseReLU(g *graph.Graph) (*graph.Graph, error) {
 	r := newRewrite(g)
 	for _, n := range g.Nodes {
