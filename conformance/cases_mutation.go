@@ -29,6 +29,8 @@ func (t *table) mutation() {
 	t.op(Quick, "more elements than 64 for each workgroup along one side of a dispatch", Integers, graph.ReLU{}, name4(x.Shape), x)
 	for _, c := range []struct{ name, lines string }{
 		{"max_pool", "%y = max_pool(%x) kernel=3,2 stride=3,2"}, {"relu", "%y = relu(%x)"},
+		{"group_norm", "param @g : float32[2]\nparam @b : float32[2]\n%y = group_norm(%x, @g, @b) groups=2 epsilon=1e-05 act=relu"},
+		{"spatial_pad", "%y = spatial_pad(%x) padding=1,0,2,3 reflect=true"}, {"channel_slice", "%y = channel_slice(%x) begin=1 end=2"}, {"concat", "%y = concat(%x, %x)"},
 		{"conv2d", "param @w : float32[3,2,1,1]\n%y = conv2d(%x, @w) act=relu"},
 	} {
 		lines := append([]string{"input %x : float32[1,2,7,6]"}, strings.Split(c.lines, "\n")...)
@@ -110,6 +112,7 @@ func (t *table) mutation() {
 		t.convCase(Quick, v.reason, Ordinary, convolution{n: 2, c: 17, h: 9, w: 7, k: 19, win: window{1, 1, v.stride, v.pad, [2]int{1, 1}}, bias: true})
 	}
 	t.mutationTails()
+	t.mutationFamily()
 }
 
 // mutationTails have channels that are no multiple of the vectors that a device may store them in: what fills up the last vector
@@ -134,6 +137,40 @@ func (t *table) mutationTails() {
 			in[0][9] = float32(math.Inf(1))
 			in[0][60] = float32(math.Inf(1))
 		})
+}
+
+// mutationFamily has what the ops of the family's other members need: groups and branches that leave each other alone, and more elements than 64 for
+// each workgroup along one side of a dispatch.
+func (t *table) mutationFamily() {
+	inf := float32(math.Inf(1))
+	for _, c := range []struct{ name, shape, groups string }{{"c10-h7-w6-g2", "2,10,7,6", "2"}, {"c16-h7-w6-g4", "2,16,7,6", "4"}, {"c6-h1-w1-g3", "2,6,1,1", "3"}} {
+		channels := strings.Split(c.shape, ",")[1]
+		t.crafted("group_norm/n2-"+c.name+"/infinite-group", "a group that is infinite leaves the others of its picture and of others alone",
+			parse("input %x : float32["+c.shape+"]", "param @weight : float32["+channels+"]", "param @bias : float32["+channels+"]",
+				"%y = group_norm(%x, @weight, @bias) groups="+c.groups+" epsilon=1e-05", "output %y"), nil, func(in [][]float32) {
+				in[0][len(in[0])/2-1] = inf // the last element of the first picture
+			})
+	}
+	t.crafted("group_norm/n2-c10-h7-w6-g5/one-element", "one element of a group that is beyond the others shows whether it is counted, and once", parse("input %x : float32[2,10,7,6]",
+		"param @weight : float32[10]", "param @bias : float32[10]", "%y = group_norm(%x, @weight, @bias) groups=5 epsilon=1e-05", "output %y"), nil, func(in [][]float32) {
+		for g := range 10 { // another place in each
+			in[0][g*84+(g*41+83)%84] = 100
+		}
+	})
+	t.crafted("split_attention/n2-c5-h7-w6-r3-g1/infinite-picture", "branches that are infinite leave the picture before them alone",
+		parse("input %x : float32[2,15,7,6]", "input %s : float32[2,15,1,1]", "%y = split_attention(%x, %s) radix=3 groups=1", "output %y"), nil,
+		func(in [][]float32) {
+			for i := len(in[0]) / 2; i < len(in[0]); i++ {
+				in[0][i] = inf
+			}
+		})
+	const reason = "more elements than 64 for each workgroup along one side of a dispatch"
+	x := graph.F32(3, 5, 541, 541)
+	t.op(Full, reason, Integers, graph.ChannelSlice{Begin: 0, End: 5}, name4(x.Shape)+"/0-5", x)
+	t.op(Full, reason, Integers, graph.SpatialPad{Padding: graph.Padding{Top: 1, Right: 2}, Reflect: true}, name4(x.Shape)+"/pad1,0,0,2-reflect", x)
+	t.op(Full, reason, Ordinary, graph.GroupNorm{Groups: 5, Epsilon: 1e-5}, name4(x.Shape)+"-g5/eps1e-05", x, port{name: "weight", typ: graph.F32(5)}, port{name: "bias", typ: graph.F32(5)})
+	t.concat(Full, reason, Integers, 3, 541, 541, false, 2, 3)
+	t.split(Full, reason, Ordinary, split{n: 3, c: 5, h: 541, w: 541, radix: 2, groups: 1})
 }
 
 // mutationGraphs have values that share memory without one of them being made from the other, so that nothing but a barrier of

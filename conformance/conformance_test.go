@@ -299,3 +299,67 @@ func TestWeightsAreWhatTheySay(t *testing.T) {
 		t.Errorf("got %v", seen)
 	}
 }
+
+// TestFarMeansFindTheSquareOfTheMeanLessTheMeanOfSquares: a group norm that loses the variance of what lies far from zero fails the cases that are
+// for it, and the same with a second pass does not.
+func TestFarMeansFindTheSquareOfTheMeanLessTheMeanOfSquares(t *testing.T) {
+	seen := 0
+	for _, c := range conformance.Cases() {
+		if !strings.Contains(c.Name, "/far/") {
+			continue
+		}
+		seen++
+		g, err := c.Graph()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, x := g.Nodes[0], c.Inputs(g)[0]
+		weight, bias := g.Params[0].Data.Float32s(), g.Params[1].Data.Float32s()
+		want, bound, err := reference.Bounds(t.Context(), n, [][]float64{reference.Widen(x), reference.Widen(weight), reference.Widen(bias)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, onePass := range []bool{true, false} {
+			f := conformance.Judge(n.Name, n.Op.Name(), n.Output.Type.Shape, normalised(n, x, weight, bias, onePass), want, bound)
+			if (f.Failed > 0) != onePass {
+				t.Errorf("%s, in one pass %v: %d of %d elements failed, the worst error is %.3g of its bound", c.Name, onePass, f.Failed, f.Elements, f.Fraction)
+			}
+		}
+	}
+	if seen < 4 {
+		t.Errorf("%d cases, want at least 4", seen)
+	}
+}
+
+// normalised is a group norm in float32.
+func normalised(n *graph.Node, x, weight, bias []float32, onePass bool) []float32 {
+	op := n.Op.(graph.GroupNorm)
+	batch, c, h, w := n.Output.Type.Shape.NCHW()
+	size := c / op.Groups * h * w
+	y := make([]float32, len(x))
+	for first := 0; first < batch*c*h*w; first += size {
+		var sum, squares float32
+		for _, v := range x[first:][:size] {
+			sum += v
+			squares += v * v
+		}
+		mean := sum / float32(size)
+		variance := squares/float32(size) - mean*mean
+		if !onePass {
+			squares = 0
+			for _, v := range x[first:][:size] {
+				squares += (v - mean) * (v - mean)
+			}
+			variance = squares / float32(size)
+		}
+		root := float32(math.Sqrt(max(0, float64(variance)) + op.Epsilon))
+		for i, v := range x[first:][:size] {
+			ch := (first + i) / (h * w) % c
+			y[first+i] = (v-mean)/root*weight[ch] + bias[ch]
+			if op.Act == graph.ActReLU {
+				y[first+i] = max(y[first+i], 0)
+			}
+		}
+	}
+	return y
+}

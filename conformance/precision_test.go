@@ -68,7 +68,7 @@ func (e *halfExecutable) Run(ctx context.Context, in, out []backend.Buffer) erro
 func TestFloat16IsJudgedByItsRoundings(t *testing.T) {
 	result := backend.Precision{Operands: graph.Float32, Parameters: graph.Float32, Result: graph.Float16}
 	honest := func(n *graph.Node) (string, backend.Precision) { return n.Name, result }
-	const filter = `^(conv2d/n2-c17-h9-w7-k19-g1/r3-s3-stride1,1-pad1,1,1,1-dil1,1|relu/n2-c5-h7-w9|add/n2-c5-h7-w9)/`
+	const filter = `^(conv2d/n2-c17-h9-w7-k19-g1/r3-s3-stride1,1-pad1,1,1,1-dil1,1|relu/n2-c5-h7-w9|add/n2-c5-h7-w9|group_norm/n2-c10-h7-w9-g5|split_attention/n2-c5-h7-w9-r2-g1|concat/n2-h7-w9|spatial_pad/n2-c5-h7-w9)/`
 	for _, c := range []struct {
 		name  string
 		d     halfDevice

@@ -26,6 +26,13 @@ var inPlace = []struct {
 	{"conv2d", parse("input %x : float32[2,4,5,7]", "param @w : float32[4,4,3,3]", "%y = conv2d(%x, @w) padding=1,1,1,1", "output %y")},
 	{"batch_norm", parse("input %x : float32[2,4,5,7]", "param @weight : float32[4]", "param @bias : float32[4]", "param @mean : float32[4]",
 		"param @variance : float32[4]", "%y = batch_norm(%x, @weight, @bias, @mean, @variance) epsilon=1e-05", "output %y")},
+	{"group_norm", parse("input %x : float32[2,4,5,7]", "param @weight : float32[4]", "param @bias : float32[4]",
+		"%y = group_norm(%x, @weight, @bias) groups=2 epsilon=1e-05", "output %y")},
+	{"reshape", parse("input %x : float32[2,4,5,7]", "%y = reshape(%x) to=4,5,7", "output %y")},
+	{"concat", parse("input %x : float32[2,4,5,7]", "%y = concat(%x)", "output %y")},
+	{"channel_slice", parse("input %x : float32[2,4,5,7]", "%y = channel_slice(%x) begin=0 end=4", "output %y")},
+	{"spatial_pad", parse("input %x : float32[2,4,5,7]", "%y = spatial_pad(%x)", "output %y")},
+	{"split_attention", parse("input %x : float32[2,4,1,1]", "input %s : float32[2,4,1,1]", "%y = split_attention(%x, %s) radix=1 groups=4", "output %y")},
 }
 
 // aliases has what Run says about buffers that are given twice.
@@ -52,6 +59,9 @@ func (t *table) aliases() {
 		build func() (*graph.Graph, error)
 	}{
 		{"add", alike},
+		{"concat", parse("input %a : float32[2,3,5,7]", "input %b : float32[2,3,5,7]", "%y = concat(%a, %b, %a)", "output %y")},
+		{"split-attention", parse("input %a : float32[2,3,1,1]", "input %b : float32[2,3,1,1]", "input %c : float32[2,3,1,1]",
+			"%y = split_attention(%a, %b, %c) radix=1 groups=3 add=true", "output %y")},
 		{"shortcut", parse("input %x : float32[2,4,5,7]", "input %s : float32[2,4,5,7]", "param @w : float32[4,4,3,3]",
 			"%y = conv2d(%x, @w, %s) padding=1,1,1,1 add=true act=relu", "output %y")},
 		{"three", parse("input %a : float32[33]", "input %b : float32[33]", "input %c : float32[33]", "%d = add(%a, %b)", "%y = add(%d, %c)", "output %y")},
