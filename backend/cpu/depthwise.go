@@ -43,7 +43,7 @@ func (m *depthwise) line(arena []float32, y *place, n, p int) {
 			}
 		}
 		if m.shortcut != nil {
-			addRow(sum, m.shortcut.pixel(arena, n, p, q))
+			addRow(m.set, sum, sum, m.shortcut.pixel(arena, n, p, q))
 		}
 	}
 	if m.op.Act == graph.ActReLU {

@@ -10,10 +10,12 @@ import (
 
 const (
 	// momentBlock is how many channels are summed side by side.
-	momentBlock = 256
-	// leastMoments is how many elements of a picture a task sums at least, and mostMomentTasks how many tasks sum a picture.
-	leastMoments    = 1 << 14
-	mostMomentTasks = 32
+	momentBlock = 512
+	// leastMoments and leastMomentPixels are how many elements and pixels of a picture a task sums at least, and mostMomentTasks how many
+	// tasks sum a picture.
+	leastMoments      = 1 << 14
+	leastMomentPixels = 48
+	mostMomentTasks   = 32
 )
 
 // groupNorm is a [graph.GroupNorm]. Each element is read twice: for the moments of its group, and to be normalised.
@@ -38,13 +40,32 @@ type moments struct{ first, second float64 }
 // momentScratch is the moments of some channels, which a worker sums.
 type momentScratch struct{ first, second, origin [momentBlock]float64 }
 
+// stretch is some channels, or some pixels of a picture in the order of its rows: from up to, not including, to.
+type stretch struct{ from, to int }
+
+// sum computes the moments of some channels over some pixels of a picture. Their origins are given.
+func (m *momentScratch) sum(set *kernel.Set, arena []float32, x *place, image int, channels, pixels stretch) {
+	n := channels.to - channels.from
+	first, second, origin := m.first[:n], m.second[:n], m.origin[:n]
+	clear(first)
+	clear(second)
+	for at := pixels.from; at < pixels.to; {
+		run := pixels.to - at // that lie side by side
+		if x.left+x.right > 0 {
+			run = min(run, x.w-at%x.w)
+		}
+		set.Moments(first, second, origin, arena[x.at(image, at/x.w, at%x.w)+channels.from:], run, x.c)
+		at += run
+	}
+}
+
 // groupNorm appends the steps: the moments of the parts of each picture, their sums with what follows for each channel, and the rows.
 func (p *program) groupNorm(n *graph.Node, op graph.GroupNorm) {
 	x, set := p.places[n.Inputs[0]], p.set
 	g := &groupNorm{
 		set: set, x: x, groups: op.Groups, epsilon: op.Epsilon,
 		weight: slices.Clone(n.Inputs[1].Data.Float32s()), bias: slices.Clone(n.Inputs[2].Data.Float32s()),
-		parts: min(max(x.h*x.w*x.c/leastMoments, 1), x.h*x.w, mostMomentTasks),
+		parts: max(1, min(x.h*x.w*x.c/leastMoments, x.h*x.w/leastMomentPixels, mostMomentTasks)),
 		scale: make([]float32, x.n*x.c), shift: make([]float32, x.n*x.c),
 	}
 	g.moments = make([]moments, x.n*g.parts*g.groups)
@@ -61,32 +82,29 @@ func (p *program) groupNorm(n *graph.Node, op graph.GroupNorm) {
 
 // sum computes the moments of a part of a picture.
 func (g *groupNorm) sum(arena []float32, w *worker, image, part int) {
-	x, size := g.x, g.x.c/g.groups
+	x, m, size := g.x, &w.moments, g.x.c/g.groups
 	sums := g.moments[(image*g.parts+part)*g.groups:][:g.groups]
 	clear(sums)
-	first := x.pixel(arena, image, 0, 0)
+	origins := x.pixel(arena, image, 0, 0)
 	pixels := x.h * x.w
-	from, to := part*pixels/g.parts, (part+1)*pixels/g.parts
 	for c := 0; c < x.c; c += momentBlock {
 		n := min(momentBlock, x.c-c)
-		m := &w.moments
-		clear(m.first[:n])
-		clear(m.second[:n])
-		for i := range n {
-			m.origin[i] = float64(first[(c+i)/size*size])
-		}
-		for at := from; at < to; {
-			run := to - at // pixels side by side
-			if x.left+x.right > 0 {
-				run = min(run, x.w-at%x.w)
+		for i := 0; i < n; {
+			group := (c + i) / size
+			origin := float64(origins[group*size])
+			for end := min(n, (group+1)*size-c); i < end; i++ {
+				m.origin[i] = origin
 			}
-			g.set.Moments(m.first[:n], m.second[:n], m.origin[:n], arena[x.at(image, at/x.w, at%x.w)+c:], run, x.c)
-			at += run
 		}
-		for i := range n {
-			s := &sums[(c+i)/size]
-			s.first += m.first[i]
-			s.second += m.second[i]
+		m.sum(g.set, arena, x, image, stretch{c, c + n}, stretch{part * pixels / g.parts, (part + 1) * pixels / g.parts})
+		for i := 0; i < n; {
+			group := (c + i) / size
+			s := sums[group]
+			for end := min(n, (group+1)*size-c); i < end; i++ {
+				s.first += m.first[i]
+				s.second += m.second[i]
+			}
+			sums[group] = s
 		}
 	}
 }

@@ -205,7 +205,7 @@ func (p *program) lower(n *graph.Node) {
 	case graph.ReLU:
 		p.lines(n, reluLine(x, p.set))
 	case graph.Add:
-		p.lines(n, addLine(x, p.places[n.Inputs[1]]))
+		p.lines(n, addLine(x, p.places[n.Inputs[1]], p.set))
 	case graph.Softmax:
 		if n.Output.Type.Shape.Rank() == 4 {
 			p.lines(n, softmaxChannels(x))
@@ -215,9 +215,9 @@ func (p *program) lower(n *graph.Node) {
 	case graph.MaxPool:
 		p.lines(n, maxPoolLine(x, op, p.set.Max))
 	case graph.AvgPool:
-		p.lines(n, avgPoolLine(x, op))
+		p.lines(n, avgPoolLine(x, op, p.set))
 	case graph.GlobalAvgPool:
-		p.lines(n, globalAvgPoolLine(x))
+		p.globalAvgPool(n, x)
 	case graph.ChannelPad:
 		p.lines(n, channelPadLine(x, op.Before))
 	case graph.Concat:

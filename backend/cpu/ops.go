@@ -21,12 +21,9 @@ func reluLine(x *place, set *kernel.Set) lineTask {
 	}
 }
 
-func addLine(a, b *place) lineTask {
+func addLine(a, b *place, set *kernel.Set) lineTask {
 	return func(arena []float32, y *place, n, h int) {
-		x, z, to := a.line(arena, n, h), b.line(arena, n, h), y.line(arena, n, h)
-		for i, v := range x {
-			to[i] = v + z[i]
-		}
+		addRow(set, y.line(arena, n, h), a.line(arena, n, h), b.line(arena, n, h))
 	}
 }
 
@@ -137,7 +134,8 @@ func maxPoolLine(x *place, op graph.MaxPool, larger func(to, from []float32)) li
 	}
 }
 
-func avgPoolLine(x *place, op graph.AvgPool) lineTask {
+// avgPoolLine sums in float32, a pixel at a time.
+func avgPoolLine(x *place, op graph.AvgPool, set *kernel.Set) lineTask {
 	return func(arena []float32, y *place, n, h int) {
 		top, bottom := span(h, op.Stride[0], op.Padding.Top, op.Kernel[0], x.h)
 		for w := range y.w {
@@ -147,7 +145,16 @@ func avgPoolLine(x *place, op graph.AvgPool) lineTask {
 				count = padded(h, op.Stride[0], op.Padding.Top, op.Padding.Bottom, op.Kernel[0], x.h) *
 					padded(w, op.Stride[1], op.Padding.Left, op.Padding.Right, op.Kernel[1], x.w)
 			}
-			mean(arena, x, y.pixel(arena, n, h, w), n, [4]int{top, bottom, left, right}, count)
+			to := y.pixel(arena, n, h, w)
+			clear(to)
+			for i := top; i < bottom; i++ {
+				for j := left; j < right; j++ {
+					addRow(set, to, to, x.pixel(arena, n, i, j))
+				}
+			}
+			for i := range to {
+				to[i] /= float32(count)
+			}
 		}
 	}
 }
@@ -158,31 +165,20 @@ func padded(index, stride, before, after, kernel, size int) int {
 	return min(from+kernel, size+after) - from
 }
 
-func globalAvgPoolLine(x *place) lineTask {
-	return func(arena []float32, y *place, n, _ int) {
-		mean(arena, x, y.pixel(arena, n, 0, 0), n, [4]int{0, x.h, 0, x.w}, x.h*x.w)
-	}
-}
-
-// mean sums each channel over the rows and columns window[0] to window[1] and window[2] to window[3], in float64 and
-// so rounded once, and divides by count.
-func mean(arena []float32, x *place, to []float32, n int, window [4]int, count int) {
-	const group = 16 // channels summed side by side: a cache line
-	var sums [group]float64
-	for c := 0; c < x.c; c += group {
-		width := min(group, x.c-c)
-		clear(sums[:])
-		for h := window[0]; h < window[1]; h++ {
-			for w := window[2]; w < window[3]; w++ {
-				for i, v := range x.pixel(arena, n, h, w)[c:][:width] {
-					sums[i] += float64(v)
-				}
-			}
+// globalAvgPool appends the step of a [graph.GlobalAvgPool]. It sums in float64 and rounds once.
+func (p *program) globalAvgPool(n *graph.Node, x *place) {
+	const width = 64 // channels of a task
+	y, blocks := p.places[n.Output], ceilDiv(x.c, width)
+	p.add(n.Name, n.Op.Name(), "", y, y.n*blocks, func(arena []float32, w *worker, task int) {
+		image, c := task/blocks, task%blocks*width
+		to := y.pixel(arena, image, 0, 0)[c:min(c+width, x.c)]
+		m := &w.moments
+		clear(m.origin[:len(to)])
+		m.sum(p.set, arena, x, image, stretch{c, c + len(to)}, stretch{0, x.h * x.w})
+		for i := range to {
+			to[i] = float32(m.first[i] / float64(x.h*x.w))
 		}
-		for i := range width {
-			to[c+i] = float32(sums[i] / float64(count))
-		}
-	}
+	})
 }
 
 // flatten copies row n of y: picture n of a tensor of rank 4 in the order of the graph. Tensors of other ranks already
