@@ -60,7 +60,7 @@ func exe() string {
 func TestPythonONNXRuntimeConforms(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), host.Prefix+"python-onnxruntime")
 	prepare(t, "sh", "python-onnxruntime/setup", dir)
-	conform(t, dir, conformance.Options{}, 1900)
+	conform(t, dir, conformance.Options{}, 2600)
 }
 
 // TestCppConforms runs the quick profile on the example that shares no line with the Go packages. It needs a C++ compiler
@@ -68,7 +68,7 @@ func TestPythonONNXRuntimeConforms(t *testing.T) {
 func TestCppConforms(t *testing.T) {
 	build := t.TempDir()
 	prepare(t, "make", "-C", "cpp", "BUILD="+build)
-	conform(t, filepath.Join(build, host.Prefix+"cpp"), conformance.Options{}, 1900)
+	conform(t, filepath.Join(build, host.Prefix+"cpp"), conformance.Options{}, 2600)
 }
 
 // prepare runs a command that needs what may not be there. It is run where that is asked for, and then it says why not.

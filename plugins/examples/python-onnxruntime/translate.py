@@ -50,6 +50,8 @@ def refuse(name, op, inputs, result):
             raise misfit(part, "1 to 2^24", f"{extent.rows}x{extent.columns}", name)
     if kind == "avg_pool" and op.avg_pool.kernel.rows * op.avg_pool.kernel.columns > MOST_ONES:
         raise unsupported("kernel", f"at most {MOST_ONES} elements", f"{op.avg_pool.kernel.rows}x{op.avg_pool.kernel.columns}")
+    if not 0 < getattr(o, "epsilon", 1) < math.inf:
+        raise misfit("epsilon", "a finite number above 0", o.epsilon, name)
     around = getattr(o, "padding", pb.Padding())
     counts = {part: getattr(around, part) for part in ("top", "left", "bottom", "right")}
     counts.update((part, getattr(o, part, 0)) for part in ("before", "after", "begin", "end"))
