@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,12 +60,13 @@ type traits struct {
 	classes, inChannels int
 	size                int  // rows and columns of the pictures it is made for
 	small               bool // it begins with a convolution that keeps their extent, as networks for small pictures do
+	centred             bool // pictures are made to lie between -1 and 1, as networks with pre-activation want them
 }
 
 // state is a network of the family with the tensors of a state dict.
 type state struct {
 	config  resnet.Config
-	tensors map[string]*graph.Tensor // by canonical name; nil without weights
+	tensors map[string]*graph.Tensor // the parameters by name; nil without weights
 }
 
 func (s *state) build(batch, height, width int) (*graph.Graph, error) {
@@ -81,7 +83,7 @@ func (s *state) architecture() string { return s.config.CanonicalName() }
 func (s *state) traits() traits { return familyTraits(s.config) }
 
 func familyTraits(c resnet.Config) traits {
-	return traits{c.Classes, c.InChannels, c.InputSize, c.Stem == resnet.CIFARStem}
+	return traits{c.Classes, c.InChannels, c.InputSize, c.Stem == resnet.CIFARStem, c.PreActivation}
 }
 
 // Load puts together the model that ref names; see the package documentation.
@@ -168,6 +170,7 @@ func loadArchitecture(ctx context.Context, c resnet.Config, opts Options) (*Mode
 		opts.Detect.Shortcut = c.Shortcut
 	}
 	opts.Detect.StrideOn1x1 = opts.Detect.StrideOn1x1 || c.StrideOn1x1
+	opts.Detect.Member = c.Name
 	opts.named = true
 	m, err := loadFile(opts.Weights, opts)
 	if err != nil {
@@ -260,22 +263,25 @@ func (m *Model) detect(f *weights.File, sources []hints, opts Options) (*state, 
 			detect.Shortcut = s.detect.Shortcut
 		}
 		detect.StrideOn1x1 = detect.StrideOn1x1 || s.detect.StrideOn1x1 && !opts.named
+		detect.Member = cmp.Or(detect.Member, s.detect.Member)
 	}
-	shapes := f.Shapes()
-	names, err := weights.Canonical(shapes)
+	names, err := weights.Canonical(f.Shapes())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", m.Weights, err)
 	}
-	canonical := make(map[string]graph.Shape, len(names.ToFile))
-	for name, inFile := range names.ToFile {
-		canonical[name] = shapes[inFile]
-	}
 	s := &state{tensors: make(map[string]*graph.Tensor, len(names.ToFile))}
-	if s.config, err = resnet.Detect(canonical, detect); err != nil {
+	if s.config, err = resnet.Detect(names.Shapes, detect); err != nil {
 		return nil, fmt.Errorf("%s: %w", m.Weights, err)
 	}
 	for name, inFile := range names.ToFile {
-		if s.tensors[name], err = f.Lazy(inFile); err != nil {
+		t, err := f.Lazy(inFile)
+		if err == nil {
+			t, err = t.WithShape(names.Shapes[name])
+		}
+		if err == nil {
+			s.tensors[name], err = s.config.Parameter(name, t)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

@@ -78,10 +78,29 @@ func sidecars(weightsPath string, isONNX bool) ([]hints, error) {
 			}
 		}
 	}
-	if h := published(weightsPath); h.tells() {
-		found = append(found, h)
+	for _, h := range []hints{published(weightsPath), called(weightsPath)} {
+		if h.tells() {
+			found = append(found, h)
+		}
 	}
 	return found, nil
+}
+
+// called is what the name of a file tells that begins with the name of a member, of those networks whose tensors are the same as another's.
+func called(path string) hints {
+	file := filepath.Base(path)
+	longest := ""
+	for _, name := range resnet.Names() {
+		rest, ok := strings.CutPrefix(file, name)
+		if ok && len(name) > len(longest) && strings.IndexAny(rest+".", "-_.") == 0 {
+			longest = name
+		}
+	}
+	c, err := resnet.Lookup(longest)
+	if err != nil || c.AntiAlias == resnet.NoAntiAlias && (c.NormGroups == 0 || c.PreActivation) {
+		return hints{}
+	}
+	return hints{from: "the file's name", detect: resnet.DetectOptions{Member: c.Name}}
 }
 
 // torchvisionV2 are the beginnings of the SHA-256 of torchvision's weights of the newer recipe, which stand in the names of their files: nothing in them
@@ -137,7 +156,7 @@ func readLimited(path string, limit int64) ([]byte, error) {
 func parseMetadata(meta map[string]string) (hints, error) {
 	h := hints{from: "metadata of the weights file"}
 	if c, err := resnet.Lookup(meta["architecture"]); err == nil {
-		h.detect = resnet.DetectOptions{Shortcut: c.Shortcut, StrideOn1x1: c.StrideOn1x1}
+		h.detect = resnet.DetectOptions{Shortcut: c.Shortcut, StrideOn1x1: c.StrideOn1x1, Member: c.Name}
 	}
 	if text, ok := meta["labels"]; ok {
 		err := json.Unmarshal([]byte(text), &h.labels)
@@ -217,6 +236,11 @@ func architecturePreset(t traits) Preset {
 		p.Preprocess.Crop = t.size
 		p.Preprocess.Resize = t.size * 256 / 224
 		p.PreprocessFrom = "architecture (ImageNet stem: torchvision's V1 preset)"
+	}
+	if t.centred {
+		half := [3]float32{0.5, 0.5, 0.5}
+		p.Preprocess.Mean, p.Preprocess.Std = half, half
+		p.PreprocessFrom = "architecture (pre-activation: mean and std 0.5, as timm has them)"
 	}
 	switch {
 	case t.classes == 1000:

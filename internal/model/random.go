@@ -20,7 +20,7 @@ const (
 	severalCalibrationMACs = 1.2e9
 )
 
-// branchGain is the mean weight of the last batch norm of a block. A small one lets the shortcuts dominate, as in trained
+// branchGain is the mean weight of the last norm of a block. A small one lets the shortcuts dominate, as in trained
 // networks, so that a picture unlike those of the calibration does not grow from block to block.
 const branchGain = 0.25
 
@@ -34,8 +34,8 @@ func parseSeed(text string) (uint64, error) {
 }
 
 // randomWeights makes weights from a seed such that activations neither vanish nor explode: convolutions and the linear
-// layer have variance 2/fan-in and 1/fan-in (He et al. 2015), batch norms have weights about 1 (the last of each block
-// branchGain) and biases about 0, and their statistics are those that a run of the float64 reference shows.
+// layer have variance 2/fan-in and 1/fan-in (He et al. 2015), norms have weights about 1 (the last of each block branchGain) and
+// biases about 0, and the statistics of batch norms are those that a run of the float64 reference shows.
 func randomWeights(ctx context.Context, c resnet.Config, seed uint64) (map[string]*graph.Tensor, error) {
 	g, err := calibrationGraph(c)
 	if err != nil {
@@ -106,8 +106,13 @@ func (c *calibration) run(ctx context.Context, g *graph.Graph) error {
 // parameters makes the parameters of a node, whose other inputs are known.
 func (c *calibration) parameters(n *graph.Node) error {
 	var mean, variance []float32
-	if _, ok := n.Op.(graph.BatchNorm); ok {
+	isNorm := false
+	switch n.Op.(type) {
+	case graph.BatchNorm:
+		isNorm = true
 		mean, variance = channelStatistics(n.Inputs[0].Type.Shape, c.values[n.Inputs[0]])
+	case graph.GroupNorm:
+		isNorm = true
 	}
 	for _, v := range n.Inputs {
 		if v.Kind != graph.ParamValue || c.tensors[v.Name] != nil {
@@ -120,34 +125,44 @@ func (c *calibration) parameters(n *graph.Node) error {
 			data = mean
 		case strings.HasSuffix(v.Name, ".running_var"):
 			data = variance
-		case mean != nil && strings.HasSuffix(v.Name, ".weight"):
-			mean := 1.0
-			if c.endsBlock(n.Name) {
-				mean = branchGain
-			}
+		case isNorm && strings.HasSuffix(v.Name, ".weight"):
+			mean := c.branchGain(n.Name)
 			data = seeded.UniformAround(c.seed, v.Name, elems, mean, mean/10)
 		case strings.HasSuffix(v.Name, ".bias"):
 			data = seeded.Uniform(c.seed, v.Name, elems, 0.1)
 		default:
-			data = seeded.Uniform(c.seed, v.Name, elems, math.Sqrt(gain(n.Op)/float64(elems/v.Type.Shape.Dim(0))))
+			data = seeded.Uniform(c.seed, v.Name, elems, c.branchGain(n.Name)*math.Sqrt(gain(n.Op)/float64(elems/v.Type.Shape.Dim(0))))
 		}
 		t, err := graph.FromFloat32s(v.Type.Shape, data)
+		if err == nil {
+			t, err = c.config.Parameter(v.Name, t)
+		}
 		if err != nil {
 			return fmt.Errorf("make parameter %q: %w", v.Name, err)
 		}
 		c.tensors[v.Name] = graph.Freeze(t) // nobody writes to it again
-		c.values[v] = reference.Widen(data)
+		c.values[v] = reference.Widen(t.Float32s())
 	}
 	return nil
 }
 
-// endsBlock reports whether a batch norm is the last on the residual path of a block.
-func (c *calibration) endsBlock(name string) bool {
-	last := ".bn2"
+// branchGain is what the weights of a layer are multiplied by: 1, or branchGain for that which says how large the residual path of a block
+// is, the last norm on it, or with pre-activation the last convolution.
+func (c *calibration) branchGain(name string) float64 {
+	last := "2"
 	if c.config.Block == resnet.Bottleneck {
-		last = ".bn3"
+		last = "3"
 	}
-	return strings.HasPrefix(name, "layer") && strings.HasSuffix(name, last)
+	ends := []string{".bn" + last, ".conv" + last + ".bn"} // the second with selective kernels
+	if c.config.PreActivation {
+		ends = []string{".conv" + last}
+	}
+	for _, end := range ends {
+		if strings.HasPrefix(name, "layer") && strings.HasSuffix(name, end) {
+			return branchGain
+		}
+	}
+	return 1
 }
 
 // gain is the variance of the weights times the number of inputs that meet in one output.

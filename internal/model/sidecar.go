@@ -20,12 +20,20 @@ func parseConfig(data []byte) (hints, error) {
 		LabelNames    []string          `json:"label_names"`
 		ID2Label      map[string]string `json:"id2label"`
 		// InBottleneck is transformers' name for the stride on the first 1×1 convolution.
-		InBottleneck bool `json:"downsample_in_bottleneck"`
+		InBottleneck bool   `json:"downsample_in_bottleneck"`
+		Architecture string `json:"architecture"` // timm's name of the network
+		bitConfig
 	}
 	if err := json.Unmarshal(data, &j); err != nil {
 		return hints{}, err
 	}
+	if err := j.bitConfig.check(); err != nil {
+		return hints{}, err
+	}
 	h := hints{detect: resnet.DetectOptions{StrideOn1x1: j.InBottleneck}}
+	if c, err := resnet.Lookup(j.Architecture); err == nil {
+		h.detect.Member = c.Name
+	}
 	if j.PretrainedCfg != nil {
 		p, err := j.PretrainedCfg.preprocess()
 		if err != nil {
@@ -44,6 +52,33 @@ func parseConfig(data []byte) (hints, error) {
 		return hints{}, err
 	}
 	return h, nil
+}
+
+// bitConfig are the fields of transformers' BitConfig that say what tensors do not show.
+type bitConfig struct {
+	ModelType      string  `json:"model_type"`
+	GlobalPadding  *string `json:"global_padding"`
+	DynamicPadding bool    `json:"embedding_dynamic_padding"`
+	NumGroups      *int    `json:"num_groups"`
+	Activation     *string `json:"hidden_act"`
+}
+
+// check refuses what is not as in the networks that were published with it.
+func (b bitConfig) check() error {
+	const groups, relu = 32, "relu"
+	switch {
+	case b.ModelType != "bit":
+		return nil
+	case b.GlobalPadding != nil:
+		return fmt.Errorf("global_padding: want none, as in google/bit-50, got %.40q", *b.GlobalPadding)
+	case b.DynamicPadding:
+		return errors.New("embedding_dynamic_padding: want false, as in google/bit-50, got true")
+	case b.NumGroups != nil && *b.NumGroups != groups:
+		return fmt.Errorf("num_groups: want %d, as in google/bit-50, got %d", groups, *b.NumGroups)
+	case b.Activation != nil && *b.Activation != relu:
+		return fmt.Errorf("hidden_act: want %s, as in google/bit-50, got %.40q", relu, *b.Activation)
+	}
+	return nil
 }
 
 // labelsByID puts {"0": "tench", "1": "goldfish", ...} in order.
