@@ -278,7 +278,7 @@ func TestModelsAndVersion(t *testing.T) {
 	if o.code != exitOK || !strings.Contains(o.stdout, "\nresnet50,architecture,3x224x224,1000,architecture (1000 classes: ImageNet-1k),25557032,4089184256\n") {
 		t.Errorf("got %+v", o)
 	}
-	if o := do(t, "models"); !strings.Contains(o.stdout, "25,557,032   4.089") {
+	if o := do(t, "models"); !strings.Contains(strings.Join(strings.Fields(o.stdout), " "), "resnet50 architecture 3x224x224 1000 25,557,032 4.089") {
 		t.Errorf("got %s", o.stdout)
 	}
 	var v struct{ Version, Go, Platform string }
