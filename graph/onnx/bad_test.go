@@ -51,6 +51,7 @@ func node(op string, inputs string, attrs ...[]byte) []byte {
 func TestRefuses(t *testing.T) {
 	relu := pt.Node("Relu", []string{"x"}, []string{"r"})
 	flat := pt.Node("Flatten", []string{"x"}, []string{"f"})
+	row := slices.Concat(numbers("s", 0, 3, 64), pt.Node("Reshape", []string{"x", "s"}, []string{"row"}))
 	for name, test := range map[string]struct {
 		fields [][]byte
 		want   string
@@ -64,7 +65,10 @@ func TestRefuses(t *testing.T) {
 		"second result":      {[][]byte{pt.Node("MaxPool", []string{"x"}, []string{"p", "i"}, pt.AttrInts("kernel_shape", 2, 2)), pt.Node("Add", []string{"p", "i"}, []string{"y"})}, `result "i": only the first`},
 
 		"conv weights":         {[][]byte{node("Conv", "x x")}, `weights "x": want a constant`},
-		"conv rank":            {[][]byte{tensor("w", 3, 3, 3), node("Conv", "x w")}, "want [K,C,R,S], got [3,3,3]"},
+		"conv rank":            {[][]byte{tensor("w", 3, 3), node("Conv", "x w")}, "want [K,C,R,S], got [3,3]"},
+		"conv of a row":        {[][]byte{tensor("w", 3, 3, 3), node("Conv", "x w")}, `input "x": want [N,C,L] for weights [3,3,3], got [2 3 8 8]`},
+		"conv of a row, pads":  {[][]byte{row, tensor("w", 3, 3, 3), node("Conv", "row w", pt.AttrInts("pads", 1, 1, 1, 1))}, "attribute pads: want 2 numbers"},
+		"conv of a row, steps": {[][]byte{row, tensor("w", 3, 3, 3), node("Conv", "row w", pt.AttrInts("strides", 1, 1))}, "attribute strides: want 1 number"},
 		"conv kernel":          {[][]byte{tensor("w", 3, 3, 3, 3), node("Conv", "x w", pt.AttrInts("kernel_shape", 5, 5))}, "attribute kernel_shape: want 3,3"},
 		"conv channels":        {[][]byte{tensor("w", 3, 4, 3, 3), node("Conv", "x w")}, "conv2d: input 1: want 3 channels a filter"},
 		"conv strides":         {[][]byte{tensor("w", 3, 3, 3, 3), node("Conv", "x w", pt.AttrInts("strides", 2))}, "attribute strides: want 2 numbers"},
@@ -78,11 +82,11 @@ func TestRefuses(t *testing.T) {
 		"add along columns":    {[][]byte{tensor("w", 8, 3, 1, 1), tensor("b", 8), pt.Node("Conv", []string{"x", "w"}, []string{"c"}), node("Add", "c b")}, `bias "b": want one of the shapes [[8 1 1] [1 8 1 1] [] [1] [1 1 1] [1 1 1 1]], got [8]`},
 		"add of pixels":        {[][]byte{tensor("b", 1, 1, 8, 8), node("Add", "x b")}, `bias "b": want one of the shapes`},
 		"add to classes":       {[][]byte{flat, tensor("b", 1), node("Add", "f b")}, "want 4 dimensions for arithmetic with a constant, got [2,192]"},
-		"constants alone":      {[][]byte{tensor("b", 1), node("Add", "b b")}, `input "b": want what the network computes`},
+		"constants alone":      {[][]byte{tensor("b", 1), node("Add", "b b")}, `output "y": input "y": want what the network computes from the picture, got a constant`},
 		"division of a number": {[][]byte{tensor("b", 1), node("Div", "b x")}, "want a division by a constant"},
 		"division by nothing":  {[][]byte{pt.Initializer(pt.Tensor("b", proto.Float, []int64{3, 1, 1}, pt.Raw(pt.Floats(1, 0, 2)))), node("Div", "x b")}, "element 1 has another"},
 		"add of other shapes":  {[][]byte{pt.Node("GlobalAveragePool", []string{"x"}, []string{"g"}), node("Add", "x g")}, "add: input 1"},
-		"mul":                  {[][]byte{node("Mul", "x x")}, "want a product with the result of a Sigmoid"},
+		"mul":                  {[][]byte{node("Mul", "x x")}, "want a product with the result of a Sigmoid or a Softmax"},
 		"sub":                  {[][]byte{node("Sub", "x x")}, "want a constant for each channel, or whole numbers"},
 		"sigmoid alone":        {[][]byte{node("Sigmoid", "x")}, `output "y": input "y": want the result of a Sigmoid before Mul only`},
 		"sigmoid of pixels":    {[][]byte{pt.Node("Sigmoid", []string{"x"}, []string{"s"}), node("Mul", "x s")}, "gate: input 1: want gates [2,3,1,1], got [2,3,8,8]"},
@@ -111,31 +115,34 @@ func TestRefuses(t *testing.T) {
 		"pad below 0":      {[][]byte{numbers("p", 0, 0, -1, 0, 0, 0, 0, 0), node("Pad", "x p")}, "want numbers of at least 0"},
 		"pad too few":      {[][]byte{numbers("p", 0, 0, 1), node("Pad", "x p")}, "two numbers for each of the axes"},
 		"pad axes":         {[][]byte{numbers("p", 1, 1), numbers("a", 4), node("Pad", "x p  a")}, "axes: want numbers below 4"},
-		"pad mode":         {[][]byte{numbers("p", 0, 0, 1, 1, 0, 0, 1, 1), node("Pad", "x p", pt.AttrText("mode", "reflect"))}, "want constant, got \"reflect\""},
+		"pad mode":         {[][]byte{numbers("p", 0, 0, 1, 1, 0, 0, 1, 1), node("Pad", "x p", pt.AttrText("mode", "edge"))}, "want constant or reflect, got \"edge\""},
+		"reflect too far":  {[][]byte{numbers("p", 0, 0, 8, 1, 0, 0, 1, 1), node("Pad", "x p", pt.AttrText("mode", "reflect"))}, "less than the picture 8x8 on each side"},
+		"reflect channels": {[][]byte{numbers("p", 0, 1, 0, 0, 0, 0, 1, 1), node("Pad", "x p", pt.AttrText("mode", "reflect"))}, "want none of the channels to reflect"},
 		"pad with ones":    {[][]byte{numbers("p", 0, 0, 1, 1, 0, 0, 1, 1), tensor("v", 1), node("Pad", "x p v")}, "constant_value: want 0, got 1"},
 
-		"slice of a part":     {[][]byte{node("Slice", "x", pt.AttrInts("starts", 1), pt.AttrInts("ends", 8), pt.AttrInts("axes", 2))}, "want every n-th row or column"},
-		"slice of channels":   {[][]byte{node("Slice", "x", pt.AttrInts("starts", 0), pt.AttrInts("ends", 2), pt.AttrInts("axes", 1))}, "want every n-th row or column"},
+		"slice of a part":     {[][]byte{node("Slice", "x", pt.AttrInts("starts", 1), pt.AttrInts("ends", 8), pt.AttrInts("axes", 2))}, "and every n-th row or column from the first to the last, got 1 to 8"},
+		"slice of channels":   {[][]byte{node("Slice", "x", pt.AttrInts("starts", 0), pt.AttrInts("ends", 2), pt.AttrInts("axes", 1), pt.AttrInts("steps", 2))}, "want neighbouring channels"},
 		"slice in step 0":     {[][]byte{node("Slice", "x", pt.AttrInts("starts", 0), pt.AttrInts("ends", 8), pt.AttrInts("axes", 2), pt.AttrInts("steps", 0))}, "steps: want numbers of at least 1"},
 		"slice counts":        {[][]byte{node("Slice", "x", pt.AttrInts("starts", 0, 0), pt.AttrInts("ends", 8))}, "as many starts as ends"},
 		"mean over channels":  {[][]byte{node("ReduceMean", "x", pt.AttrInts("axes", 1, 2))}, "want the mean over axes 2 and 3"},
 		"mean over all":       {[][]byte{node("ReduceMean", "x")}, "want the mean over axes 2 and 3"},
 		"flatten from 2":      {[][]byte{node("Flatten", "x", pt.AttrInt("axis", 2))}, "attribute axis: want 1"},
-		"reshape otherwise":   {[][]byte{numbers("s", -1, 4), node("Reshape", "x s")}, "shape: want [N,192]"},
-		"reshape to 3":        {[][]byte{numbers("s", 0, 3, 64), node("Reshape", "x s")}, "shape: want [N,192]"},
+		"reshape otherwise":   {[][]byte{numbers("s", -1, 4), node("Reshape", "x s")}, "shape: want [N,...] with the 192 elements of each of 2 pictures, got [-1 4] of [2 3 8 8]"},
+		"reshape of batch":    {[][]byte{numbers("s", 6, -1), node("Reshape", "x s")}, "shape: want [N,...] with the 192 elements"},
+		"reshape to 3":        {[][]byte{numbers("s", 0, 3, 64), node("Reshape", "x s")}, `output "y": input "y": want [N,C,H,W] or [N,K], got [2 3 64]`},
 		"transpose":           {[][]byte{node("Transpose", "x", pt.AttrInts("perm", 0, 1, 3, 2))}, "want a picture that is turned from [N,H,W,C] to [N,C,H,W] or back"},
 		"channels last":       {[][]byte{node("Transpose", "x", pt.AttrInts("perm", 0, 2, 3, 1))}, `output "y": input "y": want a Transpose from [N,H,W,C]`},
 		"layouts that differ": {[][]byte{pt.Node("Transpose", []string{"x"}, []string{"t"}, pt.AttrInts("perm", 0, 2, 3, 1)), node("Add", "x t")}, "channels in the same place"},
 		"flatten of rows":     {[][]byte{pt.Node("Transpose", []string{"x"}, []string{"t"}, pt.AttrInts("perm", 0, 2, 3, 1)), node("Flatten", "t")}, "want a Transpose from [N,H,W,C]"},
 		"pool of rows":        {[][]byte{pt.Node("Transpose", []string{"x"}, []string{"t"}, pt.AttrInts("perm", 0, 2, 3, 1)), node("MaxPool", "t", pt.AttrInts("kernel_shape", 2, 2))}, "want a Transpose from [N,H,W,C]"},
-		"filters permuted":    {[][]byte{tensor("w", 3, 3, 3, 8), pt.Node("Transpose", []string{"w"}, []string{"t"}, pt.AttrInts("perm", 3, 2, 0, 0)), node("Conv", "x t")}, "a permutation of them"},
+		"filters permuted":    {[][]byte{tensor("w", 3, 3, 3, 8), pt.Node("Transpose", []string{"w"}, []string{"t"}, pt.AttrInts("perm", 3, 2, 0, 0)), node("Conv", "x t")}, "a permutation of its dimensions"},
 		"constant reshaped":   {[][]byte{tensor("w", 3, 3), numbers("s", 2, -1), pt.Node("Reshape", []string{"w", "s"}, []string{"t"}), node("Mul", "x t")}, "shape: want 9 elements, got [2 -1]"},
 		"cast to whole":       {[][]byte{node("Cast", "x", pt.AttrInt("to", 7))}, "attribute to: want a floating-point type"},
 		"shape as a result":   {[][]byte{node("Shape", "x")}, `output "y"`},
 		"gather beyond":       {[][]byte{numbers("i", 4), pt.Node("Shape", []string{"x"}, []string{"s"}), node("Gather", "s i")}, "indices: want numbers below 4"},
 		"division by zero":    {[][]byte{numbers("i", 0), pt.Node("Shape", []string{"x"}, []string{"s"}), node("Div", "s i")}, "division by zero"},
 		"a huge constant":     {[][]byte{numbers("s", 1<<40, 1<<40), node("ConstantOfShape", "s")}, "elements"},
-		"squeeze of rows":     {[][]byte{numbers("a", 2), node("Squeeze", "x a")}, "want axes 2 and 3 of [N,C,1,1]"},
+		"squeeze of rows":     {[][]byte{numbers("a", 2), node("Squeeze", "x a")}, "want axes of one element and not the batch, got axes [2] of [2 3 8 8]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n, err := load(t, test.fields...)
@@ -150,7 +157,7 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
-// A Pad that no reader can take for its own padding becomes a convolution with ones.
+// A Pad that no reader can take for its own padding becomes one of the graph.
 func TestPadsOfTheirOwn(t *testing.T) {
 	pads := []byte(nil)
 	pads = append(pads, numbers("p", 0, 0, 1, 2, 0, 0, 3, 0)...)
@@ -174,7 +181,7 @@ func TestPadsOfTheirOwn(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		_, zeros := g.Nodes[0].Op.(graph.Conv2D)
+		_, zeros := g.Nodes[0].Op.(graph.SpatialPad)
 		if got := g.Outputs[0].Type; got != test.out || zeros != test.zeros {
 			t.Errorf("%s: got %v, zeros of their own %v, want %v and %v", name, got, zeros, test.out, test.zeros)
 		}

@@ -29,7 +29,10 @@ func (m *importer) channelwise(node *proto.Node) error {
 	if first {
 		name, from = from, name
 	}
-	x, err := m.picture(name)
+	x, err := m.computed(name)
+	if n := x.norm; err == nil && (n == nil || x.view != nil || x.gate) {
+		x, err = m.picture(name)
+	}
 	if err != nil {
 		return err
 	}
@@ -47,6 +50,16 @@ func (m *importer) channelwise(node *proto.Node) error {
 	}
 	if err != nil {
 		return err
+	}
+	if x.norm != nil {
+		if n, ok := x.norm.goOn(node.Op, c); ok {
+			x.norm, x.by = n, node
+			m.values[node.Outputs[0]] = x
+			return nil
+		}
+		if x, err = m.finish(name, x); err != nil {
+			return err
+		}
 	}
 	weight, bias := m.same(channels, 1), m.same(channels, 0)
 	switch {

@@ -53,6 +53,12 @@ type value struct {
 	v            *graph.Value  // computed by the network
 	pad          graph.Padding // zeros round v that its reader has to add
 	gate         bool          // σ(v), for a Mul
+	shares       *shares       // a softmax over branches of v, for a Mul
+	weighted     *weighted     // branches of v times such a softmax, for a ReduceSum
+	branches     int           // when above 0, v's channels are so many branches that its reader has to add
+	norm         *norm         // a group norm of v that its reader has to add
+	view         *view         // other dimensions that v has in the file
+	by           *proto.Node   // the node that left one of these to be done
 	channelsLast bool          // v is [N,C,H,W] here and [N,H,W,C] in the file
 	ints         *ints         // the result of arithmetic of shapes
 	constant     *constant     // a parameter that is made, in place of one that is in the file
@@ -68,6 +74,7 @@ type key struct {
 type constant struct {
 	key
 	tensor *graph.Tensor
+	reads  int // how many tensors of the file it is computed of, when above 1
 }
 
 // importer makes one graph.
@@ -89,7 +96,7 @@ func (m *importer) node(node *proto.Node) error {
 		return errors.New("want a first result, got none")
 	}
 	for _, other := range node.Outputs[1:] {
-		if m.reads(other) {
+		if node.Op != "Split" && m.reads(other) {
 			return fmt.Errorf("result %s: only the first is computed, and something reads this one", quote(other))
 		}
 	}
@@ -174,8 +181,14 @@ func (m *importer) activation(name string) (*graph.Value, error) {
 // padded is [importer.picture] for a reader that has a padding of its own.
 func (m *importer) padded(name string) (value, error) {
 	x, err := m.computed(name)
-	if err == nil && x.gate {
-		err = fmt.Errorf("input %s: want the result of a Sigmoid before Mul only", quote(name))
+	if err == nil {
+		err = x.refuse(name)
+	}
+	if err == nil {
+		x, err = m.finish(name, x)
+	}
+	if err == nil {
+		x, err = m.shaped(name, x)
 	}
 	return x, err
 }
@@ -215,7 +228,7 @@ func (m *importer) constant(name, what string) (constant, error) {
 	}
 	k := key{name: name}
 	t, err := m.n.keep(k, func() (*graph.Tensor, error) { return m.n.file.Lazy(name) })
-	return constant{k, t}, err
+	return constant{key: k, tensor: t}, err
 }
 
 // param returns the value of a constant, which must have that shape.

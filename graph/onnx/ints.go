@@ -41,15 +41,11 @@ func (m *importer) dimsOf(name string) ([]int, error) {
 		}
 		return c.tensor.Type.Shape.Dims(), nil
 	}
-	x, err := m.picture(name)
+	x, err := m.computed(name)
 	if err != nil {
 		return nil, err
 	}
-	dims := x.v.Type.Shape.Dims()
-	if x.channelsLast {
-		dims = []int{dims[0], dims[2], dims[3], dims[1]}
-	}
-	return dims, nil
+	return x.dims(), nil
 }
 
 // span clamps a range to n elements, as numpy does for steps above 0; numbers below 0 count from the end.
@@ -88,7 +84,7 @@ func (m *importer) gather(node *proto.Node) error {
 	return m.setInts(node, out)
 }
 
-func (m *importer) concat(node *proto.Node) error {
+func (m *importer) concatInts(node *proto.Node) error {
 	out := []int64{}
 	for _, name := range node.Inputs {
 		x, err := m.list(name, "input")
@@ -102,8 +98,8 @@ func (m *importer) concat(node *proto.Node) error {
 	return m.setInts(node, listOf(out))
 }
 
-// unsqueeze makes a list of a scalar.
-func (m *importer) unsqueeze(node *proto.Node) error {
+// unsqueezeInts makes a list of a scalar.
+func (m *importer) unsqueezeInts(node *proto.Node) error {
 	x, err := m.ints(input(node, 0), "input")
 	if err != nil {
 		return err
@@ -118,31 +114,16 @@ func (m *importer) unsqueeze(node *proto.Node) error {
 	return m.setInts(node, listOf(x.v))
 }
 
-// squeeze makes a scalar of a list of one, or takes the last two dimensions off [N,C,1,1].
-func (m *importer) squeeze(node *proto.Node) error {
-	if name := input(node, 0); m.isInts(name) {
-		x, err := m.ints(name, "input")
-		if err == nil && len(x.v) != 1 {
-			err = fmt.Errorf("want one whole number, got %d", x.v)
-		}
-		if err != nil {
-			return err
-		}
-		return m.setInts(node, scalar(x.v[0]))
+// squeezeInts makes a scalar of a list of one.
+func (m *importer) squeezeInts(node *proto.Node) error {
+	x, err := m.ints(input(node, 0), "input")
+	if err == nil && len(x.v) != 1 {
+		err = fmt.Errorf("want one whole number, got %d", x.v)
 	}
-	x, err := m.activation(input(node, 0))
 	if err != nil {
 		return err
 	}
-	s := x.Type.Shape
-	axes, err := m.axes(node, 1, s.Rank())
-	if err != nil {
-		return err
-	}
-	if s.Rank() != 4 || s.Dim(2) != 1 || s.Dim(3) != 1 || len(axes) != 0 && (len(axes) != 2 || !axes[2] || !axes[3]) {
-		return fmt.Errorf("want axes 2 and 3 of [N,C,1,1], got axes %v of %v", sorted(axes), s)
-	}
-	return m.set(node, graph.Flatten{}, x)
+	return m.setInts(node, scalar(x.v[0]))
 }
 
 // resolve returns the dimensions of so many elements that are wanted of a constant, of which -1 stands for what is left.
@@ -232,8 +213,11 @@ func (m *importer) sliceInts(node *proto.Node, starts, ends, axes, steps []int64
 
 // arithmetic is with whole numbers, of one shape or a scalar and others, or of a picture and a constant for each channel.
 func (m *importer) arithmetic(node *proto.Node) error {
-	if m.isChannelwise(node) {
+	switch {
+	case m.isChannelwise(node):
 		return m.channelwise(node)
+	case m.bothConstant(node):
+		return m.foldArithmetic(node)
 	}
 	if len(node.Inputs) != 2 || !m.isInts(node.Inputs[0]) || !m.isInts(node.Inputs[1]) {
 		return errors.New("want a constant for each channel, or whole numbers that a shape is computed with, got what the network computes")

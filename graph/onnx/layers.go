@@ -21,11 +21,21 @@ func init() { // the functions look into the table, through New
 		"Constant": (*importer).constantOp, "ConstantOfShape": (*importer).constantOfShape, "Shape": (*importer).shape, "Gather": (*importer).gather,
 		"Concat": (*importer).concat, "Unsqueeze": (*importer).unsqueeze,
 		"Sigmoid": (*importer).sigmoid, "Mul": (*importer).mul,
-		"Sub": (*importer).arithmetic, "Div": (*importer).arithmetic,
+		"Sub": (*importer).arithmetic, "Div": (*importer).arithmetic, "Sqrt": (*importer).sqrt,
+		"GroupNormalization": (*importer).groupNormalization, "InstanceNormalization": (*importer).instanceNorm,
+		"Split": (*importer).split, "ReduceSum": (*importer).reduceSum, "Expand": (*importer).expand,
 	}
 }
 
 func (m *importer) conv(node *proto.Node) error {
+	weight, err := m.constant(input(node, 1), "weights")
+	if err != nil {
+		return err
+	}
+	s := weight.tensor.Type.Shape
+	if s.Rank() == 3 {
+		return m.conv1D(node, weight)
+	}
 	x, err := m.padded(input(node, 0))
 	if err == nil {
 		err = channelsFirst(x, input(node, 0))
@@ -33,16 +43,19 @@ func (m *importer) conv(node *proto.Node) error {
 	if err != nil {
 		return err
 	}
-	weight, err := m.constant(input(node, 1), "weights")
-	if err != nil {
-		return err
-	}
-	s := weight.tensor.Type.Shape
 	if s.Rank() != 4 {
 		return fmt.Errorf("weights %s: want [K,C,R,S], got %v", quote(weight.name), s)
 	}
+	k, _, _, _ := s.NCHW()
+	own := bias{name: input(node, 2), factor: 1, shapes: [][]int{{k}}, added: perChannel(k)}
+	return m.convolution(node, node, x, weight, own)
+}
+
+// convolution adds a convolution whose attributes are those of another node.
+func (m *importer) convolution(node, attrs *proto.Node, x value, weight constant, own bias) error {
+	s := weight.tensor.Type.Shape
 	k, _, height, width := s.NCHW()
-	w, err := m.window(node, x, [2]int{height, width})
+	w, err := m.window(attrs, x, [2]int{height, width})
 	if err != nil {
 		return err
 	}
@@ -54,7 +67,6 @@ func (m *importer) conv(node *proto.Node) error {
 	if err != nil {
 		return err
 	}
-	own := bias{name: input(node, 2), factor: 1, shapes: [][]int{{k}}, added: perChannel(k)}
 	return m.biased(node, own, k, func(bias *graph.Value) (graph.Op, []*graph.Value) {
 		if op.Bias = bias != nil; op.Bias {
 			return op, []*graph.Value{x.v, p, bias}
@@ -139,6 +151,9 @@ func (m *importer) addOf(name string) (add *proto.Node, constant string) {
 }
 
 func (m *importer) batchNorm(node *proto.Node) error {
+	if m.isConstant(input(node, 0)) {
+		return m.foldBatchNorm(node)
+	}
 	x, err := m.activation(input(node, 0))
 	if err != nil {
 		return err
@@ -174,54 +189,13 @@ func (m *importer) relu(node *proto.Node) error {
 
 // sigmoid waits for the Mul that reads it: the IR has no gates without what they let through.
 func (m *importer) sigmoid(node *proto.Node) error {
-	x, err := m.picture(input(node, 0))
+	x, err := m.unshaped(input(node, 0))
 	if err != nil {
 		return err
 	}
-	x.gate = true
+	x.gate, x.by = true, node
 	m.values[node.Outputs[0]] = x
 	return nil
-}
-
-// mul lets a picture through gates, one for each channel, in either order. With a constant or of whole numbers it is
-// arithmetic.
-func (m *importer) mul(node *proto.Node) error {
-	if len(node.Inputs) != 2 {
-		return fmt.Errorf("inputs: want 2, got %d", len(node.Inputs))
-	}
-	switch {
-	case m.isInts(node.Inputs[0]):
-		return m.arithmetic(node)
-	case m.isChannelwise(node):
-		return m.channelwise(node)
-	}
-	x, s := node.Inputs[0], node.Inputs[1]
-	if m.values[x].gate && !m.values[s].gate {
-		x, s = s, x
-	}
-	if !m.values[s].gate {
-		return errors.New("want a product with the result of a Sigmoid, with a constant for each channel, or of whole numbers that a shape is computed with")
-	}
-	v, err := m.picture(x)
-	if err == nil && v.channelsLast != m.values[s].channelsLast {
-		err = errors.New("inputs: want both with their channels in the same place")
-	}
-	if err != nil {
-		return err
-	}
-	return m.setIn(node, v.channelsLast, graph.Gate{}, v.v, m.values[s].v)
-}
-
-// softmax is over the last of two dimensions, where all versions of the operator mean the same.
-func (m *importer) softmax(node *proto.Node) error {
-	x, err := m.activation(input(node, 0))
-	if err != nil {
-		return err
-	}
-	if axis := intAttr(node, "axis", -1); x.Type.Shape.Rank() != 2 || axis != 1 && axis != -1 {
-		return fmt.Errorf("want two dimensions and axis 1, got %v and axis %d", x.Type.Shape, axis)
-	}
-	return m.set(node, graph.Softmax{}, x)
 }
 
 // sum adds its operands one by one.
@@ -230,7 +204,7 @@ func (m *importer) sum(node *proto.Node) error {
 		return errors.New("inputs: want at least one, got none")
 	}
 	switch {
-	case m.isInts(node.Inputs[0]):
+	case m.isInts(node.Inputs[0]), m.bothConstant(node):
 		return m.arithmetic(node)
 	case m.isChannelwise(node):
 		return m.channelwise(node)

@@ -62,71 +62,60 @@ func (m *importer) transpose(node *proto.Node) error {
 	if m.isInts(name) {
 		return m.transposeInts(node)
 	}
-	perm := []int64{1, 0}
+	var perm []int64
 	if a := node.Attr("perm"); a != nil {
 		perm = a.Ints
 	}
-	if !m.isConstant(name) {
-		x, err := m.computed(name)
-		if err != nil {
-			return err
-		}
-		switch {
-		case x.v.Type.Shape.Rank() == 4 && x.channelsLast && slices.Equal(perm, toNCHW):
-			x.channelsLast = false
-		case x.v.Type.Shape.Rank() == 4 && !x.channelsLast && slices.Equal(perm, toNHWC):
-			x.channelsLast = true
-		default:
-			return fmt.Errorf("want a picture that is turned from [N,H,W,C] to [N,C,H,W] or back, or a constant matrix, got perm %d of %v", perm, x.v.Type.Shape)
-		}
-		m.values[node.Outputs[0]] = x
-		return nil
+	if m.isConstant(name) {
+		return m.transposeConstant(node, perm)
 	}
-	c, err := m.constant(name, "input")
+	x, err := m.computed(name)
 	if err != nil {
 		return err
 	}
-	if c.tensor.Type.Shape.Rank() != 2 || !slices.Equal(perm, []int64{1, 0}) {
-		return m.transposeFilters(node, c, perm)
+	switch {
+	case x.view == nil && x.v.Type.Shape.Rank() == 4 && x.channelsLast && slices.Equal(perm, toNCHW):
+		x.channelsLast = false
+	case x.view == nil && x.v.Type.Shape.Rank() == 4 && !x.channelsLast && slices.Equal(perm, toNHWC):
+		x.channelsLast = true
+	default:
+		return m.transposeView(node, perm)
 	}
-	c, err = m.transposed(c)
-	m.values[node.Outputs[0]] = value{constant: &c}
-	return err
+	m.values[node.Outputs[0]] = x
+	return nil
 }
 
-// transposeFilters permutes the four dimensions of a constant, such as filters [R,S,C,K].
-func (m *importer) transposeFilters(node *proto.Node, c constant, perm []int64) error {
-	s := c.tensor.Type.Shape
-	order := slices.Clone(perm)
-	slices.Sort(order)
-	if s.Rank() != 4 || !slices.Equal(order, []int64{0, 1, 2, 3}) {
-		return fmt.Errorf("want a constant of two or four dimensions and a permutation of them, got %v and %d", s, perm)
+// transposeConstant permutes the dimensions of a constant, such as filters [R,S,C,K]; left out, perm turns them round.
+func (m *importer) transposeConstant(node *proto.Node, perm []int64) error {
+	c, err := m.constant(input(node, 0), "input")
+	if err != nil {
+		return err
 	}
-	from := s.Dims()
-	var dims, strides [4]int
-	for i, p := range perm {
-		dims[i] = from[p]
-		strides[i] = 1
-		for _, d := range from[p+1:] {
-			strides[i] *= d
+	s := c.tensor.Type.Shape
+	if perm == nil {
+		for i := s.Rank() - 1; i >= 0; i-- {
+			perm = append(perm, int64(i))
 		}
 	}
-	made, err := m.derive(c, fmt.Sprintf("permuted %d", perm), graph.NewShape(dims[:]...), c.tensor.Bound(), func(dst []float32) error {
+	if !isPermutation(perm, s.Rank()) {
+		return fmt.Errorf("want a constant and a permutation of its dimensions, got %v and %d", s, perm)
+	}
+	if s.Rank() == 2 && perm[0] == 1 {
+		c, err = m.transposed(c) // as Gemm does it
+		m.values[node.Outputs[0]] = value{constant: &c}
+		return err
+	}
+	dims, strides := permuted(s.Dims(), perm)
+	made, err := m.derive(c, fmt.Sprintf("permuted %d", perm), graph.NewShape(dims...), c.tensor.Bound(), func(dst []float32) error {
 		src := make([]float32, len(dst))
 		if err := c.tensor.ReadFloat32s(src); err != nil {
 			return err
 		}
-		at := 0
-		for i := range dims[0] {
-			for j := range dims[1] {
-				for k := range dims[2] {
-					for l := range dims[3] {
-						dst[at] = src[i*strides[0]+j*strides[1]+k*strides[2]+l*strides[3]]
-						at++
-					}
-				}
-			}
-		}
+		i := 0
+		each(dims, strides, 0, func(at int) {
+			dst[i] = src[at]
+			i++
+		})
 		return nil
 	})
 	m.values[node.Outputs[0]] = value{constant: &made}
@@ -134,15 +123,7 @@ func (m *importer) transposeFilters(node *proto.Node, c constant, perm []int64) 
 }
 
 // reshapeConstant gives a constant other dimensions.
-func (m *importer) reshapeConstant(node *proto.Node, want []int64) error {
-	c, err := m.constant(node.Inputs[0], "input")
-	if err != nil {
-		return err
-	}
-	dims, err := resolve(want, c.tensor.Type.Shape.Elems())
-	if err != nil {
-		return err
-	}
+func (m *importer) reshapeConstant(node *proto.Node, c constant, dims []int) error {
 	shape, err := graph.MakeShape(dims)
 	if err == nil && shape.Elems() == 0 {
 		err = errors.New("want at least one element, got none")

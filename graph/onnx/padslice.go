@@ -21,20 +21,10 @@ func (m *importer) operand(node *proto.Node, attr string, in int) ([]int64, erro
 	return m.list(name, attr)
 }
 
-// withZeros adds the zeros round a picture for readers that have no padding of their own, or none that does the same: by a
-// convolution of each channel with a single 1, which is exact.
+// withZeros adds the zeros round a picture for readers that have no padding of their own, or none that does the same.
 func (m *importer) withZeros(name string, x value) (value, error) {
-	_, channels, _, _ := x.v.Type.Shape.NCHW()
-	c, err := m.repeat(fmt.Sprintf("1.for.%d", channels), "filters", graph.NewShape(channels, 1, 1, 1), 1)
-	if err != nil {
-		return x, err
-	}
-	w, err := m.param(c, "filters", channels, 1, 1, 1)
-	if err != nil {
-		return x, err
-	}
-	op := graph.Conv2D{Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}, Groups: channels, Padding: x.pad}
-	if x.v, err = m.step(name+".padded", op, x.v, w); err != nil {
+	var err error
+	if x.v, err = m.step(name+".padded", graph.SpatialPad{Padding: x.pad}, x.v); err != nil {
 		return x, err
 	}
 	x.pad = graph.Padding{}
@@ -43,37 +33,46 @@ func (m *importer) withZeros(name string, x value) (value, error) {
 }
 
 // padOp adds zeros: to the channels at once, to rows and columns when something reads the result, since a convolution or a pool
-// can do it by itself.
+// can do it by itself; or it mirrors the picture.
 func (m *importer) padOp(node *proto.Node) error {
 	x, err := m.padded(input(node, 0))
 	if err != nil {
 		return err
 	}
-	if a := node.Attr("mode"); a != nil && a.String != "" && a.String != "constant" {
-		return fmt.Errorf("attribute mode: want constant, got %s", quote(a.String))
-	}
-	if err := m.wantZero(node); err != nil {
-		return err
-	}
-	pads, err := m.pads(node, x.v.Type.Shape.Rank())
+	pads, err := m.pads(node, x)
 	if err != nil {
 		return err
 	}
-	if x.channelsLast {
-		pads = [4][2]int{pads[0], pads[3], pads[1], pads[2]}
+	rows := graph.Padding{Top: pads[2][0], Left: pads[3][0], Bottom: pads[2][1], Right: pads[3][1]}
+	mode := ""
+	if a := node.Attr("mode"); a != nil {
+		mode = a.String
 	}
-	if pads[0] != [2]int{} {
-		return fmt.Errorf("pads: want none of the batch, got %v", pads[0])
+	switch {
+	case mode == "reflect" && pads[1] != [2]int{}:
+		return fmt.Errorf("pads: want none of the channels to reflect, got %v", pads[1])
+	case mode == "reflect" && rows == graph.Padding{}:
+		return m.alias(node, node.Inputs[0])
+	case mode == "reflect":
+		if x, err = m.picture(node.Inputs[0]); err != nil {
+			return err
+		}
+		return m.setIn(node, x.channelsLast, graph.SpatialPad{Padding: rows, Reflect: true}, x.v)
+	case mode != "" && mode != "constant":
+		return fmt.Errorf("attribute mode: want constant or reflect, got %s", quote(mode))
+	}
+	if err := m.wantZero(node); err != nil {
+		return err
 	}
 	if c := pads[1]; c != [2]int{} {
 		if x.v, err = m.add(node, graph.ChannelPad{Before: c[0], After: c[1]}, x.v); err != nil {
 			return err
 		}
 	}
-	x.pad.Top += pads[2][0]
-	x.pad.Bottom += pads[2][1]
-	x.pad.Left += pads[3][0]
-	x.pad.Right += pads[3][1]
+	x.pad.Top += rows.Top
+	x.pad.Bottom += rows.Bottom
+	x.pad.Left += rows.Left
+	x.pad.Right += rows.Right
 	m.values[node.Outputs[0]] = x
 	return nil
 }
@@ -101,8 +100,9 @@ func (m *importer) wantZero(node *proto.Node) error {
 	return nil
 }
 
-// pads returns what is added before and after along each of four dimensions.
-func (m *importer) pads(node *proto.Node, rank int) (pads [4][2]int, err error) {
+// pads returns what is added before and after along each dimension of x [N,C,H,W].
+func (m *importer) pads(node *proto.Node, x value) (pads [4][2]int, err error) {
+	rank := x.v.Type.Shape.Rank()
 	attr := "pads"
 	if node.Attr("paddings") != nil { // opset 1
 		attr = "paddings"
@@ -133,7 +133,13 @@ func (m *importer) pads(node *proto.Node, rank int) (pads [4][2]int, err error) 
 		}
 		pads[axis] = [2]int{int(before), int(after)}
 	}
-	return pads, nil
+	if x.channelsLast {
+		pads = [4][2]int{pads[0], pads[3], pads[1], pads[2]}
+	}
+	if pads[0] != [2]int{} {
+		err = fmt.Errorf("pads: want none of the batch, got %v", pads[0])
+	}
+	return pads, err
 }
 
 // slice keeps every n-th row and column of a picture, or some of a list of numbers.
@@ -164,8 +170,14 @@ func (m *importer) slice(node *proto.Node) error {
 	if err != nil {
 		return err
 	}
+	return m.slicePicture(node, x, starts, ends, axes, steps)
+}
+
+// slicePicture keeps neighbouring channels, and every n-th row and column.
+func (m *importer) slicePicture(node *proto.Node, x *graph.Value, starts, ends, axes, steps []int64) error {
 	s := x.Type.Shape
 	stride := [4]int{1, 1, 1, 1}
+	channels := graph.ChannelSlice{}
 	for i, axis := range axes {
 		if axis < 0 {
 			axis += int64(s.Rank())
@@ -179,13 +191,28 @@ func (m *importer) slice(node *proto.Node) error {
 		}
 		from, to := span(starts[i], ends[i], n)
 		step := int(steps[i])
+		if axis == 1 && step == 1 && from < to {
+			channels = graph.ChannelSlice{Begin: from, End: to}
+			continue
+		}
 		if from != 0 || (to+step-1)/step != (n+step-1)/step || axis < 2 && step != 1 {
-			return fmt.Errorf("want every n-th row or column from the first to the last, got %d to %d in steps of %d of axis %d of %v", starts[i], ends[i], steps[i], axis, s)
+			return fmt.Errorf("want neighbouring channels, and every n-th row or column from the first to the last, got %d to %d in steps of %d of axis %d of %v", starts[i], ends[i], steps[i], axis, s)
 		}
 		stride[axis] = step
 	}
-	if stride == [4]int{1, 1, 1, 1} {
-		return m.alias(node, node.Inputs[0])
+	some, strided := channels.End != 0 && channels.End-channels.Begin != s.Dim(1), stride != [4]int{1, 1, 1, 1}
+	subsample := graph.Subsample{Stride: [2]int{stride[2], stride[3]}}
+	switch {
+	case some && strided:
+		part, err := m.step(nodeName(node)+".channels", channels, x)
+		if err != nil {
+			return err
+		}
+		return m.set(node, subsample, part)
+	case some:
+		return m.set(node, channels, x)
+	case strided:
+		return m.set(node, subsample, x)
 	}
-	return m.set(node, graph.Subsample{Stride: [2]int{stride[2], stride[3]}}, x)
+	return m.alias(node, node.Inputs[0])
 }

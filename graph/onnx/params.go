@@ -29,7 +29,7 @@ func (m *importer) derive(c constant, how string, shape graph.Shape, bound float
 	t, err := m.n.keep(k, func() (*graph.Tensor, error) {
 		return graph.NewLazy(shape, &made{read, bound, graph.NewSourceKey()}), nil
 	})
-	return constant{k, t}, err
+	return constant{k, t, c.reads}, err
 }
 
 // transposed exchanges the axes of a matrix.

@@ -25,7 +25,7 @@ func isPositive(v *graph.Value) bool {
 	switch v.Node.Op.(type) {
 	case graph.ReLU:
 		return true
-	case graph.MaxPool, graph.AvgPool, graph.Subsample, graph.ChannelPad:
+	case graph.MaxPool, graph.AvgPool, graph.Subsample, graph.ChannelPad, graph.ChannelSlice, graph.SpatialPad:
 		return isPositive(v.Node.Inputs[0])
 	}
 	return false
@@ -70,16 +70,48 @@ func (m *importer) pool(node *proto.Node, takes func(x value) bool) (value, wind
 }
 
 func (m *importer) globalAvgPool(node *proto.Node) error {
-	x, err := m.activation(input(node, 0))
+	x, err := m.unadded(input(node, 0))
+	if err == nil {
+		err = channelsFirst(x, input(node, 0))
+	}
 	if err != nil {
 		return err
 	}
-	return m.set(node, graph.GlobalAvgPool{}, x)
+	v, err := m.mean(node, "", x)
+	m.values[node.Outputs[0]] = value{v: v}
+	return err
+}
+
+// unadded is [importer.picture] for a reader that a sum of branches may remain to be done for.
+func (m *importer) unadded(name string) (value, error) {
+	x, err := m.computed(name)
+	if err == nil && x.branches > 0 {
+		return x, nil
+	}
+	return m.picture(name)
+}
+
+// mean adds a mean over rows and columns; that of a sum of branches is the sum of their means, which are fewer numbers.
+func (m *importer) mean(node *proto.Node, suffix string, x value) (*graph.Value, error) {
+	switch {
+	case x.branches > 0:
+		v, err := m.step(nodeName(node)+".mean", graph.GlobalAvgPool{}, x.v)
+		if err != nil {
+			return nil, err
+		}
+		return m.sumOfBranches(node, v, x.branches)
+	case suffix != "":
+		return m.step(nodeName(node)+suffix, graph.GlobalAvgPool{}, x.v)
+	}
+	return m.add(node, graph.GlobalAvgPool{}, x.v)
 }
 
 // reduceMean is a mean over rows and columns: the axes are an attribute, since opset 18 an input.
 func (m *importer) reduceMean(node *proto.Node) error {
-	x, err := m.picture(input(node, 0))
+	if m.isConstant(input(node, 0)) && !m.isInts(input(node, 0)) {
+		return m.foldMean(node)
+	}
+	x, err := m.unadded(input(node, 0))
 	if err != nil {
 		return err
 	}
@@ -95,12 +127,19 @@ func (m *importer) reduceMean(node *proto.Node) error {
 	if s.Rank() != 4 || len(axes) != 2 || !axes[rows] || !axes[rows+1] {
 		return fmt.Errorf("want the mean over axes 2 and 3 of [N,C,H,W], or 1 and 2 of [N,H,W,C], got axes %v of %v", sorted(axes), s)
 	}
-	if intAttr(node, "keepdims", 1) != 0 {
-		return m.setIn(node, x.channelsLast, graph.GlobalAvgPool{}, x.v)
+	keeps := intAttr(node, "keepdims", 1) != 0
+	suffix := ".mean"
+	if keeps {
+		suffix = ""
 	}
-	mean, err := m.step(nodeName(node)+".mean", graph.GlobalAvgPool{}, x.v)
+	v, err := m.mean(node, suffix, x)
 	if err != nil {
 		return err
 	}
-	return m.set(node, graph.Flatten{}, mean)
+	if keeps {
+		m.values[node.Outputs[0]] = value{v: v, channelsLast: x.channelsLast}
+		return nil
+	}
+	m.see(node, value{v: v}, v.Type.Shape.Dims()[:2], nil)
+	return nil
 }

@@ -150,36 +150,51 @@ func (m *importer) constantOfShape(node *proto.Node) error {
 	return fmt.Errorf("value: want one float32, or one int64 for a few, got %d bytes of %v for %v", len(t.Data), t.DType, shape)
 }
 
-// flat returns a value that is to be flattened: of a picture with its channels last one pixel alone has the same order.
-func (m *importer) flat(name string) (*graph.Value, error) {
-	x, err := m.picture(name)
-	if s := x.v; err == nil && x.channelsLast && (s.Type.Shape.Dim(2) != 1 || s.Type.Shape.Dim(3) != 1) {
-		err = channelsFirst(x, name)
+// reshaped gives the input of a node the dimensions that are made of those that it has: another view of what is computed, or another
+// constant.
+func (m *importer) reshaped(node *proto.Node, make func(have []int) ([]int, error)) error {
+	name := input(node, 0)
+	if m.isConstant(name) {
+		c, err := m.constant(name, "input")
+		if err != nil {
+			return err
+		}
+		dims, err := make(c.tensor.Type.Shape.Dims())
+		if err != nil {
+			return err
+		}
+		return m.reshapeConstant(node, c, dims)
 	}
-	return x.v, err
-}
-
-func (m *importer) flatten(node *proto.Node) error {
-	x, err := m.flat(input(node, 0))
+	x, err := m.viewed(name)
 	if err != nil {
 		return err
 	}
-	rank := x.Type.Shape.Rank()
-	axis := intAttr(node, "axis", 1)
-	if axis < 0 {
-		axis += int64(rank)
+	have := x.dims()
+	dims, err := make(slices.Clone(have))
+	if err != nil {
+		return err
 	}
-	if axis != 1 || rank < 2 {
-		return fmt.Errorf("attribute axis: want 1, got %d for %v", axis, x.Type.Shape)
+	if slices.Equal(dims, have) {
+		return m.alias(node, name)
 	}
-	if rank == 2 {
-		return m.alias(node, node.Inputs[0])
-	}
-	return m.set(node, graph.Flatten{}, x)
+	m.see(node, x, dims, x.order())
+	return nil
 }
 
-// reshape joins all dimensions but the first. A batch size that the file has fixed, which tracers of PyTorch do to 1 even
-// where the file leaves it open, becomes that of the graph.
+func (m *importer) flatten(node *proto.Node) error {
+	return m.reshaped(node, func(have []int) ([]int, error) {
+		axis := intAttr(node, "axis", 1)
+		if axis < 0 {
+			axis += int64(len(have))
+		}
+		if axis != 1 || len(have) < 2 {
+			return nil, fmt.Errorf("attribute axis: want 1, got %d for %d", axis, have)
+		}
+		return []int{have[0], product(have[1:])}, nil
+	})
+}
+
+// reshape keeps the batch and gives the rest of each picture other dimensions.
 func (m *importer) reshape(node *proto.Node) error {
 	var want []int64
 	if a := node.Attr("shape"); a != nil { // before opset 5
@@ -190,41 +205,49 @@ func (m *importer) reshape(node *proto.Node) error {
 			return err
 		}
 	}
-	switch name := input(node, 0); {
-	case m.isInts(name):
+	name := input(node, 0)
+	if m.isInts(name) {
 		return m.reshapeInts(node, want)
-	case m.isConstant(name):
-		return m.reshapeConstant(node, want)
 	}
-	x, err := m.flat(input(node, 0))
-	if err != nil {
-		return err
+	return m.reshaped(node, func(have []int) ([]int, error) {
+		if m.isConstant(name) {
+			return resolve(want, product(have))
+		}
+		return m.regrouped(node, have, want)
+	})
+}
+
+// squeeze takes away dimensions of one element.
+func (m *importer) squeeze(node *proto.Node) error {
+	if m.isInts(input(node, 0)) {
+		return m.squeezeInts(node)
 	}
-	s := x.Type.Shape
-	batch, rest := int64(s.Dim(0)), int64(1)
-	for _, d := range s.Dims()[1:] {
-		rest *= int64(d)
+	return m.reshaped(node, func(have []int) ([]int, error) {
+		axes, err := m.axes(node, 1, len(have))
+		if err != nil {
+			return nil, err
+		}
+		return withoutOnes(have, axes)
+	})
+}
+
+// unsqueeze adds dimensions of one element, or makes a list of a number.
+func (m *importer) unsqueeze(node *proto.Node) error {
+	if m.isInts(input(node, 0)) {
+		return m.unsqueezeInts(node)
 	}
-	fail := fmt.Errorf("shape: want [N,%d] of %v, got %d", rest, s, want)
-	if len(want) != 2 {
-		return fail
-	}
-	n, k := want[0], want[1]
-	copies := intAttr(node, "allowzero", 0) == 0
-	if n > 0 || n == 0 && copies || n == -1 && k > 0 {
-		n = batch
-	}
-	if k == 0 && copies && s.Rank() > 1 {
-		k = int64(s.Dim(1))
-	}
-	if k == -1 && n == batch {
-		k = rest
-	}
-	if n != batch || k != rest {
-		return fail
-	}
-	if s.Rank() == 2 {
-		return m.alias(node, node.Inputs[0])
-	}
-	return m.set(node, graph.Flatten{}, x)
+	return m.reshaped(node, func(have []int) ([]int, error) {
+		list, err := m.operand(node, "axes", 1)
+		if err != nil {
+			return nil, err
+		}
+		axes, err := m.axes(node, 1, len(have)+len(list))
+		if err != nil {
+			return nil, err
+		}
+		if len(axes) != len(list) || axes[0] && !m.isConstant(input(node, 0)) {
+			return nil, fmt.Errorf("axes: want different ones behind the batch, got %d", list)
+		}
+		return withOnes(have, axes), nil
+	})
 }
