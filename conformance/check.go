@@ -105,6 +105,23 @@ func checkNumbers(ctx context.Context, b *bench) error {
 		return b.judgeNodes(ctx, g, inputs)
 	}
 	// First with every value as an output, judged node by node; then as it is, where memory is used again and again.
+	if err := b.judgeTapped(ctx, g, inputs); err != nil {
+		return err
+	}
+	return b.judgeWhole(ctx, g, g, inputs)
+}
+
+// checkTapped judges every node of a graph that has no whole to compare.
+func checkTapped(ctx context.Context, b *bench) error {
+	g, err := b.graph()
+	if err != nil {
+		return err
+	}
+	return b.judgeTapped(ctx, g, b.c.Inputs(g))
+}
+
+// judgeTapped runs a graph with the result of every node as an output.
+func (b *bench) judgeTapped(ctx context.Context, g *graph.Graph, inputs [][]float32) error {
 	names := make([]string, len(g.Nodes))
 	for i, n := range g.Nodes {
 		names[i] = n.Name
@@ -113,10 +130,7 @@ func checkNumbers(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	if err := b.judgeNodes(ctx, tapped, inputs); err != nil {
-		return err
-	}
-	return b.judgeWhole(ctx, g, g, inputs)
+	return b.judgeNodes(ctx, tapped, inputs)
 }
 
 // judgeNodes runs a graph whose outputs are the results of all its nodes, in order.

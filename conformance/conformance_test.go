@@ -295,7 +295,7 @@ func TestWeightsAreWhatTheySay(t *testing.T) {
 		}
 		seen[g.Nodes[0].Op.Name()+" "+c.Values.String()] = true
 	}
-	if len(seen) != 8 { // conv2d and linear with three kinds, batch_norm with two
+	if len(seen) != 11 { // conv2d, linear and group_norm with three kinds, batch_norm with two
 		t.Errorf("got %v", seen)
 	}
 }

@@ -98,6 +98,7 @@ func (t *table) familyBlocks() {
 			}
 		}
 	}
+	t.between()
 	t.movedGraphs()
 }
 

@@ -166,15 +166,7 @@ func checkFused(ctx context.Context, b *bench, f form) error {
 		return err
 	}
 	inputs := b.c.Inputs(g)
-	names := make([]string, len(g.Nodes))
-	for i, n := range g.Nodes {
-		names[i] = n.Name
-	}
-	tapped, err := g.WithOutputs(names...)
-	if err != nil {
-		return err
-	}
-	if err := b.judgeNodes(ctx, tapped, inputs); err != nil {
+	if err := b.judgeTapped(ctx, g, inputs); err != nil {
 		return err
 	}
 	return b.judgeWhole(ctx, g, original, inputs)
