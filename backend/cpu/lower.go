@@ -215,7 +215,7 @@ func (p *program) lower(n *graph.Node) {
 	case graph.MaxPool:
 		p.lines(n, maxPoolLine(x, op, p.set.Max))
 	case graph.AvgPool:
-		p.lines(n, avgPoolLine(x, op, p.set))
+		p.avgPool(n, op)
 	case graph.GlobalAvgPool:
 		p.globalAvgPool(n, x)
 	case graph.ChannelPad:

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"math"
+	"slices"
 
 	"github.com/resnet-run/resnet-run/backend/cpu/internal/kernel"
 	"github.com/resnet-run/resnet-run/graph"
@@ -134,26 +135,47 @@ func maxPoolLine(x *place, op graph.MaxPool, larger func(to, from []float32)) li
 	}
 }
 
-// avgPoolLine sums in float32, a pixel at a time.
-func avgPoolLine(x *place, op graph.AvgPool, set *kernel.Set) lineTask {
-	return func(arena []float32, y *place, n, h int) {
-		top, bottom := span(h, op.Stride[0], op.Padding.Top, op.Kernel[0], x.h)
+// avgPool is a [graph.AvgPool]: a sum in float32, a pixel times a row of reciprocals at a time.
+type avgPool struct {
+	graph.AvgPool
+	set     *kernel.Set
+	x       *place
+	inverse map[int][]float32 // of the number of elements of each window, for every channel
+}
+
+func (p *program) avgPool(n *graph.Node, op graph.AvgPool) {
+	m, y := &avgPool{op, p.set, p.places[n.Inputs[0]], map[int][]float32{}}, p.places[n.Output]
+	for h := range y.h {
 		for w := range y.w {
-			left, right := span(w, op.Stride[1], op.Padding.Left, op.Kernel[1], x.w)
-			count := (bottom - top) * (right - left)
-			if op.CountIncludePad {
-				count = padded(h, op.Stride[0], op.Padding.Top, op.Padding.Bottom, op.Kernel[0], x.h) *
-					padded(w, op.Stride[1], op.Padding.Left, op.Padding.Right, op.Kernel[1], x.w)
+			if count := m.count(h, w); m.inverse[count] == nil {
+				m.inverse[count] = slices.Repeat([]float32{1 / float32(count)}, y.c)
 			}
-			to := y.pixel(arena, n, h, w)
-			clear(to)
-			for i := top; i < bottom; i++ {
-				for j := left; j < right; j++ {
-					addRow(set, to, to, x.pixel(arena, n, i, j))
-				}
-			}
-			for i := range to {
-				to[i] /= float32(count)
+		}
+	}
+	p.lines(n, m.line)
+}
+
+// count is what the window of an element is divided by.
+func (m *avgPool) count(h, w int) int {
+	if m.CountIncludePad {
+		return padded(h, m.Stride[0], m.Padding.Top, m.Padding.Bottom, m.Kernel[0], m.x.h) *
+			padded(w, m.Stride[1], m.Padding.Left, m.Padding.Right, m.Kernel[1], m.x.w)
+	}
+	top, bottom := span(h, m.Stride[0], m.Padding.Top, m.Kernel[0], m.x.h)
+	left, right := span(w, m.Stride[1], m.Padding.Left, m.Kernel[1], m.x.w)
+	return (bottom - top) * (right - left)
+}
+
+// line is a [lineTask].
+func (m *avgPool) line(arena []float32, y *place, n, h int) {
+	clear(y.line(arena, n, h))
+	top, bottom := span(h, m.Stride[0], m.Padding.Top, m.Kernel[0], m.x.h)
+	for w := range y.w {
+		left, right := span(w, m.Stride[1], m.Padding.Left, m.Kernel[1], m.x.w)
+		to, inverse := y.pixel(arena, n, h, w), m.inverse[m.count(h, w)]
+		for i := top; i < bottom; i++ {
+			for j := left; j < right; j++ {
+				m.set.MultiplyAdd(to, m.x.pixel(arena, n, i, j), inverse, to)
 			}
 		}
 	}
@@ -165,14 +187,17 @@ func padded(index, stride, before, after, kernel, size int) int {
 	return min(from+kernel, size+after) - from
 }
 
-// globalAvgPool appends the step of a [graph.GlobalAvgPool]. It sums in float64 and rounds once.
+// globalAvgPool appends the step of a [graph.GlobalAvgPool]. It sums in float64 and rounds once. A task has some channels of a picture, as
+// many as leave enough tasks: the fewer, the farther lies what it reads apart.
 func (p *program) globalAvgPool(n *graph.Node, x *place) {
-	const width = 64 // channels of a task
-	y, blocks := p.places[n.Output], ceilDiv(x.c, width)
+	const least = 64
+	y := p.places[n.Output]
+	blocks := ceilDiv(p.n*tasksPerWorker, max(x.n, 1))
+	width := min(max(ceilDiv(x.c, blocks), least), momentBlock)
+	blocks = ceilDiv(x.c, width)
 	p.add(n.Name, n.Op.Name(), "", y, y.n*blocks, func(arena []float32, w *worker, task int) {
 		image, c := task/blocks, task%blocks*width
-		to := y.pixel(arena, image, 0, 0)[c:min(c+width, x.c)]
-		m := &w.moments
+		to, m := y.pixel(arena, image, 0, 0)[c:min(c+width, x.c)], &w.moments
 		clear(m.origin[:len(to)])
 		m.sum(p.set, arena, x, image, stretch{c, c + len(to)}, stretch{0, x.h * x.w})
 		for i := range to {
