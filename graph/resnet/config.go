@@ -3,6 +3,7 @@ package resnet
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -154,6 +155,11 @@ func (c Config) CanonicalName() string {
 		}
 	}
 	return c.description()
+}
+
+// isMember reports whether the name of c is that of the member that it is.
+func (c Config) isMember() bool {
+	return slices.ContainsFunc(members, func(m Config) bool { return m.Name == c.Name && m.sameArchitecture(c) })
 }
 
 func (c Config) sameArchitecture(d Config) bool {

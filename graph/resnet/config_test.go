@@ -108,6 +108,32 @@ func TestValidateSaysWhatDoesNotFit(t *testing.T) {
 		{"resnet18", func(c *Config) { c.StemInner[1] = 8 }, "stem inner: want two numbers of 1 to 262144 channels for a deep stem, and 0 for others, got [0 8] for imagenet"},
 		{"resnet18d", func(c *Config) { c.StemInner[0] = 0 }, "for others, got [0 32] for deep"},
 		{"seresnet18", func(c *Config) { c.Squeeze = -1 }, "squeeze: want 0 to 262144, got -1"},
+		{"resnet18", func(c *Config) { c.StemPool = 3 }, "stem pool: want max, conv or zero-pad-max, got stem pool(3)"},
+		{"resnet18", func(c *Config) { c.AntiAlias = 3 }, "anti-alias: want none, average or blur, got anti-alias(3)"},
+		{"resnet18", func(c *Config) { c.Core.Kind = 4 }, "core: want plain, split-attention, selective-kernel or multi-scale, got core(4)"},
+		{"resnet18", func(c *Config) { c.Core.Branches = 2 }, "branches: want 0 to 0 for a plain core, got 2"},
+		{"resnest50d", func(c *Config) { c.Core.Branches = 0 }, "branches: want 1 to 262144 for a split-attention core, got 0"},
+		{"resnest50d", func(c *Config) { c.Core.Branches = 1 << 13 }, "branches: want at most 262144 channels inside the blocks of stage 1, got 8192 branches of 64"},
+		{"resnest50d", func(c *Config) { c.Block, c.Shortcut = Basic, Projection }, "core: want plain or selective-kernel for basic blocks, got split-attention"},
+		{"skresnet18", func(c *Config) { c.Core.Branches = 3 }, "branches: want 2 to 2 for a selective-kernel core, got 3"},
+		{"skresnet18", func(c *Config) { c.Core.Squeeze = 0 }, "squeeze of the core: want 1 to 262144 for selective kernels, and 0 for others, got 0 for selective-kernel"},
+		{"skresnet18", func(c *Config) { c.StemWidth = 63 }, "split input: want an even number of channels before the selective kernels of stage 1, got 63"},
+		{"skresnet50", func(c *Config) { c.Widths[1], c.WidthPerGroup = 192, 1 }, "split input: want an even number of channels before the selective kernels of stage 1, got 1"},
+		{"res2net50d", func(c *Config) { c.Core.SqueezeMultiple = 8 }, "squeeze multiple of the core: want 1 to 262144 for selective kernels, and 0 for others, got 8 for multi-scale"},
+		{"res2net50d", func(c *Config) { c.Core.Branches = 1 }, "branches: want 2 to 262144 for a multi-scale core, got 1"},
+		{"res2net50d", func(c *Config) { c.Core.PoolFirst = true }, "pool first: want false for other cores than split attention, got true for multi-scale"},
+		{"res2net50d", func(c *Config) { c.Core.SplitInput = true }, "split input: want false for other cores than selective kernels, got true for multi-scale"},
+		{"res2net50d", func(c *Config) { c.AntiAlias = BlurAntiAlias }, "anti-alias: want none for other cores than plain, got blur"},
+		{"res2net50d", func(c *Config) { c.StrideOn1x1 = true }, "stride on 1x1: want false for other cores than plain, got true"},
+		{"res2net50d", func(c *Config) { c.PreActivation = true }, "pre-activation: want false for other cores than plain, got true"},
+		{"resnetaa50", func(c *Config) { c.StrideOn1x1 = true }, "anti-alias: want none where a 1x1 convolution has the stride, got average"},
+		{"resnetrs50", func(c *Config) { c.AntiAlias = BlurAntiAlias }, "anti-alias: want none for another stem pool than max, got blur"},
+		{"resnet18-cifar", func(c *Config) { c.StemPool = ConvStemPool }, "stem pool: want max for a CIFAR stem, which has none, got conv"},
+		{"seresnet18", func(c *Config) { c.EfficientAttention = true }, "efficient attention: want false beside squeeze-and-excitation modules, got true"},
+		{"resnetv2_18", func(c *Config) { c.Squeeze = 16 }, "pre-activation: want false beside channel attention, got true"},
+		{"resnetv2_18", func(c *Config) { c.AntiAlias = AverageAntiAlias }, "pre-activation: want false beside anti-aliasing, got true"},
+		{"resnetv2_18", func(c *Config) { c.Shortcut = ZeroPad }, "pre-activation: want false for zero-pad shortcuts, got true"},
+		{"resnet50_gn", func(c *Config) { c.NormGroups = -1 }, "norm groups: want 0 to 262144, got -1"},
 		{"resnet18", func(c *Config) { c.Depths = [4]int{} }, "depths: want at least one stage of at least one block, got [0 0 0 0]"},
 		{"resnet18", func(c *Config) { c.Depths[0] = -1 }, "depths: want at least one stage"},
 		{"resnet18", func(c *Config) { c.Depths[1] = 0 }, "stage 2: want depth and width 0 after the last stage, got 0 and 128"},
@@ -157,6 +183,7 @@ func TestBuildNamesTheNodeForWhichThePictureDoesNotFit(t *testing.T) {
 		{"resnet18-cifar", 1, 32, 64, "avgpool", `build resnet18-cifar: node "avgpool" (avg_pool): input 0: want 4 to 7 rows and columns, got [1,512,4,8]`, true},
 		{"resnet50-cifar", 1, 57, 32, "avgpool", `input 0: want 4 to 7 rows and columns, got [1,2048,8,4]`, true},
 		{"resnet18", 1, 0, 224, "conv1", `node "conv1" (conv2d): input 0: want at least 1 channel, row and column, got [1,3,0,224]`, true},
+		{"resnetblur18", 1, 9, 64, "layer4.0.aa.pad", `node "layer4.0.aa.pad" (spatial_pad): padding: want less than the picture 1x4`, true},
 		{"resnet18", -1, 224, 224, "", "build resnet18: input: make shape [-1 3 224 224]: dimension 0 is negative", false},
 		{"resnet18", 1, 1 << 40, 1 << 40, "", "want at most 576460752303423487 elements, got more", false},
 		{"resnet18", 1, 1 << 28, 1 << 29, "conv1", `node "conv1" (conv2d): result: want`, true},
@@ -267,7 +294,10 @@ func TestConfigIsJSON(t *testing.T) {
 	if err := json.Unmarshal([]byte(`{"stem":"flat"}`), &c); err == nil || !strings.Contains(err.Error(), `parse stem: want imagenet, cifar or deep, got "flat"`) {
 		t.Errorf("an unknown stem: got %v", err)
 	}
-	if got := fmt.Sprint(Bottleneck, CIFARStem, ZeroPad, Shortcut(7)); got != "bottleneck cifar zero-pad shortcut(7)" {
+	if err := json.Unmarshal([]byte(`{"anti_alias":""}`), &c); err == nil || !strings.Contains(err.Error(), `parse anti-alias: want none, average or blur, got ""`) {
+		t.Errorf("an unknown way to anti-alias: got %v", err)
+	}
+	if got := fmt.Sprint(Bottleneck, CIFARStem, ZeroPad, Shortcut(7), MaxStemPool, NoAntiAlias, BlurAntiAlias, PlainCore, CoreKind(9)); got != "bottleneck cifar zero-pad shortcut(7) max none blur plain core(9)" {
 		t.Errorf("got %s", got)
 	}
 }

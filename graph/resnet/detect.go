@@ -61,7 +61,7 @@ func Detect(shapes map[string]graph.Shape, opts DetectOptions) (Config, error) {
 	opts.StrideOn1x1 = opts.StrideOn1x1 || member.StrideOn1x1
 	guess := survey(tensors).config(opts, member)
 	want, err := parameters(guess)
-	if err == nil && differences(want, tensors).count() == 0 {
+	if err == nil && differences(want, nil, tensors).count() == 0 {
 		return guess, nil
 	}
 	return Config{}, explain(tensors, guess, want, opts)
@@ -103,9 +103,13 @@ func (d diff) count() int { return d.missing + d.unexpected + d.mismatched }
 // related reports whether at least one tensor has the name of a parameter.
 func (d diff) related() bool { return d.fitting+d.mismatched > 0 }
 
-func differences(want, got map[string]graph.Shape) diff {
+// differences holds tensors against the parameters of a network, of which those in other have another shape.
+func differences(want, other, got map[string]graph.Shape) diff {
 	var d diff
 	for name, w := range want {
+		if o, ok := other[name]; ok {
+			w = o
+		}
 		g, ok := got[name]
 		switch {
 		case !ok:
@@ -125,6 +129,11 @@ func differences(want, got map[string]graph.Shape) diff {
 func explain(tensors map[string]graph.Shape, guess Config, want map[string]graph.Shape, opts DetectOptions) error {
 	e := &DetectError{Tensors: len(tensors)}
 	network, least := Config{}, math.MaxInt
+	var free map[string]graph.Shape
+	if d := differences(want, nil, tensors); guess.isMember() && want != nil && d.related() { // so that most others need no look
+		network, least = guess, d.count()
+		e.Nearest, e.want = guess.Name, want
+	}
 	for i, m := range members {
 		if m.StrideOn1x1 != (opts.StrideOn1x1 && m.Block == Bottleneck) || m.AntiAlias != guess.AntiAlias || m.NormGroups != guess.NormGroups ||
 			opts.Shortcut != 0 && m.Shortcut != opts.Shortcut {
@@ -135,33 +144,33 @@ func explain(tensors map[string]graph.Shape, guess Config, want map[string]graph
 			continue
 		}
 		m.InChannels, m.Classes = guess.InChannels, guess.Classes
-		w = withFreeShapes(w, m)
-		if d := differences(w, tensors); d.related() && d.count() < least {
+		other := freeShapes(w, m)
+		if d := differences(w, other, tensors); d.related() && d.count() < least {
 			network, least = m, d.count()
-			e.Nearest, e.want = m.Name, w
+			e.Nearest, e.want, free = m.Name, w, other
 		}
 	}
 	if want != nil {
-		if d := differences(want, tensors); d.related() && d.count() < least {
-			network, e.want = guess, want
+		if d := differences(want, nil, tensors); d.related() && d.count() < least {
+			network, e.want, free = guess, want, nil
 		}
 	}
+	e.want = maps.Clone(e.want)
+	maps.Copy(e.want, free)
 	e.Network = network.Name
 	e.compare(tensors)
 	return e
 }
 
-// withFreeShapes returns the parameters of a member with those that depend on the numbers of classes and of input
-// channels as c has them.
-func withFreeShapes(member map[string]graph.Shape, c Config) map[string]graph.Shape {
-	shapes := maps.Clone(member)
-	for _, name := range []string{"fc.weight", "fc.bias"} {
-		shapes[name] = shapes[name].WithDim(0, c.Classes)
-	}
+// freeShapes are the shapes of those parameters of a member that depend on the numbers of classes and of input channels, as c has them.
+func freeShapes(member map[string]graph.Shape, c Config) map[string]graph.Shape {
 	first := "conv1.weight"
 	if c.Stem == DeepStem {
 		first = "conv1.0.weight"
 	}
-	shapes[first] = shapes[first].WithDim(1, c.InChannels)
+	shapes := map[string]graph.Shape{first: member[first].WithDim(1, c.InChannels)}
+	for _, name := range []string{"fc.weight", "fc.bias"} {
+		shapes[name] = member[name].WithDim(0, c.Classes)
+	}
 	return shapes
 }

@@ -74,6 +74,18 @@ func TestDetectFindsNetworksThatAreNoMembers(t *testing.T) {
 			Stem: DeepStem, Shortcut: PoolProjection, Groups: 1, WidthPerGroup: 64, InChannels: 3, Classes: 1000, InputSize: 224, Epsilon: 1e-5},
 		{Name: "resnet-basic-1.1-se4", Block: Basic, Depths: [4]int{1, 1}, Widths: [4]int{64, 128}, StemWidth: 64, Squeeze: 4,
 			Stem: ImageNetStem, Shortcut: Projection, Groups: 1, WidthPerGroup: 64, InChannels: 3, Classes: 1000, InputSize: 224, Epsilon: 1e-5},
+		{Name: "resnet-bottleneck-1.2-w64.96-convpool-eca", Block: Bottleneck, Depths: [4]int{1, 2}, Widths: [4]int{64, 96}, StemWidth: 64, StemPool: ConvStemPool,
+			EfficientAttention: true, Stem: ImageNetStem, Shortcut: Projection, Groups: 1, WidthPerGroup: 64, InChannels: 3, Classes: 1000, InputSize: 224, Epsilon: 1e-5},
+		{Name: "resnet-bottleneck-1.1-w48.96-stem64-2x32d-split-attention3-poolfirst", Block: Bottleneck, Depths: [4]int{1, 1}, Widths: [4]int{48, 96}, StemWidth: 64,
+			Core: Core{Kind: SplitAttentionCore, Branches: 3, PoolFirst: true}, Stem: ImageNetStem, Shortcut: Projection, Groups: 2, WidthPerGroup: 32, InChannels: 3, Classes: 1000, InputSize: 224, Epsilon: 1e-5},
+		{Name: "resnet-basic-2.1-selective-kernel2-share8x16", Block: Basic, Depths: [4]int{2, 1}, Widths: [4]int{64, 128}, StemWidth: 64,
+			Core: Core{Kind: SelectiveKernelCore, Branches: 2, Squeeze: 8, SqueezeMultiple: 16}, Stem: ImageNetStem, Shortcut: Projection, Groups: 1, WidthPerGroup: 64, InChannels: 3, Classes: 1000, InputSize: 224, Epsilon: 1e-5},
+		{Name: "resnet-bottleneck-2.1-8x8d-multi-scale3", Block: Bottleneck, Depths: [4]int{2, 1}, Widths: [4]int{64, 128}, StemWidth: 64,
+			Core: Core{Kind: MultiScaleCore, Branches: 3}, Stem: ImageNetStem, Shortcut: Projection, Groups: 8, WidthPerGroup: 8, InChannels: 3, Classes: 1000, InputSize: 224, Epsilon: 1e-5},
+		{Name: "resnet-basic-2.1-cifar-preact", Block: Basic, Depths: [4]int{2, 1}, Widths: [4]int{64, 128}, StemWidth: 64, PreActivation: true,
+			Stem: CIFARStem, Shortcut: Projection, Groups: 1, WidthPerGroup: 64, InChannels: 3, Classes: 10, InputSize: 32, Epsilon: 1e-5},
+		{Name: "resnet-bottleneck-1.1-w32.64-zero-pad-maxpool-preact-gn32-std", Block: Bottleneck, Depths: [4]int{1, 1}, Widths: [4]int{32, 64}, StemWidth: 32, PreActivation: true,
+			StemPool: ZeroPadStemPool, NormGroups: 32, Standardized: true, Stem: ImageNetStem, Shortcut: Projection, Groups: 1, WidthPerGroup: 64, InChannels: 3, Classes: 1000, InputSize: 224, Epsilon: 1e-5},
 		{Name: "resnet-basic-2-w8-cifar", Block: Basic, Depths: [4]int{2}, Widths: [4]int{8}, StemWidth: 8,
 			Stem: CIFARStem, Shortcut: Projection, Groups: 1, WidthPerGroup: 64, InChannels: 3, Classes: 10, InputSize: 32, Epsilon: 1e-5},
 	} {
@@ -129,6 +141,43 @@ func TestDetectOptions(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+	t.Run("a member says what tensors do not", func(t *testing.T) {
+		for member, of := range map[string]string{"resnetblur18": "resnet18", "resnetaa50": "resnet50", "resnet50-v1": "resnet50", "seresnextaa101d_32x8d": "seresnext101d_32x8d"} {
+			got, err := Detect(mustParameters(t, mustLookup(t, of)), DetectOptions{Member: member})
+			if err != nil || got != mustLookup(t, member) {
+				t.Errorf("%s: got %+v, %v", member, got, err)
+			}
+		}
+	})
+	t.Run("tensors go before a member", func(t *testing.T) {
+		for _, member := range []string{"resnest50d", "resnet20-cifar", "resnetrs50", "resnetv2_50x1_bit", "resnet50_gn"} {
+			want := mustLookup(t, "seresnet18")
+			if got, err := Detect(mustParameters(t, want), DetectOptions{Member: member}); err != nil || got != want {
+				t.Errorf("%s: got %+v, %v", member, got, err)
+			}
+		}
+	})
+	t.Run("the average pool of split attention is where the member has it", func(t *testing.T) {
+		want := mustLookup(t, "resnest50d_1s4x24d")
+		want.Core.PoolFirst = false
+		want.Name = want.CanonicalName()
+		if got, err := Detect(mustParameters(t, want), DetectOptions{Member: "resnest50d"}); err != nil || got != want {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	})
+	t.Run("norms without statistics are not taken for group norms", func(t *testing.T) {
+		_, err := Detect(mustParameters(t, mustLookup(t, "resnet50_gn")), DetectOptions{})
+		var de *DetectError
+		if !errors.As(err, &de) || de.Network != "resnet50" || de.Nearest != "resnet50" || len(de.Missing) != 106 || len(de.Unexpected) != 0 {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("a member that is none is refused", func(t *testing.T) {
+		_, err := Detect(nil, DetectOptions{Member: "resnet51"})
+		if err == nil || !strings.Contains(err.Error(), `detect network: option member: look up network "resnet51": no such member`) {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("an invalid shortcut is refused", func(t *testing.T) {
 		_, err := Detect(nil, DetectOptions{Shortcut: 9})
 		if err == nil || !strings.Contains(err.Error(), "option shortcut: want projection, zero-pad or pool-projection, got shortcut(9)") {
@@ -139,10 +188,11 @@ func TestDetectOptions(t *testing.T) {
 
 // TestDetectNamesWhatDoesNotFit drops, renames and reshapes each tensor of a few members in turn.
 func TestDetectNamesWhatDoesNotFit(t *testing.T) {
-	for _, member := range []string{"resnet18", "resnext50_32x4d", "resnet20-cifar", "resnet20-cifar-b"} {
+	for i, member := range []string{"resnet18", "resnext50_32x4d", "resnet20-cifar", "resnet20-cifar-b", "ecaresnet26t", "resnetrs50",
+		"resnest26d", "resnest50d_1s4x24d", "skresnet18", "skresnet50", "skresnext50_32x4d", "res2net50_26w_4s", "res2next50", "resnetv2_18", "resnetv2_50d", "resnetv2_50x1_bit"} {
 		original := mustParameters(t, mustLookup(t, member))
 		for name, shape := range original {
-			if stage, block, _, ok := blockTensor(name); ok && stage > 0 && block > 0 {
+			if stage, block, _, ok := blockTensor(name); ok && stage > 0 && (block > 0 || stage > 1 && i > 3) {
 				continue // the later blocks are all alike
 			}
 			check := func(what string, p map[string]graph.Shape, in func(*DetectError) bool) {
@@ -169,7 +219,7 @@ func TestDetectNamesWhatDoesNotFit(t *testing.T) {
 				return slices.Equal(e.Missing, []string{name}) && slices.Equal(e.Unexpected, []string{"x." + name}) && len(e.Mismatched) == 0
 			})
 			for i := range shape.Rank() {
-				if name == "conv1.weight" && i == 1 || strings.HasPrefix(name, "fc.") && i == 0 {
+				if (name == "conv1.weight" || name == "conv1.0.weight") && i == 1 || strings.HasPrefix(name, "fc.") && i == 0 {
 					continue // other numbers of input channels and classes are fine; the latter are tested below
 				}
 				p := maps.Clone(original)
@@ -316,7 +366,7 @@ func FuzzDetect(f *testing.F) {
 		}
 		return b.String()
 	}
-	for _, m := range []string{"resnet18", "resnet20-cifar", "resnet20-cifar-b", "resnext50_32x4d"} {
+	for _, m := range []string{"resnet18", "resnet20-cifar", "resnet20-cifar-b", "resnext50_32x4d", "ecaresnet26t", "resnest14d", "skresnet18", "res2net50_48w_2s", "resnetv2_18d"} {
 		f.Add(text(m), uint8(0), false)
 	}
 	f.Add("layer4.999999999.conv1.weight [1,1,1,1]\nconv1.weight [0,0,0,0]\nfc.weight []", uint8(2), true)

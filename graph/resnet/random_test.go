@@ -55,25 +55,63 @@ func randomConfig(r *rand.Rand) Config {
 			c.Shortcut = Projection
 		}
 	}
-	if r.IntN(4) == 0 {
+	switch r.IntN(5) {
+	case 0:
 		c.Squeeze = 16
+	case 1:
+		c.EfficientAttention = true
+	case 2:
+		randomKind(r, &c)
+	}
+	if c.Stem != CIFARStem && c.StemPool == MaxStemPool && r.IntN(4) == 0 {
+		c.StemPool = ConvStemPool
 	}
 	c.Name = c.CanonicalName()
 	return c
 }
 
+// randomKind gives the network another core or pre-activation, where its channels can be parted so.
+func randomKind(r *rand.Rand, c *Config) {
+	before := *c
+	switch r.IntN(4) {
+	case 0:
+		c.Core = Core{Kind: SplitAttentionCore, Branches: 1 + r.IntN(4), PoolFirst: c.Groups > 1}
+	case 1:
+		c.Core = Core{Kind: MultiScaleCore, Branches: 2 + r.IntN(4)}
+	case 2:
+		c.Core = Core{Kind: SelectiveKernelCore, Branches: 2, Squeeze: 16, SqueezeMultiple: 8, SplitInput: c.Block == Basic || c.Groups == 1}
+		c.Depths[0]++ // what basic blocks see of their input shows from the second on
+	case 3:
+		c.PreActivation = true
+		if c.Shortcut = Projection; c.Stem == DeepStem {
+			c.Shortcut = PoolProjection
+		}
+	}
+	// Two groups that see all channels have the same parameters as one that sees half of them.
+	ambiguous := c.Core.Kind == SelectiveKernelCore && c.Groups == 2
+	if _, err := c.Build(1, c.InputSize, c.InputSize); err != nil || ambiguous {
+		*c = before
+	}
+}
+
 func TestDetectFindsRandomNetworks(t *testing.T) {
-	kinds := map[Block]int{}
-	for seed := range uint64(400) {
+	kinds, cores := map[Block]int{}, map[CoreKind]int{}
+	for seed := range uint64(1000) {
 		c := randomConfig(rand.New(rand.NewPCG(seed, 1)))
 		got, err := Detect(mustParameters(t, c), DetectOptions{})
 		if err != nil || got != c {
 			t.Errorf("seed %d: got\n%+v, %v, want\n%+v", seed, got, err, c)
 		}
 		kinds[c.Block]++
+		cores[c.Core.Kind]++
 	}
 	if kinds[Basic] < 100 || kinds[Bottleneck] < 100 {
 		t.Errorf("got %v, want at least 100 of each", kinds)
+	}
+	for kind := PlainCore; kind <= MultiScaleCore; kind++ {
+		if cores[kind] < 4 {
+			t.Errorf("got %v, want at least 4 of each", cores)
+		}
 	}
 }
 

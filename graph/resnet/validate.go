@@ -176,6 +176,13 @@ func (c Config) validateWidths() error {
 		if k := c.Core; k.Branches > maxChannels/(perGroup*c.Groups) {
 			return fmt.Errorf("branches: want at most %d channels inside the blocks of stage %d, got %d branches of %d", maxChannels, s+1, k.Branches, perGroup*c.Groups)
 		}
+		kernels := perGroup * c.Groups // channels before the selective kernels
+		if c.Block == Basic {
+			kernels = in
+		}
+		if c.Core.SplitInput && kernels%2 != 0 {
+			return fmt.Errorf("split input: want an even number of channels before the selective kernels of stage %d, got %d", s+1, kernels)
+		}
 		if out := c.outWidth(s); c.Shortcut == ZeroPad && out < in {
 			return fmt.Errorf("shortcut: want at least as many channels out as in for zero-pad in stage %d, got %d in and %d out", s+1, in, out)
 		}

@@ -80,6 +80,19 @@ func TestCanonicalTranslates(t *testing.T) {
 		{"unknown Hugging Face names stay", []string{"resnet.embedder.embedder.convolution.weight", "resnet.encoder.stages.1.layers.10.layer.2.normalization.running_mean", "resnet.other"}, SchemeHuggingFace,
 			map[string]string{"conv1.weight": "resnet.embedder.embedder.convolution.weight",
 				"layer2.10.bn3.running_mean": "resnet.encoder.stages.1.layers.10.layer.2.normalization.running_mean", "resnet.other": "resnet.other"}},
+		{"timm with pre-activation", []string{"stem.conv.weight", "stages.0.blocks.0.norm1.weight", "stages.3.blocks.10.conv3.weight", "stages.0.blocks.0.downsample.conv.weight", "norm.bias", "head.fc.weight", "stages.0.blocks.0.norm1.v.x"}, SchemeTimm,
+			map[string]string{"conv1.weight": "stem.conv.weight", "layer1.0.norm1.weight": "stages.0.blocks.0.norm1.weight", "layer4.10.conv3.weight": "stages.3.blocks.10.conv3.weight",
+				"layer1.0.downsample.conv.weight": "stages.0.blocks.0.downsample.conv.weight", "norm.bias": "norm.bias", "fc.weight": "head.fc.weight", "stages.0.blocks.0.norm1.v.x": "stages.0.blocks.0.norm1.v.x"}},
+		{"timm with pre-activation and a deep stem", []string{"stem.conv1.weight", "stem.norm1.running_mean", "stem.conv2.weight", "stem.norm2.bias", "stem.conv3.weight", "stem.norm3.bias", "head.fc.bias"}, SchemeTimm,
+			map[string]string{"conv1.0.weight": "stem.conv1.weight", "conv1.1.running_mean": "stem.norm1.running_mean", "conv1.3.weight": "stem.conv2.weight", "conv1.4.bias": "stem.norm2.bias",
+				"conv1.6.weight": "stem.conv3.weight", "stem.norm3.bias": "stem.norm3.bias", "fc.bias": "head.fc.bias"}},
+		{"BiT of transformers", []string{"bit.embedder.convolution.weight", "bit.encoder.stages.1.layers.0.norm3.bias", "bit.encoder.stages.0.layers.2.conv1.weight", "bit.encoder.stages.0.layers.0.downsample.conv.weight", "bit.norm.weight", "classifier.1.bias"}, SchemeHuggingFace,
+			map[string]string{"conv1.weight": "bit.embedder.convolution.weight", "layer2.0.norm3.bias": "bit.encoder.stages.1.layers.0.norm3.bias", "layer1.2.conv1.weight": "bit.encoder.stages.0.layers.2.conv1.weight",
+				"layer1.0.downsample.conv.weight": "bit.encoder.stages.0.layers.0.downsample.conv.weight", "norm.weight": "bit.norm.weight", "fc.bias": "classifier.1.bias"}},
+		{"BitModel", []string{"embedder.convolution.weight", "encoder.stages.1.layers.0.norm3.bias", "norm.bias"}, SchemeHuggingFace,
+			map[string]string{"conv1.weight": "embedder.convolution.weight", "layer2.0.norm3.bias": "encoder.stages.1.layers.0.norm3.bias", "norm.bias": "norm.bias"}},
+		{"other cores of timm", []string{"conv1.weight", "layer1.0.conv2.paths.0.conv.weight"}, SchemeTimm,
+			map[string]string{"conv1.weight": "conv1.weight", "layer1.0.conv2.paths.0.conv.weight": "layer1.0.conv2.paths.0.conv.weight"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := canonical(c.in...)
@@ -90,6 +103,20 @@ func TestCanonicalTranslates(t *testing.T) {
 				t.Errorf("got %s %v, want %s %v", got.Scheme, got.ToFile, c.scheme, c.want)
 			}
 		})
+	}
+}
+
+func TestCanonicalShapes(t *testing.T) {
+	in := map[string]graph.Shape{"module.conv1.weight": graph.NewShape(8, 3, 7, 7), "module.fc.weight": graph.NewShape(5, 8, 1, 1), "module.fc.bias": graph.NewShape(5),
+		"module.layer1.0.se.conv.weight": graph.NewShape(1, 1, 3), "module.layer1.0.bn1.num_batches_tracked": graph.NewShape()}
+	want := map[string]graph.Shape{"conv1.weight": graph.NewShape(8, 3, 7, 7), "fc.weight": graph.NewShape(5, 8), "fc.bias": graph.NewShape(5), "layer1.0.se.conv.weight": graph.NewShape(1, 1, 3, 1)}
+	got, err := Canonical(in)
+	if err != nil || !maps.Equal(got.Shapes, want) {
+		t.Errorf("got %v, %v, want %v", got.Shapes, err, want)
+	}
+	in["module.fc.weight"] = graph.NewShape(5, 8, 2, 1)
+	if got, err := Canonical(in); err != nil || got.Shapes["fc.weight"].Rank() != 4 {
+		t.Errorf("a classifier that is no 1×1 convolution: got %v, %v", got.Shapes["fc.weight"], err)
 	}
 }
 
@@ -105,6 +132,8 @@ func TestCanonicalRefuses(t *testing.T) {
 		{"two heads", []string{"conv1.weight", "linear.weight", "fc.weight"}, `several schemes: cifar ("linear.weight"), torchvision ("fc.weight")`},
 		{"two shortcuts", []string{"layer2.0.shortcut.0.weight", "layer2.0.downsample.0.weight"}, "several schemes"},
 		{"Hugging Face and torchvision", []string{"resnet.embedder.embedder.convolution.weight", "conv1.weight"}, "several schemes: huggingface"},
+		{"TResNet", []string{"body.conv1.0.weight", "body.layer1.0.conv1.0.weight", "head.fc.weight"}, `want the names of a ResNet (torchvision, timm, Hugging Face, cifar), got "body.conv1.0.weight"`},
+		{"BiT of both libraries", []string{"bit.embedder.convolution.weight", "stages.0.blocks.0.norm1.weight"}, "several schemes: huggingface"},
 		{"two names for one tensor", []string{"resnet.embedder.embedder.convolution.weight", "embedder.embedder.convolution.weight"},
 			`"embedder.embedder.convolution.weight" and "resnet.embedder.embedder.convolution.weight" are both "conv1.weight"`},
 	} {
