@@ -1,11 +1,12 @@
-"""Writes graph/onnx/testdata: small networks as exporters write them, and what ONNX Runtime computes with them.
+"""Writes graph/onnx/testdata: small networks as exporters write them, and what ONNX Runtime computes with them, or PyTorch in float64.
 
 Every file is a residual network of a few kilobytes. They come from both of PyTorch's exporters, with timm's variants of the family, and from
-onnx.helper in the manner of tf2onnx, and from Keras. expected.json has for each the shape of the input and the results; the input's elements are
+onnx.helper in the manner of tf2onnx, from Keras and from Hugging Face's transformers. expected.json has for each the shape of the input and the results; the input's elements are
 ((7919 i) mod 256) / 255 - 0.5 for i = 0, 1, ..., in float32. Files with a fixed batch size are run picture by picture.
 
-Made with Python 3.11.7, torch 2.9.1, timm 1.0.31, onnx 1.23.2, onnxscript 0.7.2, onnxruntime 1.32.0, keras 3.15.1, numpy 2.4.6. Run: python tools/golden/onnx/networks.py
+Made with Python 3.11.7, torch 2.9.1, timm 1.0.31, onnx 1.23.2, onnxscript 0.7.2, onnxruntime 1.32.0, keras 3.15.1, transformers 5.24.0, numpy 2.4.6. Run: python tools/golden/onnx/networks.py
 """
+import functools
 import json
 import os
 import shutil
@@ -18,9 +19,14 @@ import onnxruntime
 import torch
 import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
+from timm.layers import BlurPool2d, GroupNorm, GroupNormAct, StdConv2d
+from timm.models.res2net import Bottle2neck
+from timm.models.resnest import ResNestBottleneck
 from timm.models.resnet import BasicBlock, Bottleneck, ResNet
-from timm.models.sknet import SelectiveKernelBasic
+from timm.models.resnetv2 import ResNetV2
+from timm.models.sknet import SelectiveKernelBasic, SelectiveKernelBottleneck
 from torch import nn
+from transformers import BitConfig, BitForImageClassification
 
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..", "graph", "onnx", "testdata")
 CHANNELS = (4, 8, 12, 16)
@@ -36,12 +42,13 @@ def settle(net):
     """Random weights with statistics that batch norms could have."""
     torch.manual_seed(7)
     for m in net.modules():
-        if isinstance(m, nn.BatchNorm2d):
+        if isinstance(m, (nn.BatchNorm2d, nn.GroupNorm)):
             nn.init.normal_(m.weight, 1, 0.1)
             nn.init.normal_(m.bias, 0, 0.1)
+        if isinstance(m, nn.BatchNorm2d):
             nn.init.normal_(m.running_mean, 0, 0.1)
             nn.init.uniform_(m.running_var, 0.5, 1.5)
-        elif isinstance(m, (nn.Conv2d, nn.Linear)):
+        elif isinstance(m, (nn.Conv1d, nn.Conv2d, nn.Linear)):
             nn.init.normal_(m.weight, 0, (2 / m.weight[0].numel()) ** 0.5)
             if m.bias is not None:
                 nn.init.normal_(m.bias, 0, 0.1)
@@ -75,7 +82,7 @@ def strip(path):
     onnx.save(m, path)
 
 
-def export(name, net, shape, keep_norms=False, dynamic=None, check=True, **options):
+def export(name, net, shape, keep_norms=False, dynamic=None, double=False, **options):
     net = settle(net)
     x = torch.from_numpy(picture(shape))[:2 if dynamic else 1]  # the tracer takes a batch of one for a constant
     path = os.path.join(OUT, name + ".onnx")
@@ -85,8 +92,10 @@ def export(name, net, shape, keep_norms=False, dynamic=None, check=True, **optio
         training = torch.onnx.TrainingMode.PRESERVE if keep_norms else torch.onnx.TrainingMode.EVAL
         torch.onnx.export(net, (x,), path, dynamo=False, dynamic_axes=dynamic, training=training, input_names=["input"], output_names=["logits"], **options)
     strip(path)
-    if check:
-        run(name, shape)
+    if not double:
+        return run(name, shape)
+    with torch.no_grad():
+        note(name, shape, net.double()(torch.from_numpy(picture(shape)).double()))
 
 
 def timm(block, **options):
@@ -243,6 +252,67 @@ def keras_network():
     run("keras", (2, 3, 40, 48))
 
 
+def deep(block, **options):
+    """A network with three small convolutions at its beginning: the large one has half of the numbers of the others."""
+    return timm(block, stem_type="deep", **options)
+
+
+class Logits(nn.Module):
+    """A network of Hugging Face without the name of its result."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        return self.net(x).logits
+
+
+def attention(every, batch):
+    """Efficient channel attention, split attention and selective kernels."""
+    eca = dict(attn_layer="eca")
+    export("efficient_attention", deep(BasicBlock, block_args=eca), (2, 3, 40, 48), opset_version=17, dynamic=batch)
+    export("efficient_attention_fixed", deep(BasicBlock, block_args=eca), (2, 3, 40, 48), opset_version=11)
+    export("efficient_attention_dynamo", deep(Bottleneck, block_args=eca), (2, 3, 40, 48), dynamo=True, dynamic={"x": {0: torch.export.Dim("n")}}, external_data=False)
+    split = dict(radix=2, avd=True)
+    export("split_attention", deep(ResNestBottleneck, block_args=split), (2, 3, 40, 48), opset_version=17, dynamic=every)
+    groups = lambda radix: deep(ResNestBottleneck, block_args=dict(radix=radix, avd=True, avd_first=True), cardinality=2, base_width=64)
+    export("split_attention_groups", groups(4), (2, 3, 40, 48), opset_version=11)
+    export("split_attention_groups_dynamo", groups(2), (2, 3, 40, 48), dynamo=True, dynamic={"x": {0: torch.export.Dim("n")}}, external_data=False)
+    export("split_attention_one", deep(ResNestBottleneck, block_args=dict(radix=1)), (2, 3, 40, 48), opset_version=13, dynamic=batch)
+    kernels = dict(sk_kwargs=dict(rd_ratio=1 / 8, rd_divisor=4, split_input=True))
+    export("selective_kernel", deep(SelectiveKernelBasic, block_args=kernels), (2, 3, 40, 48), opset_version=17, dynamic=every)
+    export("selective_kernel_opset11", deep(SelectiveKernelBasic, block_args=kernels), (2, 3, 40, 48), opset_version=11)
+    export("selective_kernel_dynamo", deep(SelectiveKernelBottleneck, cardinality=4, base_width=32), (2, 3, 40, 48), dynamo=True, external_data=False)
+
+
+def parts(every, batch):
+    """Res2Net, and pictures that are made smaller by means and by binomial filters."""
+    scales = dict(base_width=26, block_args=dict(scale=4))
+    export("res2net", deep(Bottle2neck, **scales), (2, 3, 40, 48), opset_version=13, dynamic=every)
+    export("res2net_opset11", deep(Bottle2neck, **scales), (2, 3, 40, 48), opset_version=11)
+    export("res2net_dynamo", deep(Bottle2neck, **scales), (2, 3, 40, 48), dynamo=True, external_data=False)
+    export("blur_pool", deep(BasicBlock, aa_layer=BlurPool2d), (2, 3, 40, 48), opset_version=17, dynamic=every)
+    export("blur_pool_dynamo", deep(Bottleneck, aa_layer=BlurPool2d), (2, 3, 40, 48), dynamo=True, external_data=False)
+    export("average_pool", deep(Bottleneck, aa_layer=nn.AvgPool2d), (2, 3, 64, 32), opset_version=17, dynamic=every)
+
+
+def group_norms(every, batch):
+    """Group norms, as the exporters write them and as the operator of opset 21, and the standardised weights of BiT."""
+    norms = lambda: deep(BasicBlock, norm_layer=functools.partial(GroupNorm, num_groups=2))
+    export("group_norm", norms(), (2, 3, 40, 48), opset_version=17, dynamic=every)
+    export("group_norm_dynamo", norms(), (2, 3, 40, 48), dynamo=True, dynamic={"x": {0: torch.export.Dim("n")}}, external_data=False)
+    export("group_norm_opset21", norms(), (2, 3, 40, 48), dynamo=True, opset_version=21, external_data=False)
+    # What PyTorch computes in float64: standardised weights carry the rounding errors of ONNX Runtime far beyond those of other networks.
+    bit = lambda: ResNetV2((1, 1, 1, 1), channels=(8, 8, 16, 16), stem_chs=8, num_classes=10, stem_type="fixed", conv_layer=StdConv2d,
+                           norm_layer=functools.partial(GroupNormAct, num_groups=2))
+    export("bit", bit(), (2, 3, 40, 48), opset_version=17, dynamic=every, double=True)
+    export("bit_unfolded", bit(), (2, 3, 40, 48), opset_version=13, do_constant_folding=False, double=True)
+    export("bit_dynamo", bit(), (2, 3, 40, 48), dynamo=True, dynamic={"x": {0: torch.export.Dim("n")}}, external_data=False, double=True)
+    config = BitConfig(embedding_size=8, hidden_sizes=[8, 8, 8, 16], depths=[1, 1, 1, 1], num_groups=2, num_labels=10, global_padding="same")
+    export("bit_same", Logits(BitForImageClassification(config)), (2, 3, 40, 48), opset_version=17, dynamic=batch, double=True)
+
+
 def main():
     shutil.rmtree(OUT, ignore_errors=True)
     os.makedirs(OUT)
@@ -276,10 +346,11 @@ def main():
     se = dict(attn_layer="se")  # ReduceMean, two convolutions, Sigmoid, Mul
     export("squeeze_excitation", timm(BasicBlock, block_args=se), (2, 3, 40, 48), dynamic=every)
     export("squeeze_excitation_dynamo", timm(Bottleneck, block_args=se, stem_type="deep", avg_down=True), (2, 3, 40, 48), dynamo=True, external_data=False)
-    # What is refused: split attention has a softmax over channels.
-    export("selective_kernel", timm(SelectiveKernelBasic), (1, 3, 40, 48), check=False)
+    attention(every, batch)
+    parts(every, batch)
+    group_norms(every, batch)
     with open(os.path.join(OUT, "README.md"), "w") as f:
-        f.write("Written by `tools/golden/onnx/networks.py`, whose head has the versions; do not edit. `expected.json` has what ONNX Runtime computes with each network.\n")
+        f.write("Written by `tools/golden/onnx/networks.py`, whose head has the versions; do not edit. `expected.json` has what ONNX Runtime computes with each network, or PyTorch in float64.\n")
     with open(os.path.join(OUT, "expected.json"), "w") as f:
         f.write("{\n" + ",\n".join(f"{json.dumps(k)}: {json.dumps(v)}" for k, v in sorted(expected.items())) + "\n}\n")
     for name in sorted(os.listdir(OUT)):
