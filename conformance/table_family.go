@@ -68,6 +68,7 @@ func (t *table) groupNorms() {
 		t.norm(Full, "numbers that need care", values, norm{n: 2, c: 9, h: 5, w: 6, groups: 3, epsilon: 1e-3, relu: true})
 		t.norm(quickIf(values == Equal || values == NaN), "numbers that need care, in a group of all", values, norm{n: 3, c: 5, h: 3, w: 4, groups: 1, relu: true})
 	}
+	t.norm(Quick, "many channels in one group: few enough elements for the bound to show whether each is counted once", Ordinary, norm{n: 1, c: 521, h: 9, w: 8, groups: 1})
 	t.norm(Quick, "a group of a hundred thousand elements", Ordinary, norm{n: 1, c: 33, h: 57, w: 56, groups: 1, relu: true})
 	t.norm(Quick, "more groups than workgroups along one side of a dispatch", Ordinary, norm{n: 1, c: 65541, h: 1, w: 2, groups: 65541})
 	t.norm(Full, "the first norm of a network on pictures of 224", Ordinary, norm{n: 1, c: 64, h: 112, w: 112, groups: 32, relu: true})
