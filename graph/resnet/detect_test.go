@@ -342,6 +342,21 @@ func TestDetectIsBoundedByItsInput(t *testing.T) {
 			p[fmt.Sprintf("junk%d.%d", s, i)] = graph.NewShape(1 << 58)
 		}
 	}
+	pretending(t, p)
+	// As many branches as there are channels.
+	p = map[string]graph.Shape{}
+	for s := 1; s <= 4; s++ {
+		for i := range 100 {
+			p[fmt.Sprintf("layer%d.%d.conv1.weight", s, i)] = graph.NewShape(maxChannels, 4, 1, 1)
+			p[fmt.Sprintf("layer%d.%d.convs.0.weight", s, i)] = graph.NewShape(1, 1, 3, 3)
+			p[fmt.Sprintf("layer%d.%d.conv3.weight", s, i)] = graph.NewShape(4, maxChannels, 1, 1)
+		}
+	}
+	pretending(t, p)
+}
+
+func pretending(t *testing.T, p map[string]graph.Shape) {
+	t.Helper()
 	start := time.Now()
 	_, err := Detect(p, DetectOptions{})
 	var de *DetectError

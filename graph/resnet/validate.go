@@ -9,6 +9,7 @@ import (
 const (
 	maxDepth    = 1 << 14
 	maxChannels = 1 << 18
+	maxBranches = 1 << 6 // each makes nodes of its own
 )
 
 // Validate checks that the fields fit together. Errors name the field, what was wanted and what was found.
@@ -83,11 +84,11 @@ func (c Config) validateCore() error {
 	low, up := 0, 0
 	switch k.Kind {
 	case SplitAttentionCore:
-		low, up = 1, maxChannels
+		low, up = 1, maxBranches
 	case SelectiveKernelCore:
 		low, up = 2, 2
 	case MultiScaleCore:
-		low, up = 2, maxChannels
+		low, up = 2, maxBranches
 	}
 	if k.Branches < low || k.Branches > up {
 		return fmt.Errorf("branches: want %d to %d for a %v core, got %d", low, up, k.Kind, k.Branches)

@@ -50,6 +50,7 @@ func TestNamesTellWhatTensorsDoNot(t *testing.T) {
 	}{
 		{"nothing", "m.safetensors", "", nil, resnet.NoAntiAlias},
 		{"timm/resnetaa50.a1h_in1k", "model.safetensors", `{"architecture":"resnetaa50"}`, nil, resnet.AverageAntiAlias},
+		{"with how it was trained", "model.safetensors", `{"architecture":"resnetaa50.a1h_in1k"}`, nil, resnet.AverageAntiAlias},
 		{"another architecture", "model.safetensors", `{"architecture":"resnet50"}`, nil, resnet.NoAntiAlias},
 		{"an unknown architecture", "model.safetensors", `{"architecture":"resnetzz50"}`, nil, resnet.NoAntiAlias},
 		{"metadata", "m.safetensors", "", map[string]string{"architecture": "resnetblur50"}, resnet.BlurAntiAlias},

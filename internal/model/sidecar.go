@@ -31,7 +31,8 @@ func parseConfig(data []byte) (hints, error) {
 		return hints{}, err
 	}
 	h := hints{detect: resnet.DetectOptions{StrideOn1x1: j.InBottleneck}}
-	if c, err := resnet.Lookup(j.Architecture); err == nil {
+	name, _, _ := strings.Cut(j.Architecture, ".") // behind it timm says how it was trained
+	if c, err := resnet.Lookup(name); err == nil {
 		h.detect.Member = c.Name
 	}
 	if j.PretrainedCfg != nil {
