@@ -17,7 +17,7 @@ type Layer struct {
 	MACs        int64  `json:"macs"`
 	FLOPs       int64  `json:"flops"`
 	ParamBytes  int64  `json:"param_bytes"`
-	OutputBytes int64  `json:"output_bytes"` // 0 for a flatten, which moves nothing
+	OutputBytes int64  `json:"output_bytes"` // 0 for a view, which moves nothing
 }
 
 // MemoryBytes is the memory of the layer's parameters and result.
@@ -75,7 +75,7 @@ func elems(list []*graph.Value) int64 {
 	return sum
 }
 
-// peakBytes follows the lives of inputs and results through the nodes. A flatten's result is its input.
+// peakBytes follows the lives of inputs and results through the nodes. A view's result is its input.
 func peakBytes(g *graph.Graph) int64 {
 	storage := map[*graph.Value]*graph.Value{}
 	readers := map[*graph.Value]int{}
@@ -84,7 +84,7 @@ func peakBytes(g *graph.Graph) int64 {
 	}
 	for _, n := range g.Nodes {
 		storage[n.Output] = n.Output
-		if _, ok := n.Op.(graph.Flatten); ok {
+		if graph.IsView(n.Op) {
 			storage[n.Output] = storage[n.Inputs[0]]
 		}
 		for _, v := range n.Inputs {
