@@ -166,9 +166,6 @@ func loadArchitecture(ctx context.Context, c resnet.Config, opts Options) (*Mode
 		}
 		return m, m.finish(nil, opts)
 	}
-	if opts.Detect.Shortcut == 0 {
-		opts.Detect.Shortcut = c.Shortcut
-	}
 	opts.Detect.StrideOn1x1 = opts.Detect.StrideOn1x1 || c.StrideOn1x1
 	opts.Detect.Member = c.Name
 	opts.named = true
