@@ -23,7 +23,7 @@ import (
 
 // programVersion is that of the rules by which kernels are proved and measured, and of what plan does for them besides the SPIR-V:
 // packing, dispatch sizes, scratch memory. Outcomes of another version are worthless.
-const programVersion = 2
+const programVersion = 3
 
 // outcomesFile names the file of what was found out about the kernels on a device.
 func outcomesFile(o Options, f *facts.Facts) tune.File {

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"testing"
@@ -103,26 +104,30 @@ func TestPackConvPutsEveryWeightWhereTheShaderLooks(t *testing.T) {
 }
 
 func TestPackTransformedPutsEveryWeightWhereTheShaderLooks(t *testing.T) {
-	const k, c, block, c4 = 12, 6, 8, 2
-	w := iota32(k * c * 9)
-	g := bind(t, "graph g\ninput %x : float32[1,6,9,9]\nparam @w : float32[12,6,3,3]\n%y = conv2d(%x, @w) padding=1,1,1,1\noutput %y\n", map[string][]float32{"w": w})
-	n := g.Nodes[0]
-	geometry := &convGeometry{op: n.Op.(graph.Conv2D), c: c, filters: k}
-	for _, a := range []*toomCook{winograd2, winograd4} {
-		p := a.packFilters(n, geometry, block)
-		dst := fill(t, p)
-		e := (a.m + 2) * (a.m + 2)
-		const size = block * (1 + c4*4)
-		want := make([]float32, e*2*size) // what does not exist is zero
-		for i := range e {
-			for f := range k {
-				for ch := range c {
-					want[(i*2+f/block)*size+block+(ch/4*block+f%block)*4+ch%4] = float32(a.weight(w[(f*c+ch)*9:], i))
+	const block = 8
+	for _, c := range []struct{ k, cg, groups int }{{12, 6, 1}, {12, 4, 3}, {24, 8, 2}} {
+		w := iota32(c.k * c.cg * 9)
+		g := bind(t, fmt.Sprintf("graph g\ninput %%x : float32[1,%d,9,9]\nparam @w : float32[%d,%d,3,3]\n%%y = conv2d(%%x, @w) padding=1,1,1,1 groups=%d\noutput %%y\n",
+			c.cg*c.groups, c.k, c.cg, c.groups), map[string][]float32{"w": w})
+		n := g.Nodes[0]
+		geometry := geometryOf(n, n.Op.(graph.Conv2D))
+		kg := c.k / c.groups
+		blocks, size := ceilDiv(kg, block), block*(1+vectors(c.cg)*4)
+		for _, a := range []*toomCook{winograd2, winograd4} {
+			dst := fill(t, a.packFilters(n, &geometry, block))
+			e := (a.m + 2) * (a.m + 2)
+			want := make([]float32, e*c.groups*blocks*size) // what does not exist is zero
+			for i := range e {
+				for f := range c.k {
+					group, m := f/kg, f%kg
+					for ch := range c.cg {
+						want[((i*c.groups+group)*blocks+m/block)*size+block+(ch/4*block+m%block)*4+ch%4] = float32(a.weight(w[(f*c.cg+ch)*9:], i))
+					}
 				}
 			}
-		}
-		if !slices.Equal(dst, want) {
-			t.Errorf("F(%d×%d, 3×3): the weights lie elsewhere", a.m, a.m)
+			if !slices.Equal(dst, want) {
+				t.Errorf("F(%d×%d, 3×3) of %d groups: the weights lie elsewhere", a.m, a.m, c.groups)
+			}
 		}
 	}
 }
@@ -143,12 +148,12 @@ func TestPackBatchNormFoldsTheStatistics(t *testing.T) {
 		"%y = batch_norm(%x, @w, @b, @m, @v) epsilon=0.5\noutput %y\n",
 		map[string][]float32{"w": {3, 4}, "b": {5, 6}, "m": {7, 8}, "v": {0.5, 3.5}})
 	n := g.Nodes[0]
-	p := packBatchNorm(n, n.Op.(graph.BatchNorm), n.Inputs[1].Type.Shape.Dim(0))
-	dst := fill(t, p)
-	want := []float32{3, 2, 5 - 7*3, 6 - 8*2}
-	for i := range want {
-		if math.Abs(float64(dst[i]-want[i])) > 1e-6 {
-			t.Errorf("got %v, want %v", dst, want)
+	for channels, want := range map[int][]float32{2: {3, 2, 5 - 7*3, 6 - 8*2}, 4: {3, 2, 0, 0, 5 - 7*3, 6 - 8*2, 0, 0}} {
+		dst := fill(t, packBatchNorm(n, n.Op.(graph.BatchNorm), channels))
+		for i := range want {
+			if len(dst) != len(want) || math.Abs(float64(dst[i]-want[i])) > 1e-6 {
+				t.Fatalf("for %d channels: got %v, want %v", channels, dst, want)
+			}
 		}
 	}
 }

@@ -85,10 +85,10 @@ func winogradConv(t *toomCook) lowering {
 			return Candidate{}, err
 		}
 		output.weights = packBias(n, g.op)
-		// The products are a 1×1 convolution of a group for each element of a tile.
+		// The products are a 1×1 convolution of as many groups as there are, for each element of a tile.
 		as1x1 := convGeometry{
-			op:    graph.Conv2D{Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}, Groups: e},
-			batch: 1, c: 4 * e * c4, h: 1, w: tiles, filters: e * g.filters, cg: 4 * c4, kg: g.filters, r: 1, s: 1, p: 1, q: tiles,
+			op:    graph.Conv2D{Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}, Groups: e * g.op.Groups},
+			batch: 1, c: 4 * e * c4, h: 1, w: tiles, filters: e * g.filters, cg: 4 * vectors(g.cg), kg: g.kg, r: 1, s: 1, p: 1, q: tiles,
 		}
 		wg := lim.packedLocalSize()
 		products, err := as1x1.onVectors(v, as1x1.spec(wg), wg*v.PixelTile, t.packFilters(n, g, v.FilterBlock))
@@ -103,7 +103,7 @@ func winogradConv(t *toomCook) lowering {
 			points:  t.points,
 		}
 		moved := float64(c.In.sizeBytes(n.Inputs[0].Type)+c.Out.sizeBytes(n.Output.Type)) + 2*float64(c.scratch[0]+c.scratch[1])
-		c.cost = as1x1.seconds(lim, v, 4*c4, wg*v.PixelTile) + moved/lim.bandwidth()
+		c.cost = as1x1.seconds(lim, v, as1x1.cg, wg*v.PixelTile) + moved/lim.bandwidth()
 		return c, nil
 	}
 }
@@ -113,10 +113,10 @@ func (t *toomCook) fits(g *convGeometry) error {
 	switch one := [2]int{1, 1}; {
 	case g.r != 3 || g.s != 3:
 		return backend.Unsupported("weight", "a 3×3 kernel", fmt.Sprintf("%d×%d", g.r, g.s))
-	case g.op.Stride != one || g.op.Dilation != one || g.op.Groups != 1:
-		return backend.Unsupported("conv2d", "stride, dilation and groups of 1", fmt.Sprint(g.op.Stride, g.op.Dilation, g.op.Groups))
-	case g.filters%4 != 0:
-		return backend.Unsupported("weight", "a multiple of 4 filters", fmt.Sprint(g.filters))
+	case g.op.Stride != one || g.op.Dilation != one:
+		return backend.Unsupported("conv2d", "stride and dilation of 1", fmt.Sprint(g.op.Stride, g.op.Dilation))
+	case g.kg%4 != 0 || g.op.Groups > 1 && g.cg%4 != 0:
+		return backend.Unsupported("weight", "filters, and channels of several groups, in multiples of 4 a group", fmt.Sprintf("%d and %d", g.kg, g.cg))
 	}
 	if g.hasHugeWeight() {
 		return backend.Unsupported("weight", fmt.Sprintf("values below %g", hugeWeight), "a greater one, or one that is not finite")
@@ -130,26 +130,27 @@ func hasHugeWeight(n *graph.Node) bool {
 	return data != nil && slices.ContainsFunc(data.Float32s(), func(v float32) bool { return !(math.Abs(float64(v)) < hugeWeight) })
 }
 
-// packFilters orders the transformed weights as [(m+2)²][ceil(K/block)] blocks, each of block bias values, which are zero, and [C4][block][4].
+// packFilters orders the transformed weights as [(m+2)²][G][ceil(Kg/block)] blocks, each of block bias values, which are zero, and [Cg/4][block][4].
 func (t *toomCook) packFilters(n *graph.Node, g *convGeometry, block int) *Packed {
-	e, c4, blocks := len(t.g)*len(t.g), vectors(g.c), ceilDiv(g.filters, block)
-	size := block * (1 + c4*4) // elements of a block of weights
+	e, blocks := len(t.g)*len(t.g), ceilDiv(g.kg, block)
+	each := g.op.Groups * blocks // blocks of an element of a tile
+	size := block * (1 + vectors(g.cg)*4)
 	return &Packed{
-		Node: n.Name, Elems: e * blocks * size, Block: size,
+		Node: n.Name, Elems: e * each * size, Block: size,
 		Open: func() Filler {
 			w := n.Inputs[1].Data.Float32s()
 			return func(dst []float32, first int) {
 				clear(dst)
 				last := first + len(dst)/size - 1
 				for k := range g.filters {
-					for i := first / blocks; i <= last/blocks; i++ {
-						at := packedBlocks{dst, first, size}.at(i*blocks + k/block)
+					for i := first / each; i <= last/each; i++ {
+						at := packedBlocks{dst, first, size}.at(i*each + k/g.kg*blocks + k%g.kg/block)
 						if at == nil {
 							continue
 						}
-						at = at[block+k%block*4:]
-						for c := range g.c {
-							at[c/4*block*4+c%4] = float32(t.weight(w[(k*g.c+c)*9:], i))
+						at = at[block+k%g.kg%block*4:]
+						for c := range g.cg {
+							at[c/4*block*4+c%4] = float32(t.weight(w[(k*g.cg+c)*9:], i))
 						}
 					}
 				}
