@@ -454,7 +454,7 @@ func TestKernelChoice(t *testing.T) {
 		{"32 KiB, wide subgroups", slim(32, 64), Options{}, conv(64, 1, 1), "conv2d_tile64x64_split_f32"},
 		{"64 KiB, narrow subgroups", slim(64, 8), Options{}, conv(64, 1, 1), "conv2d_tile64x64_split_f32"},
 		{"transforms", vectors, Options{}, conv(64, 1, 1), "winograd4_conv2d_packed16x8_quad_f32"},
-		{"transforms of groups", vectors, Options{}, conv(256, 2, 1), "winograd4_conv2d_packed16x8_quad_f32"},
+		{"transforms of groups", vectors, Options{}, conv(512, 2, 1), "winograd4_conv2d_packed16x8_quad_f32"},
 		{"groups of 2 have no transforms", vectors, Options{}, conv(64, 32, 1), "conv2d_regtile4_f32"},
 		{"a stride has none", vectors, Options{}, conv(64, 1, 2), "conv2d_packed16x8_quad_f32"},
 		{"forced", gpu, Options{Variants: []string{"conv2d_regtile4_f32", "conv2d_shared64_f32"}}, conv(64, 1, 1), "conv2d_regtile4_f32"},
