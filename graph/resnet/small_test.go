@@ -9,6 +9,7 @@ import (
 
 	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/graph/pass"
 	"github.com/resnet-run/resnet-run/graph/resnet"
 	"github.com/resnet-run/resnet-run/graph/weights"
 	"github.com/resnet-run/resnet-run/internal/seeded"
@@ -46,8 +47,11 @@ func readSmall(t *testing.T) []smallCase {
 	return cases
 }
 
-// TestNumbersAreThoseOfTheLibraries goes all the way from the state dict of another library to its logits: names, detection, the graph and
-// what parameters are made of.
+// folded is how far folded weights, which are rounded to float32, may move a logit.
+const folded = 2e-6
+
+// TestNumbersAreThoseOfTheLibraries goes all the way from the state dict of another library to its logits: names, detection, the graph,
+// what parameters are made of, and what the passes make of it.
 func TestNumbersAreThoseOfTheLibraries(t *testing.T) {
 	cases := readSmall(t)
 	if len(cases) < 28 {
@@ -92,6 +96,14 @@ func TestNumbersAreThoseOfTheLibraries(t *testing.T) {
 				t.Fatal(err)
 			}
 			checkLogits(t, got["fc"], c.Logits, c.Tolerance)
+			fused, err := pass.Run(g, pass.Default())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, err = reference.Eval(t.Context(), fused, in); err != nil {
+				t.Fatal(err)
+			}
+			checkLogits(t, got["fc"], c.Logits, c.Tolerance+folded)
 		})
 	}
 }
