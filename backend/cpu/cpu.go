@@ -8,6 +8,9 @@
 // weights, for a tile of pixels by filters, and applies bias, shortcut and ReLU before it writes. Products are summed in
 // two levels, blocks of about 128 and then the blocks.
 //
+// All other ops are loops over the channels of a pixel or a row of pixels. What is the same for every pixel of a picture, the weights of a
+// gate or what a group is normalised by, is computed in a step before. Statistics are summed in float64.
+//
 // Compile reads and packs the weights tensor by tensor, once for all executables of a device where the graph says that they
 // are the same (graph.Source), and lays all intermediate values into one arena by lifetime. A run cuts each step into
 // tasks for workers that live as long as the executable, and allocates nothing. Each output element is computed by one
