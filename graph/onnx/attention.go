@@ -238,8 +238,8 @@ func (m *importer) reduceSum(node *proto.Node) error {
 	if err == nil && (len(axes) != 1 || !axes[1]) {
 		err = fmt.Errorf("want the sum over axis 1 of branches [N,R,C,H,W], got axes %v of %d", sorted(axes), dims)
 	}
-	if err == nil {
-		err = wantInt(node, "keepdims", 0)
+	if err == nil && intAttr(node, "keepdims", 1) != 0 {
+		err = errors.New("attribute keepdims: want 0, got 1")
 	}
 	if err != nil {
 		return err

@@ -144,16 +144,19 @@ func TestRefuses(t *testing.T) {
 		"a huge constant":     {[][]byte{numbers("s", 1<<40, 1<<40), node("ConstantOfShape", "s")}, "elements"},
 		"squeeze of rows":     {[][]byte{numbers("a", 2), node("Squeeze", "x a")}, "want axes of one element and not the batch, got axes [2] of [2 3 8 8]"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			n, err := load(t, test.fields...)
-			if err == nil {
-				_, err = n.Graph(2, 8, 8)
-			}
-			var oe *onnx.Error
-			if !errors.As(err, &oe) || oe.File != "m.onnx" || !strings.Contains(err.Error(), test.want) {
-				t.Errorf("got %v, want an *Error with %q", err, test.want)
-			}
-		})
+		t.Run(name, func(t *testing.T) { refuses(t, test.want, test.fields...) })
+	}
+}
+
+func refuses(t *testing.T, want string, fields ...[]byte) {
+	t.Helper()
+	n, err := load(t, fields...)
+	if err == nil {
+		_, err = n.Graph(2, 8, 8)
+	}
+	var oe *onnx.Error
+	if !errors.As(err, &oe) || oe.File != "m.onnx" || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want an *Error with %q", err, want)
 	}
 }
 
@@ -268,6 +271,9 @@ func FuzzNetwork(f *testing.F) {
 	f.Add(pt.Model(11, pt.Input("x", 1, 3, 8, 8), pt.Output("y"), numbers("p", 0, 1, 0, 0, 0, 1, 0, 0), pt.Node("Pad", []string{"x", "p"}, []string{"q"}),
 		node("Slice", "q", pt.AttrInts("starts", 0), pt.AttrInts("ends", 99), pt.AttrInts("axes", 2), pt.AttrInts("steps", 2))))
 	f.Add(pt.Model(13, pt.Input("x", 0, 3, 2, 2), pt.Output("y"), pt.Node("Flatten", []string{"x"}, []string{"f"}), tensor("w", 12, 3), pt.Node("MatMul", []string{"f", "w"}, []string{"m"}), tensor("b", 3), node("Add", "m b")))
+	for _, fields := range [][][]byte{splitAttention(), efficientAttention(), groupNorm(), standardised()} {
+		f.Add(pt.Model(13, append(fields, pt.Input("x", 0, 6, 8, 8), pt.Output("y"))...))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		w, err := weights.OpenBytes("m.onnx", data)
 		if err != nil || w.Format() != weights.FormatONNX {

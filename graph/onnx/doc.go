@@ -11,17 +11,24 @@
 //
 // Operators of ONNX's own domain, of any version that has the meaning below:
 //
-//	Conv, MaxPool, AveragePool, GlobalAveragePool, ReduceMean over rows and columns   in two dimensions
+//	Conv, MaxPool, AveragePool, GlobalAveragePool, ReduceMean over rows and columns   in two dimensions; Conv of a row, [N,C,L], too
 //	BatchNormalization, Relu, Softmax, Add, Sum                                        (inference; two and more operands of one shape)
+//	GroupNormalization, InstanceNormalization                                          of the channels of a picture, or of groups seen as channels
 //	Gemm, MatMul                                                                       with a constant matrix, and a constant added to it
 //	Add, Sub, Mul, Div of a picture and a constant                                     a number, or one for each channel, as a batch norm
-//	Sigmoid and Mul                                                                    as gates of channels, σ(s)·x with s [N,C,1,1]
-//	Flatten, Reshape, Squeeze                                                          from [N,C,H,W] or [N,C,1,1] to [N,C·H·W]
-//	Pad                                                                                with zeros, which a convolution or pool behind it adds itself where it can
-//	Slice                                                                              every n-th row and column
+//	Sigmoid, Expand and Mul                                                            as gates of channels, σ(s)·x with s [N,C,1,1]
+//	Softmax, Mul and ReduceSum                                                         over branches [N,R,C,H,W], as split attention with scores [N,R,C,1,1]
+//	Split, Concat, Slice                                                               of channels; Slice also every n-th row and column
+//	Flatten, Reshape, Squeeze, Unsqueeze                                               of each picture, whose elements keep their order: see below
+//	Pad                                                                                with zeros, which a convolution or pool behind it adds itself where it can, or mirrored
 //	Identity, Dropout, Cast between floating-point types                               do nothing
-//	Transpose                                                                          of pictures between [N,H,W,C] and [N,C,H,W], which does nothing; of constants
+//	Transpose                                                                          of pictures between [N,H,W,C] and [N,C,H,W], which does nothing; of a vector; of constants
+//	Add, Sub, Mul, Div, Sqrt, ReduceMean, BatchNormalization of constants              which standardised weights are made of
 //	Constant, ConstantOfShape, Shape, Gather, Concat, Unsqueeze, Cast, ...              arithmetic of shapes, which is done at import
+//
+// Between layers a picture may have any dimensions behind the batch: groups of channels as [N,G,L] before a norm, branches as
+// [N,R,C,H,W], channels as a row [N,1,C] that a Conv goes along. Nothing moves for that, and no operation is added where the next
+// layer reads the picture as it was. The dimensions of a vector of each picture can be transposed on the way to a Softmax.
 //
 // The batch size and the extent of the picture are those that [Network.Graph] is asked for, also where the file has fixed
 // ones; a network that a fixed size is built into says so. Elements are float32; weights of float16, bfloat16 and float64

@@ -125,7 +125,7 @@ func (m *importer) reduceMean(node *proto.Node) error {
 		rows = 1
 	}
 	if s.Rank() != 4 || len(axes) != 2 || !axes[rows] || !axes[rows+1] {
-		return fmt.Errorf("want the mean over axes 2 and 3 of [N,C,H,W], or 1 and 2 of [N,H,W,C], got axes %v of %v", sorted(axes), s)
+		return fmt.Errorf("want the mean over axes 2 and 3 of [N,C,H,W], or 1 and 2 of [N,H,W,C], got axes %v of %d", sorted(axes), x.dims())
 	}
 	keeps := intAttr(node, "keepdims", 1) != 0
 	suffix := ".mean"
