@@ -87,11 +87,7 @@ func (m *importer) softmaxOverBranches(node *proto.Node) error {
 	}
 	s := &shares{of: dims[axis], set: make([]int, product(dims[1:]))}
 	for i := range s.set {
-		at := i
-		if order := x.order(); order != nil {
-			at = order[i]
-		}
-		s.set[at] = i - i/stride%s.of*stride
+		s.set[x.place(i)] = i - i/stride%s.of*stride
 	}
 	x.shares = s
 	m.see(node, x, dims, x.order())
@@ -159,6 +155,9 @@ func (m *importer) gate(node *proto.Node, name string, gate value) error {
 
 // weigh waits for the ReduceSum that reads the product of branches and their shares.
 func (m *importer) weigh(node *proto.Node, name string, a value) error {
+	if len(a.dims()) == 4 {
+		return m.weighOne(node, name, a)
+	}
 	x, err := m.unshaped(name)
 	if err == nil {
 		err = channelsFirst(x, name)
@@ -178,26 +177,26 @@ func (m *importer) weigh(node *proto.Node, name string, a value) error {
 	if !ok {
 		return errors.New("want a softmax over the branches of each channel, got one over something else")
 	}
-	scores := a.v
-	if want := graph.NewShape(d[0], radix*d[2], 1, 1); scores.Type.Shape != want {
-		if scores, err = m.step(nodeName(a.by)+".scores", graph.Reshape{To: [3]int{radix * d[2], 1, 1}}, scores); err != nil {
-			return err
-		}
+	scores, err := m.scoresOf(a, radix*d[2])
+	if err != nil {
+		return err
 	}
 	x.by, x.weighted = node, &weighted{op, scores}
 	m.values[node.Outputs[0]] = x
 	return nil
 }
 
+// scoresOf returns what a softmax is of as [N,K,1,1].
+func (m *importer) scoresOf(a value, k int) (*graph.Value, error) {
+	if a.v.Type.Shape.Rank() == 4 {
+		return a.v, nil
+	}
+	return m.step(nodeName(a.by)+".scores", graph.Reshape{To: [3]int{k, 1, 1}}, a.v)
+}
+
 // attention returns the operation that weighs radix branches of so many channels by the shares, if there is one.
 func (x value) attention(radix, channels int) (graph.SplitAttention, bool) {
-	at := func(r, c int) int {
-		i := r*channels + c
-		if order := x.order(); order != nil {
-			return order[i]
-		}
-		return i
-	}
+	at := func(r, c int) int { return x.place(r*channels + c) }
 	op := graph.SplitAttention{Radix: radix, Groups: 1}
 	if radix > 1 {
 		size := at(1, 0) - at(0, 0) // the channels of a group

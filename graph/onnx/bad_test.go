@@ -271,7 +271,7 @@ func FuzzNetwork(f *testing.F) {
 	f.Add(pt.Model(11, pt.Input("x", 1, 3, 8, 8), pt.Output("y"), numbers("p", 0, 1, 0, 0, 0, 1, 0, 0), pt.Node("Pad", []string{"x", "p"}, []string{"q"}),
 		node("Slice", "q", pt.AttrInts("starts", 0), pt.AttrInts("ends", 99), pt.AttrInts("axes", 2), pt.AttrInts("steps", 2))))
 	f.Add(pt.Model(13, pt.Input("x", 0, 3, 2, 2), pt.Output("y"), pt.Node("Flatten", []string{"x"}, []string{"f"}), tensor("w", 12, 3), pt.Node("MatMul", []string{"f", "w"}, []string{"m"}), tensor("b", 3), node("Add", "m b")))
-	for _, fields := range [][][]byte{splitAttention(), efficientAttention(), groupNorm(), standardised()} {
+	for _, fields := range [][][]byte{splitAttention(), append(termByTerm(), node("Add", "m4 m1")), efficientAttention(), groupNorm(), standardised()} {
 		f.Add(pt.Model(13, append(fields, pt.Input("x", 0, 6, 8, 8), pt.Output("y"))...))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

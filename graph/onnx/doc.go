@@ -17,7 +17,7 @@
 //	Gemm, MatMul                                                                       with a constant matrix, and a constant added to it
 //	Add, Sub, Mul, Div of a picture and a constant                                     a number, or one for each channel, as a batch norm
 //	Sigmoid, Expand and Mul                                                            as gates of channels, σ(s)·x with s [N,C,1,1]
-//	Softmax, Mul and ReduceSum                                                         over branches [N,R,C,H,W], as split attention with scores [N,R,C,1,1]
+//	Softmax, Mul and ReduceSum                                                         over branches [N,R,C,H,W], as split attention with scores [N,R,C,1,1]; or of each branch, and Add
 //	Split, Concat, Slice                                                               of channels; Slice also every n-th row and column
 //	Flatten, Reshape, Squeeze, Unsqueeze                                               of each picture, whose elements keep their order: see below
 //	Pad                                                                                with zeros, which a convolution or pool behind it adds itself where it can, or mirrored

@@ -28,6 +28,16 @@ func splitAttention() [][]byte {
 	}
 }
 
+// termByTerm is split attention of 3 branches of 2 channels whose products are added one by one, the first one last.
+func termByTerm() [][]byte {
+	return [][]byte{
+		numbers("branches", 0, 3, 2, 1), numbers("vector", 0, 6, 1, 1), step("GlobalAveragePool", "x", "v"), step("Reshape", "v branches", "r"),
+		step("Softmax", "r", "soft", pt.AttrInt("axis", 1)), step("Reshape", "soft vector", "s"),
+		pt.Node("Split", []string{"s"}, []string{"a1", "a2", "a3"}, pt.AttrInt("axis", 1)), pt.Node("Split", []string{"x"}, []string{"x1", "x2", "x3"}, pt.AttrInt("axis", 1)),
+		step("Mul", "x1 a1", "m1"), step("Mul", "a2 x2", "m2"), step("Mul", "a3 x3", "m3"), step("Add", "m2 m3", "m4"),
+	}
+}
+
 // efficientAttention sees the channels as a row, with dimensions that come and go.
 func efficientAttention() [][]byte {
 	return [][]byte{
@@ -68,6 +78,11 @@ func TestFamily(t *testing.T) {
 			graph.GlobalAvgPool{}, graph.ChannelSlice{Begin: 0, End: 2}, graph.ChannelSlice{Begin: 2, End: 4}, graph.Add{}, graph.ChannelSlice{Begin: 4, End: 6}, graph.Add{},
 			conv(graph.Padding{}, false), graph.SplitAttention{Radix: 3, Groups: 2},
 		}},
+		"split attention term by term": {append(termByTerm(), node("Add", "m4 m1")),
+			[]graph.Op{graph.GlobalAvgPool{}, graph.ChannelSlice{Begin: 0, End: 2}, graph.ChannelSlice{Begin: 2, End: 4}, graph.ChannelSlice{Begin: 4, End: 6}, graph.SplitAttention{Radix: 3, Groups: 1}}},
+		"branches that are no parts": {append(termByTerm(), step("Relu", "x1", "other"), step("Mul", "other a1", "o"), node("Sum", "m2 o m3")),
+			[]graph.Op{graph.GlobalAvgPool{}, graph.ChannelSlice{Begin: 0, End: 2}, graph.ChannelSlice{Begin: 2, End: 4}, graph.ChannelSlice{Begin: 4, End: 6}, graph.ReLU{}, graph.Concat{},
+				graph.SplitAttention{Radix: 3, Groups: 1}}},
 		"efficient attention": {efficientAttention(), []graph.Op{
 			graph.GlobalAvgPool{}, graph.Reshape{To: [3]int{1, 6, 1}}, conv(graph.Padding{Top: 1, Bottom: 1}, true), graph.Reshape{To: [3]int{6, 1, 1}}, graph.Gate{},
 		}},
@@ -114,6 +129,9 @@ func conv(p graph.Padding, bias bool) graph.Conv2D {
 
 // What comes near these modules is refused with the node and the reason.
 func TestRefusesFamily(t *testing.T) {
+	terms := slices.Concat(numbers("branches", 0, 3, 1, 1, 1), numbers("vector", 0, 3, 1, 1), step("GlobalAveragePool", "x", "v"), step("Reshape", "v branches", "r"),
+		step("Softmax", "r", "soft", pt.AttrInt("axis", 1)), step("Reshape", "soft vector", "s"), pt.Node("Split", []string{"s"}, []string{"a", "b", "c"}, pt.AttrInt("axis", 1)),
+		pt.Node("Split", []string{"x"}, []string{"p", "q", "r3"}, pt.AttrInt("axis", 1)), step("Mul", "p a", "pa"), step("Mul", "q b", "qb"))
 	branches := slices.Concat(numbers("one", 1), numbers("branches", 0, 3, 1, 8, 8), step("Reshape", "x branches", "b"))
 	vector := slices.Concat(branches, step("GlobalAveragePool", "x", "v"), numbers("shared", 0, 3, 1, 1, 1), step("Reshape", "v shared", "s"))
 	soft := slices.Concat(vector, step("Softmax", "s", "a", pt.AttrInt("axis", 1)))
@@ -146,6 +164,13 @@ func TestRefusesFamily(t *testing.T) {
 		"shares of other extent":  {[][]byte{soft, numbers("t", 0, 1, 3, 1, 1), step("Reshape", "a t", "o"), node("Mul", "b o")}, "want a softmax over branches [2,3,1,1,1], got [2 1 3 1 1]"},
 		"weighed branches alone":  {[][]byte{soft, node("Mul", "b a")}, `input "y": want branches times a Softmax over them before ReduceSum only`},
 		"weighed branches, other": {[][]byte{soft, step("Mul", "a b", "m"), node("Reshape", "m branches")}, `input "m": want branches times a Softmax`},
+		"a term alone":            {[][]byte{terms, node("Relu", "pa")}, `input "pa": want a branch times its share of a Softmax before Add only`},
+		"too few terms":           {[][]byte{terms, node("Add", "pa qb")}, `output "y": input "y": want a branch times`},
+		"a term twice":            {[][]byte{terms, node("Sum", "pa qb pa")}, "want a softmax over the branches of each channel, got one over something else"},
+		"a term and a picture":    {[][]byte{terms, node("Add", "pa q")}, "want a sum of branches times their shares of one softmax"},
+		"a picture and a term":    {[][]byte{terms, node("Add", "q pa")}, `input "pa": want a branch times its share`},
+		"a share of more":         {[][]byte{terms, node("Mul", "x a")}, "want a softmax [N,C,1,1] for a branch [2,3,8,8], got [2 1 1 1]"},
+		"shares split otherwise":  {[][]byte{terms, pt.Node("Split", []string{"soft"}, []string{"y", "z", "w"}, pt.AttrInt("axis", 2))}, "want axis 1 of a softmax [N,C,1,1], got axis 2 of [2 3 1 1 1]"},
 
 		"expand of a picture":     {[][]byte{numbers("e", 2, 3, 8, 16), node("Expand", "x e")}, "shape: want one that [2 3 8 8] can be repeated to"},
 		"expand of what is none":  {[][]byte{row, numbers("e", 2, 3, 3), node("Expand", "r e")}, "want the result of a Sigmoid to repeat, got [2 1 3] to repeat to [2 3 3]"},

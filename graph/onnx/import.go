@@ -55,6 +55,7 @@ type value struct {
 	gate         bool          // σ(v), for a Mul
 	shares       *shares       // a softmax over branches of v, for a Mul
 	weighted     *weighted     // branches of v times such a softmax, for a ReduceSum
+	terms        *terms        // products of branches and their shares of such a softmax, for an Add
 	branches     int           // when above 0, v's channels are so many branches that its reader has to add
 	norm         *norm         // a group norm of v that its reader has to add
 	view         *view         // other dimensions that v has in the file

@@ -208,6 +208,8 @@ func (m *importer) sum(node *proto.Node) error {
 		return m.arithmetic(node)
 	case m.isChannelwise(node):
 		return m.channelwise(node)
+	case m.values[node.Inputs[0]].terms != nil:
+		return m.sumOfTerms(node)
 	}
 	total, err := m.picture(node.Inputs[0])
 	if err != nil {

@@ -15,8 +15,8 @@ func TestNetworksMatchONNXRuntime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(cases) < 37 {
-		t.Fatalf("got %d networks, want at least 37", len(cases))
+	if len(cases) < 41 {
+		t.Fatalf("got %d networks, want at least 41", len(cases))
 	}
 	for _, c := range cases {
 		t.Run(c.Name, func(t *testing.T) {

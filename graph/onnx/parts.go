@@ -12,31 +12,20 @@ import (
 
 // split gives each result its channels: so many as an attribute or, since opset 13, an input says, or all alike.
 func (m *importer) split(node *proto.Node) error {
+	if x := m.values[input(node, 0)]; x.shares != nil {
+		return m.splitShares(node, x)
+	}
 	x, err := m.picture(input(node, 0))
 	if err != nil {
 		return err
 	}
-	dims := x.dims()
 	axis, err := m.channelAxis(node, x)
 	if err != nil {
 		return err
 	}
-	sizes, err := m.operand(node, "split", 1)
+	sizes, err := m.partSizes(node, x.dims()[axis])
 	if err != nil {
 		return err
-	}
-	if len(sizes) == 0 {
-		sizes = evenParts(dims[axis], len(node.Outputs))
-	}
-	sum := int64(0)
-	for _, s := range sizes {
-		if s < 1 || s > int64(dims[axis]) {
-			return fmt.Errorf("split: want parts of 1 to %d channels, got %d", dims[axis], sizes)
-		}
-		sum += s
-	}
-	if sum != int64(dims[axis]) || len(sizes) != len(node.Outputs) {
-		return fmt.Errorf("split: want %d parts of %d channels in all, got %d", len(node.Outputs), dims[axis], sizes)
 	}
 	at := 0
 	for i, out := range node.Outputs {
@@ -51,6 +40,28 @@ func (m *importer) split(node *proto.Node) error {
 		at = end
 	}
 	return nil
+}
+
+// partSizes returns how many channels each result of a Split has.
+func (m *importer) partSizes(node *proto.Node, channels int) ([]int64, error) {
+	sizes, err := m.operand(node, "split", 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(sizes) == 0 {
+		sizes = evenParts(channels, len(node.Outputs))
+	}
+	sum := int64(0)
+	for _, s := range sizes {
+		if s < 1 || s > int64(channels) {
+			return nil, fmt.Errorf("split: want parts of 1 to %d channels, got %d", channels, sizes)
+		}
+		sum += s
+	}
+	if sum != int64(channels) || len(sizes) != len(node.Outputs) {
+		return nil, fmt.Errorf("split: want %d parts of %d channels in all, got %d", len(node.Outputs), channels, sizes)
+	}
+	return sizes, nil
 }
 
 // evenParts returns n parts of one size but for the last, which may be smaller.

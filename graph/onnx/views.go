@@ -63,7 +63,7 @@ func (m *importer) viewed(name string) (value, error) {
 	switch {
 	case err != nil:
 		return x, err
-	case x.weighted != nil, x.view != nil && x.view.spread != nil:
+	case x.weighted != nil, x.terms != nil, x.view != nil && x.view.spread != nil:
 		return x, x.refuse(name)
 	case x.pad != graph.Padding{}:
 		x, err = m.withZeros(name, x)
@@ -88,6 +88,8 @@ func (x value) refuse(name string) error {
 		return fmt.Errorf("input %s: want the result of a Sigmoid before Mul only", quote(name))
 	case x.shares != nil:
 		return fmt.Errorf("input %s: want the result of a Softmax over branches before Mul only", quote(name))
+	case x.terms != nil:
+		return fmt.Errorf("input %s: want a branch times its share of a Softmax before Add only", quote(name))
 	case x.weighted != nil:
 		return fmt.Errorf("input %s: want branches times a Softmax over them before ReduceSum only", quote(name))
 	}
@@ -248,9 +250,7 @@ func (m *importer) transposeView(node *proto.Node, perm []int64) error {
 	order := make([]int, 0, product(to[1:]))
 	inOrder := true
 	each(to[1:], strides[1:], 0, func(at int) {
-		if old := x.order(); old != nil {
-			at = old[at]
-		}
+		at = x.place(at)
 		inOrder = inOrder && at == len(order)
 		order = append(order, at)
 	})

@@ -257,6 +257,78 @@ def deep(block, **options):
     return timm(block, stem_type="deep", **options)
 
 
+class SplitAttention(nn.Module):
+    """As zhanghang1989/ResNeSt writes it: branches and shares are split, multiplied and added one by one."""
+
+    def __init__(self, channels, radix, groups):
+        super().__init__()
+        self.radix, self.groups = radix, groups
+        self.conv, self.bn = nn.Conv2d(channels, channels * radix, 3, padding=1, groups=groups * radix), nn.BatchNorm2d(channels * radix)
+        self.fc1, self.fc2 = nn.Conv2d(channels, 8, 1, groups=groups), nn.Conv2d(8, channels * radix, 1, groups=groups)
+
+    def forward(self, x):
+        x = F.relu(self.bn(self.conv(x)))
+        branches = torch.split(x, x.shape[1] // self.radix, dim=1)
+        a = self.fc2(F.relu(self.fc1(F.adaptive_avg_pool2d(sum(branches), 1))))
+        a = F.softmax(a.view(x.shape[0], self.groups, self.radix, -1).transpose(1, 2), dim=1).reshape(x.shape[0], -1)
+        shares = torch.split(a.view(x.shape[0], -1, 1, 1), x.shape[1] // self.radix, dim=1)
+        return sum([share * branch for share, branch in zip(shares, branches)])
+
+
+class SqueezeExcitation(nn.Module):
+    """As moskomule/senet.pytorch writes it, with linear layers."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.fc = nn.Sequential(nn.Linear(channels, 4, bias=False), nn.ReLU(), nn.Linear(4, channels, bias=False), nn.Sigmoid())
+
+    def forward(self, x):
+        b, c, _, _ = x.size()
+        return x * self.fc(F.adaptive_avg_pool2d(x, 1).view(b, c)).view(b, c, 1, 1).expand_as(x)
+
+
+class EfficientAttention(nn.Module):
+    """As BangguWu/ECANet writes it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(1, 1, 3, padding=1, bias=False)
+
+    def forward(self, x):
+        y = self.conv(F.adaptive_avg_pool2d(x, 1).squeeze(-1).transpose(-1, -2)).transpose(-1, -2).unsqueeze(-1)
+        return x * torch.sigmoid(y).expand_as(x)
+
+
+class MultiScale(nn.Module):
+    """As Res2Net/Res2Net-PretrainedModels writes it: what is done so far is joined with each new part."""
+
+    def __init__(self, width, scales):
+        super().__init__()
+        self.width, self.convs = width, nn.ModuleList(nn.Conv2d(width, width, 3, padding=1) for _ in range(scales - 1))
+
+    def forward(self, x):
+        parts = torch.split(x, self.width, 1)
+        for i, conv in enumerate(self.convs):
+            y = F.relu(conv(parts[i] if i == 0 else y + parts[i]))
+            out = y if i == 0 else torch.cat((out, y), 1)
+        return torch.cat((out, parts[-1]), 1)
+
+
+class StandardisedConv(nn.Conv2d):
+    """As google-research/big_transfer writes it."""
+
+    def forward(self, x):
+        v, m = torch.var_mean(self.weight, dim=[1, 2, 3], keepdim=True, unbiased=False)
+        return F.conv2d(x, (self.weight - m) / torch.sqrt(v + 1e-10), self.bias, self.stride, self.padding, self.dilation, self.groups)
+
+
+def authors():
+    """The modules of the family as their authors write them, one after the other."""
+    return nn.Sequential(nn.Conv2d(3, 12, 3, stride=2, padding=1), nn.ReLU(), SplitAttention(12, 3, 2), SqueezeExcitation(12), EfficientAttention(), MultiScale(4, 3),
+                         StandardisedConv(12, 16, 3, stride=2, padding=1), nn.GroupNorm(4, 16), nn.ReLU(), nn.InstanceNorm2d(16, affine=True),
+                         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
+
+
 class Logits(nn.Module):
     """A network of Hugging Face without the name of its result."""
 
@@ -313,6 +385,32 @@ def group_norms(every, batch):
     export("bit_same", Logits(BitForImageClassification(config)), (2, 3, 40, 48), opset_version=17, dynamic=batch, double=True)
 
 
+def standardised():
+    """Weights that are standardised by a batch norm, as PyTorch's exporter has it for larger ones, and a group norm with parameters for each group."""
+    n = helper.make_node
+    nodes = [
+        n("Reshape", ["w1", "flat"], ["w1_flat"]),
+        n("ReduceMean", ["w1_flat", "axes"], ["mean"], keepdims=0),
+        n("ReduceMean", ["w1_flat", "axes"], ["mean_kept"], keepdims=1),
+        n("Sub", ["w1_flat", "mean_kept"], ["difference"]),
+        n("Mul", ["difference", "difference"], ["square"]),
+        n("ReduceMean", ["square", "axes"], ["variance"], keepdims=0),
+        n("BatchNormalization", ["w1_flat", "scale", "shift", "mean", "variance"], ["w1_norm"], epsilon=1e-6),
+        n("Reshape", ["w1_norm", "full"], ["w1_standardised"]),
+        n("Conv", ["input", "w1_standardised", "b1"], ["c1"], strides=[2, 2], pads=[1, 1, 1, 1]),
+        n("Reshape", ["c1", "groups"], ["c1_groups"]),
+        n("InstanceNormalization", ["c1_groups", "group_scale", "group_bias"], ["g1"], epsilon=1e-4),
+        n("Reshape", ["g1", "channels"], ["g1_channels"]),
+        n("Mul", ["g1_channels", "gamma"], ["g1_scaled"]),
+        n("Relu", ["g1_scaled"], ["r1"]),
+        n("ReduceMean", ["r1", "pixels"], ["m1"], keepdims=0),
+        n("Gemm", ["m1", "w2", "b2"], ["probabilities"], transB=1),
+    ]
+    weights = {"w1": (6, 3, 3, 3), "b1": (6,), "scale": (6,), "shift": (6,), "group_scale": (2,), "group_bias": (2,), "gamma": (6, 1, 1), "w2": (10, 6), "b2": (10,)}
+    helper_model("standardised", nodes, ["n", 3, 20, 24], weights, 18, lists={"flat": [1, 6, -1], "full": [6, 3, 3, 3], "groups": [0, 2, -1], "channels": [0, 6, 10, 12], "axes": [0, 2], "pixels": [2, 3]})
+    run("standardised", (2, 3, 20, 24))
+
+
 def main():
     shutil.rmtree(OUT, ignore_errors=True)
     os.makedirs(OUT)
@@ -349,6 +447,10 @@ def main():
     attention(every, batch)
     parts(every, batch)
     group_norms(every, batch)
+    standardised()
+    export("authors", authors(), (2, 3, 40, 48), opset_version=17, dynamic=every)
+    export("authors_opset11", authors(), (2, 3, 40, 48), opset_version=11)
+    export("authors_dynamo", authors(), (2, 3, 40, 48), dynamo=True, external_data=False)
     with open(os.path.join(OUT, "README.md"), "w") as f:
         f.write("Written by `tools/golden/onnx/networks.py`, whose head has the versions; do not edit. `expected.json` has what ONNX Runtime computes with each network, or PyTorch in float64.\n")
     with open(os.path.join(OUT, "expected.json"), "w") as f:
