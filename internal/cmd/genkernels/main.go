@@ -72,6 +72,8 @@ func generate() (*ir.File, error) {
 		avx2(c, rows, table)
 	}
 	avx2Max(c, table)
+	avx2MultiplyAdd(c, table)
+	avx2Moments(c)
 	winograd(c)
 	for _, k := range []struct {
 		vectors int

@@ -31,6 +31,8 @@ func generateNEON() (asm, stubs []byte) {
 		c.neonTile(rows)
 	}
 	c.neonMax()
+	c.neonMultiplyAdd()
+	c.neonMoments()
 	c.neonPeak()
 	c.neonInput()
 	c.neonOutput()

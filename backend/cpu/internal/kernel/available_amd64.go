@@ -16,8 +16,8 @@ var avx2 = Set{
 		1: {{1, assembly(avx2r1)}, {2, assembly(avx2r2)}, {4, assembly(avx2r4)}, {6, assembly(avx2r6)}},
 	},
 	Max:         vectorMax,
-	MultiplyAdd: portableMultiplyAdd,
-	Moments:     portableMoments,
+	MultiplyAdd: vectorMultiplyAdd,
+	Moments:     vectorMoments,
 	Input:       transform(avx2Input),
 	Output:      transform(avx2Output),
 	Peak:        peak(8, avx2Peak),
@@ -33,8 +33,8 @@ var avx512 = Set{
 		4: {{1, assembly(avx512v4r1)}, {2, assembly(avx512v4r2)}, {4, assembly(avx512v4r4)}, {6, assembly(avx512v4r6)}},
 	},
 	Max:         vectorMax,
-	MultiplyAdd: portableMultiplyAdd,
-	Moments:     portableMoments,
+	MultiplyAdd: vectorMultiplyAdd,
+	Moments:     vectorMoments,
 	Input:       transform(avx512Input),
 	Output:      transform(avx512Output),
 	Peak:        peak(16, avx512Peak),
@@ -58,6 +58,17 @@ func peak(lanes int, f func(factors, sums *float32, n int)) Peak {
 
 func vectorMax(to, from []float32) {
 	avx2Max(unsafe.SliceData(to), unsafe.SliceData(from), min(len(to), len(from)))
+}
+
+func vectorMultiplyAdd(y, x, a, b []float32) {
+	n := min(len(y), len(x), len(a), len(b))
+	avx2MultiplyAdd(unsafe.SliceData(y), unsafe.SliceData(x), unsafe.SliceData(a), unsafe.SliceData(b), n)
+}
+
+func vectorMoments(first, second, origin []float64, x []float32, pixels, stride int) {
+	if n := momentChannels(first, second, origin, x, pixels, stride); n > 0 {
+		avx2Moments(unsafe.SliceData(first), unsafe.SliceData(second), unsafe.SliceData(origin), n, unsafe.SliceData(x), pixels, stride)
+	}
 }
 
 // available lists the sets that the processor can run, the fastest first.

@@ -12,10 +12,17 @@ var neon = Set{
 	Max: func(to, from []float32) {
 		neonMax(unsafe.SliceData(to), unsafe.SliceData(from), min(len(to), len(from)))
 	},
-	MultiplyAdd: portableMultiplyAdd,
-	Moments:     portableMoments,
-	Input:       func(t *Transform) { neonInput((*byte)(unsafe.Pointer(t))) },
-	Output:      func(t *Transform) { neonOutput((*byte)(unsafe.Pointer(t))) },
+	MultiplyAdd: func(y, x, a, b []float32) {
+		n := min(len(y), len(x), len(a), len(b))
+		neonMultiplyAdd(unsafe.SliceData(y), unsafe.SliceData(x), unsafe.SliceData(a), unsafe.SliceData(b), n)
+	},
+	Moments: func(first, second, origin []float64, x []float32, pixels, stride int) {
+		if n := momentChannels(first, second, origin, x, pixels, stride); n > 0 {
+			neonMoments(unsafe.SliceData(first), unsafe.SliceData(second), unsafe.SliceData(origin), n, unsafe.SliceData(x), pixels, stride)
+		}
+	},
+	Input:  func(t *Transform) { neonInput((*byte)(unsafe.Pointer(t))) },
+	Output: func(t *Transform) { neonOutput((*byte)(unsafe.Pointer(t))) },
 	Peak: Peak{Lanes: neonPeakLanes, Run: func(factors *[2]float32, sums []float32, n int) {
 		neonPeak(&factors[0], &sums[:neonPeakLanes][0], max(n, 1))
 	}},

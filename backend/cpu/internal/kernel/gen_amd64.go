@@ -27,6 +27,16 @@ func avx2r6(t *byte)
 //go:noescape
 func avx2Max(to *float32, from *float32, n int)
 
+// avx2MultiplyAdd computes n elements of y = x·a + b.
+//
+//go:noescape
+func avx2MultiplyAdd(y *float32, x *float32, a *float32, b *float32, n int)
+
+// avx2Moments adds d to first and d² to second, with d = x - origin, for n channels of pixels that lie stride elements apart.
+//
+//go:noescape
+func avx2Moments(first *float64, second *float64, origin *float64, n int, x *float32, pixels int, stride int)
+
 // avx512Input transforms a window of the input of F(4×4,3×3).
 //
 //go:noescape

@@ -800,6 +800,204 @@ done:
 	VZEROUPPER
 	RET
 
+// func avx2MultiplyAdd(y *float32, x *float32, a *float32, b *float32, n int)
+// Requires: AVX, FMA3
+TEXT ·avx2MultiplyAdd(SB), NOSPLIT, $0-40
+	MOVQ y+0(FP), AX
+	MOVQ x+8(FP), CX
+	MOVQ a+16(FP), DX
+	MOVQ b+24(FP), BX
+	MOVQ n+32(FP), SI
+	XORQ DI, DI
+
+vectors:
+	CMPQ        SI, $0x20
+	JL          vector
+	VMOVUPS     (CX)(DI*4), Y0
+	VMOVUPS     (DX)(DI*4), Y1
+	VFMADD213PS (BX)(DI*4), Y0, Y1
+	VMOVUPS     Y1, (AX)(DI*4)
+	VMOVUPS     32(CX)(DI*4), Y0
+	VMOVUPS     32(DX)(DI*4), Y1
+	VFMADD213PS 32(BX)(DI*4), Y0, Y1
+	VMOVUPS     Y1, 32(AX)(DI*4)
+	VMOVUPS     64(CX)(DI*4), Y0
+	VMOVUPS     64(DX)(DI*4), Y1
+	VFMADD213PS 64(BX)(DI*4), Y0, Y1
+	VMOVUPS     Y1, 64(AX)(DI*4)
+	VMOVUPS     96(CX)(DI*4), Y0
+	VMOVUPS     96(DX)(DI*4), Y1
+	VFMADD213PS 96(BX)(DI*4), Y0, Y1
+	VMOVUPS     Y1, 96(AX)(DI*4)
+	ADDQ        $0x20, DI
+	SUBQ        $0x20, SI
+	JMP         vectors
+
+vector:
+	CMPQ        SI, $0x08
+	JL          tail
+	VMOVUPS     (CX)(DI*4), Y0
+	VMOVUPS     (DX)(DI*4), Y1
+	VFMADD213PS (BX)(DI*4), Y0, Y1
+	VMOVUPS     Y1, (AX)(DI*4)
+	ADDQ        $0x08, DI
+	SUBQ        $0x08, SI
+	JMP         vector
+
+tail:
+	TESTQ       SI, SI
+	JZ          done
+	LEAQ        lanes<>+0(SB), R8
+	ADDQ        $0x40, R8
+	SHLQ        $0x02, SI
+	SUBQ        SI, R8
+	VMOVUPS     (R8), Y0
+	VMASKMOVPS  (CX)(DI*4), Y0, Y1
+	VMASKMOVPS  (DX)(DI*4), Y0, Y2
+	VMASKMOVPS  (BX)(DI*4), Y0, Y3
+	VFMADD213PS Y3, Y1, Y2
+	VMASKMOVPS  Y2, Y0, (AX)(DI*4)
+
+done:
+	VZEROUPPER
+	RET
+
+// func avx2Moments(first *float64, second *float64, origin *float64, n int, x *float32, pixels int, stride int)
+// Requires: AVX, FMA3
+TEXT ·avx2Moments(SB), NOSPLIT, $0-56
+	MOVQ first+0(FP), AX
+	MOVQ second+8(FP), CX
+	MOVQ origin+16(FP), DX
+	MOVQ n+24(FP), BX
+	MOVQ pixels+40(FP), SI
+	MOVQ x+32(FP), DI
+	MOVQ stride+48(FP), R8
+	SHLQ $0x02, R8
+
+four:
+	CMPQ SI, $0x04
+	JL   one
+	LEAQ (DI)(R8*1), R9
+	LEAQ (R9)(R8*1), R10
+	LEAQ (R10)(R8*1), R11
+	XORQ R12, R12
+	MOVQ BX, R13
+
+four4:
+	CMPQ        R13, $0x04
+	JL          four4end
+	VMOVUPD     (DX)(R12*8), Y0
+	VMOVUPD     (AX)(R12*8), Y1
+	VMOVUPD     (CX)(R12*8), Y2
+	VCVTPS2PD   (DI)(R12*4), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VCVTPS2PD   (R9)(R12*4), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VCVTPS2PD   (R10)(R12*4), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VCVTPS2PD   (R11)(R12*4), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VMOVUPD     Y1, (AX)(R12*8)
+	VMOVUPD     Y2, (CX)(R12*8)
+	ADDQ        $0x04, R12
+	SUBQ        $0x04, R13
+	JMP         four4
+
+four4end:
+four1:
+	CMPQ        R13, $0x01
+	JL          four1end
+	VMOVSD      (DX)(R12*8), X0
+	VMOVSD      (AX)(R12*8), X1
+	VMOVSD      (CX)(R12*8), X2
+	VXORPD      X3, X3, X3
+	VCVTSS2SD   (DI)(R12*4), X3, X3
+	VSUBSD      X0, X3, X3
+	VADDSD      X3, X1, X1
+	VFMADD231SD X3, X3, X2
+	VXORPD      X3, X3, X3
+	VCVTSS2SD   (R9)(R12*4), X3, X3
+	VSUBSD      X0, X3, X3
+	VADDSD      X3, X1, X1
+	VFMADD231SD X3, X3, X2
+	VXORPD      X3, X3, X3
+	VCVTSS2SD   (R10)(R12*4), X3, X3
+	VSUBSD      X0, X3, X3
+	VADDSD      X3, X1, X1
+	VFMADD231SD X3, X3, X2
+	VXORPD      X3, X3, X3
+	VCVTSS2SD   (R11)(R12*4), X3, X3
+	VSUBSD      X0, X3, X3
+	VADDSD      X3, X1, X1
+	VFMADD231SD X3, X3, X2
+	VMOVSD      X1, (AX)(R12*8)
+	VMOVSD      X2, (CX)(R12*8)
+	ADDQ        $0x01, R12
+	SUBQ        $0x01, R13
+	JMP         four1
+
+four1end:
+	LEAQ (R11)(R8*1), DI
+	SUBQ $0x04, SI
+	JMP  four
+
+one:
+	CMPQ SI, $0x01
+	JL   done
+	XORQ R9, R9
+	MOVQ BX, R10
+
+one4:
+	CMPQ        R10, $0x04
+	JL          one4end
+	VMOVUPD     (DX)(R9*8), Y0
+	VMOVUPD     (AX)(R9*8), Y1
+	VMOVUPD     (CX)(R9*8), Y2
+	VCVTPS2PD   (DI)(R9*4), Y3
+	VSUBPD      Y0, Y3, Y3
+	VADDPD      Y3, Y1, Y1
+	VFMADD231PD Y3, Y3, Y2
+	VMOVUPD     Y1, (AX)(R9*8)
+	VMOVUPD     Y2, (CX)(R9*8)
+	ADDQ        $0x04, R9
+	SUBQ        $0x04, R10
+	JMP         one4
+
+one4end:
+one1:
+	CMPQ        R10, $0x01
+	JL          one1end
+	VMOVSD      (DX)(R9*8), X0
+	VMOVSD      (AX)(R9*8), X1
+	VMOVSD      (CX)(R9*8), X2
+	VXORPD      X3, X3, X3
+	VCVTSS2SD   (DI)(R9*4), X3, X3
+	VSUBSD      X0, X3, X3
+	VADDSD      X3, X1, X1
+	VFMADD231SD X3, X3, X2
+	VMOVSD      X1, (AX)(R9*8)
+	VMOVSD      X2, (CX)(R9*8)
+	ADDQ        $0x01, R9
+	SUBQ        $0x01, R10
+	JMP         one1
+
+one1end:
+	LEAQ (DI)(R8*1), DI
+	SUBQ $0x01, SI
+	JMP  one
+
+done:
+	VZEROUPPER
+	RET
+
 DATA points<>+0(SB)/4, $0x3f000000
 DATA points<>+4(SB)/4, $0x3f000000
 DATA points<>+8(SB)/4, $0x3f000000

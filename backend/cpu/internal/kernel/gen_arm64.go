@@ -27,6 +27,16 @@ func neonr6(t *byte, sums *float32)
 //go:noescape
 func neonMax(to, from *float32, n int)
 
+// neonMultiplyAdd computes n elements of y = x·a + b.
+//
+//go:noescape
+func neonMultiplyAdd(y, x, a, b *float32, n int)
+
+// neonMoments adds d to first and d² to second, with d = x - origin, for n channels of pixels that lie stride elements apart.
+//
+//go:noescape
+func neonMoments(first, second, origin *float64, n int, x *float32, pixels, stride int)
+
 // neonPeak adds factors[0]·factors[1] n times to each lane of 24 vectors of zeros and writes them to sums.
 //
 //go:noescape

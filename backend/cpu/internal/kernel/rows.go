@@ -29,3 +29,14 @@ func portableMoments(first, second, origin []float64, x []float32, pixels, strid
 		}
 	}
 }
+
+// momentChannels is how many channels a Moments call has, 0 when there is nothing to sum. It panics where the assembly would read or
+// write beyond a slice.
+func momentChannels(first, second, origin []float64, x []float32, pixels, stride int) int {
+	n := len(origin)
+	if n == 0 || pixels < 1 {
+		return 0
+	}
+	_, _, _ = first[n-1], second[n-1], x[(pixels-1)*stride+n-1]
+	return n
+}
