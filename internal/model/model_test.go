@@ -252,6 +252,13 @@ func TestChannelStatistics(t *testing.T) {
 	if variance[0] != 2.625 || variance[1] != 0.875 {
 		t.Errorf("got variances %v, want 2.625 and 0.875", variance)
 	}
+	// One picture of one element a channel: 1, 3, 5 and 7 have mean 4 and variance 5.
+	mean, variance = channelStatistics(graph.NewShape(1, 4, 1, 1), []float64{1, 3, 5, 7})
+	for c := range mean {
+		if mean[c] != 4 || variance[c] != 5 {
+			t.Errorf("channel %d of one element: got mean %v and variance %v, want those of all, 4 and 5", c, mean[c], variance[c])
+		}
+	}
 }
 
 func TestTop(t *testing.T) {

@@ -173,9 +173,12 @@ func gain(op graph.Op) float64 {
 	return 2
 }
 
+// fewElements is how many elements a channel must have for its own moments to mean something.
+const fewElements = 4
+
 // channelStatistics returns mean and variance of each channel of x [N,C,H,W]. The variance is drawn half-way to that of
 // all channels together: late layers have few elements a channel here, and an accidentally small variance would blow
-// up other pictures.
+// up other pictures. Channels of next to no elements, as in the attention of one picture, all get the moments of all: one element has no variance.
 func channelStatistics(s graph.Shape, x []float64) (mean, variance []float32) {
 	batch, channels, h, w := s.NCHW()
 	plane := h * w
@@ -197,6 +200,19 @@ func channelStatistics(s graph.Shape, x []float64) (mean, variance []float32) {
 		}
 		variances[c] = squares / count
 		pooled += variances[c] / float64(channels)
+	}
+	if count < fewElements {
+		var average, square float64
+		for _, v := range x {
+			average += v / float64(len(x))
+		}
+		for _, v := range x {
+			square += (v - average) * (v - average) / float64(len(x))
+		}
+		for c := range channels {
+			means[c], variances[c] = average, square
+		}
+		pooled = square
 	}
 	mean, variance = make([]float32, channels), make([]float32, channels)
 	for c := range channels {
