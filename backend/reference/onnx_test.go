@@ -53,7 +53,8 @@ func TestONNXBackendTests(t *testing.T) {
 		worst = max(worst, r.Fraction)
 	}
 	t.Logf("%d tests: %v; greatest part of a bound %.3g", len(cases), seen, worst)
-	for op, least := range map[string]int{"conv2d": 20, "max_pool": 15, "avg_pool": 12, "linear": 10, "softmax": 6, "batch_norm": 4, "flatten": 3, "relu": 2, "add": 3, "global_avg_pool": 2} {
+	for op, least := range map[string]int{"conv2d": 20, "max_pool": 15, "avg_pool": 12, "linear": 10, "softmax": 6, "batch_norm": 4, "flatten": 3, "relu": 2, "add": 3, "global_avg_pool": 2,
+		"group_norm": 5, "channel_slice": 7, "concat": 5, "reshape": 3, "spatial_pad": 3} {
 		if seen[op] < least {
 			t.Errorf("%s: %d tests, want at least %d", op, seen[op], least)
 		}

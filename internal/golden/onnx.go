@@ -15,7 +15,7 @@ import (
 
 // ONNX returns the backend tests of the onnx package that our graphs can say, from testdata/golden/onnx.zip; which, and why
 // the others are not there, is in docs/conformance/oracles.md. Want has the float32 results that onnx gives, widened.
-// Signals of one dimension are pictures of one row.
+// Signals of one dimension are pictures of one row, and vectors are pictures of one pixel.
 func ONNX() ([]Case, error) {
 	folders, names, err := readArchive()
 	if err != nil {

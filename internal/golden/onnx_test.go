@@ -7,8 +7,8 @@ func TestONNXHasWhatTheDocumentSays(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(cases) != 95 {
-		t.Errorf("got %d tests, want 95", len(cases))
+	if len(cases) != 119 {
+		t.Errorf("got %d tests, want 119", len(cases))
 	}
 	for _, c := range cases {
 		if len(c.Values()) != 1 || len(c.Inputs) != len(c.Graph.Inputs) || len(c.Graph.Nodes) == 0 {

@@ -57,6 +57,12 @@ func (t *onnxGraph) operation(n onnxNode) (graph.Op, []*graph.Value, error) {
 		return t.gemm(n)
 	case "Sum", "Add":
 		return t.sum(n)
+	case "GroupNormalization", "InstanceNormalization":
+		return t.groupNorm(n)
+	case "Concat":
+		return t.concat(n)
+	case "Split", "Slice", "Pad", "Reshape":
+		return t.moved(n)
 	}
 	x, err := t.value(n.inputs[0], true)
 	if n.op == "Relu" || n.op == "Softmax" || n.op == "Flatten" {
@@ -71,7 +77,7 @@ func (t *onnxGraph) operation(n onnxNode) (graph.Op, []*graph.Value, error) {
 		return graph.ReLU{}, in, nil
 	case "Softmax":
 		return graph.Softmax{}, in, nil
-	case "Flatten", "Reshape":
+	case "Flatten":
 		return graph.Flatten{}, in, nil
 	case "GlobalAveragePool":
 		return graph.GlobalAvgPool{}, in, nil

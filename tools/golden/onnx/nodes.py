@@ -22,7 +22,8 @@ assert onnx.__version__ == "1.23.2", onnx.__version__
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "..")
 DATA = os.path.join(os.path.dirname(onnx.__file__), "backend", "test", "data")
 # Those that graph.Op can say, and others that come near.
-OPS = ["Conv", "BatchNormalization", "Relu", "Add", "Sum", "MaxPool", "AveragePool", "GlobalAveragePool", "Flatten", "Gemm", "MatMul", "Softmax", "Pad", "Slice"]
+OPS = ["Conv", "BatchNormalization", "Relu", "Add", "Sum", "MaxPool", "AveragePool", "GlobalAveragePool", "Flatten", "Gemm", "MatMul", "Softmax", "Pad", "Slice",
+       "GroupNormalization", "InstanceNormalization", "Concat", "Split", "Reshape"]
 KINDS = ["pytorch-converted", "pytorch-operator", "simple"]  # besides "node", which is no folder but made by code
 
 
@@ -45,7 +46,28 @@ def check_spatial(a, rank):
         raise Skip("no spatial dimensions")
 
 
-def check_node(node, shapes, opset):
+def check_channels(axis, x):
+    if len(x) not in (2, 3, 4) or axis % len(x) != 1:
+        raise Skip("along another axis than the channels")
+
+
+def check_pad(a, values):
+    """values are the operands of the node, None for those that are computed."""
+    pads = a.get("pads") if "pads" in a else values[1]
+    mode = a.get("mode", b"constant").decode()
+    if mode not in ("constant", "reflect") or mode == "constant" and (a.get("value", 0) or len(values) > 2 and values[2] is not None and np.any(values[2])):
+        raise Skip("padding of another kind than zeros and mirrored rows and columns")
+    if pads is None or len(values) > 3 or len(pads) != 8 or any(pads[i] for i in (0, 1, 4, 5)) or min(pads) < 0:
+        raise Skip("padding of other axes than rows and columns, or by less than nothing")
+
+
+def check_slice(a, x, values):
+    starts, ends, axes, steps = (a.get(name, values[i + 1] if i + 1 < len(values) else None) for i, name in enumerate(("starts", "ends", "axes", "steps")))
+    if starts is None or axes is None or list(axes) != [1] or steps is not None and list(steps) != [1] or not range(*slice(starts[0], ends[0]).indices(x[1])):
+        raise Skip("a slice that is none of channels, nor a subsampling of rows and columns from the first")
+
+
+def check_node(node, shapes, opset, values):
     """Raises Skip when our operation of the same name cannot say what the node does."""
     a, op, x = attributes(node), node.op_type, shapes[node.input[0]]
     if op in ("Conv", "MaxPool", "AveragePool"):
@@ -85,9 +107,22 @@ def check_node(node, shapes, opset):
     elif op == "GlobalAveragePool":
         check_spatial(a, len(x))
     elif op == "Pad":
-        raise Skip("padding of rows and columns, or of another kind than zeros, as an operation of its own")
+        if len(x) != 4:
+            raise Skip("padding of other axes than rows and columns, or by less than nothing")
+        check_pad(a, values)
     elif op == "Slice":
-        raise Skip("a slice that is no subsampling of rows and columns from the first")
+        check_slice(a, x, values)
+    elif op in ("GroupNormalization", "InstanceNormalization"):
+        if len(x) != 4:
+            check_spatial(a, 2)
+        if op == "GroupNormalization" and opset < 21:
+            raise Skip("parameters for each group")
+    elif op in ("Concat", "Split"):
+        check_channels(a.get("axis", 0), x)
+    elif op == "Reshape":
+        to = shapes[node.output[0]]
+        if len(to) not in (2, 4) or to[0] != x[0] or 0 in x or len(x) < 2:
+            raise Skip("a shape that is no picture or vector for each picture")
 
 
 GLUE = {"Constant", "Identity", "Transpose"}  # of parameters, as PyTorch exports them
@@ -120,6 +155,8 @@ def check(model, inputs, outputs):
     for i in model.graph.initializer:
         shapes[i.name] = tuple(i.dims)
     constants = {i.name for i in model.graph.initializer}
+    known = {i.name: numpy_helper.to_array(i) for i in model.graph.initializer}
+    known.update(zip([i.name for i in model.graph.input if i.name not in constants], inputs))
     for n in model.graph.node:
         if n.op_type == "Transpose" and n.input[0] in constants or n.op_type in ("Constant", "Identity"):
             constants.update(n.output)
@@ -129,7 +166,7 @@ def check(model, inputs, outputs):
             if n.input[0] in constants:
                 raise Skip("a constant where we have values")
             try:
-                check_node(n, shapes, opset)
+                check_node(n, shapes, opset, [known.get(name) for name in n.input])
             except KeyError as e:
                 raise Skip(f"an unknown shape of {e}") from e
 
