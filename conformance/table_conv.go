@@ -3,7 +3,9 @@ package conformance
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/graph/resnet"
@@ -221,26 +223,57 @@ var familyMembers = []string{
 	"resnet101", "resnet152", "resnext101_32x8d", "resnext101_64x4d", "wide_resnet101_2", "resnet110-cifar",
 }
 
+// mostParameters is how many a network may have to be in the full profile: half a gigabyte of weights.
+const mostParameters = 125e6
+
+// member is a network of the family and the profile that it belongs to.
+type member struct {
+	name    string
+	profile Profile
+}
+
+// family lists all members, those of the full profile first: a case is of the profile where it is first met. Some are as others, but so
+// large that their weights take longer than all else.
+var family = sync.OnceValue(func() (list []member) {
+	var large []member
+	for _, name := range slices.Concat(familyMembers, resnet.Names()) {
+		if slices.ContainsFunc(list, func(m member) bool { return m.name == name }) {
+			continue
+		}
+		if g := structure(name, 1, 64); strings.HasPrefix(name, "resnet1202") || g.Cost().Params > mostParameters && !slices.Contains(familyMembers, name) {
+			large = append(large, member{name, Long})
+			continue
+		}
+		list = append(list, member{name, Full})
+	}
+	return append(list, large...)
+})
+
+// structure is a member of the family for pictures of side pixels at most.
+func structure(name string, batch, side int) *graph.Graph {
+	config, err := resnet.Lookup(name)
+	if err != nil {
+		panic("conformance: bug: " + err.Error())
+	}
+	side = min(config.InputSize, side)
+	g, err := config.Build(batch, side, side)
+	if err != nil {
+		panic("conformance: bug: " + err.Error())
+	}
+	return g
+}
+
 // convFamily has every distinct convolution of the networks, on small pictures.
 func (t *table) convFamily() {
-	for _, name := range append(append([]string(nil), familyMembers...), resnet.Names()...) {
-		config, err := resnet.Lookup(name)
-		if err != nil {
-			panic("conformance: bug: " + err.Error())
-		}
-		side := min(config.InputSize, 64)
-		g, err := config.Build(1, side, side)
-		if err != nil {
-			panic("conformance: bug: " + err.Error())
-		}
-		for _, n := range g.Nodes {
+	for _, m := range family() {
+		for _, n := range structure(m.name, 1, 64).Nodes {
 			op, ok := n.Op.(graph.Conv2D)
 			if !ok {
 				continue
 			}
 			k, cg, r, s := n.Inputs[1].Type.Shape.NCHW()
 			v := convolution{n: 1, c: cg * op.Groups, h: 4, w: 3, k: k, groups: op.Groups, win: window{r, s, op.Stride, op.Padding, op.Dilation}, bias: true, relu: true}
-			t.convCase(Full, "a layer of "+name, Ordinary, v)
+			t.convCase(m.profile, "a layer of "+m.name, Ordinary, v)
 		}
 	}
 }

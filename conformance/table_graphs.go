@@ -95,15 +95,10 @@ func (t *table) networks() {
 			t.network(quickIf(i < 2 && f.name == "fused"), name, 2, 64, f)
 		}
 	}
-	for _, name := range resnet.Names() { // the rest of the family: other depths and strides
-		if slices.Contains(familyMembers, name) {
-			continue
+	for _, m := range family() { // the rest of the family: other depths and strides
+		if !slices.Contains(familyMembers, m.name) {
+			t.network(m.profile, m.name, 1, 32, forms[1])
 		}
-		p := Full
-		if strings.HasPrefix(name, "resnet1202") {
-			p = Long
-		}
-		t.network(p, name, 1, 32, forms[1])
 	}
 }
 
