@@ -86,16 +86,23 @@ func load(file string) (*graph.Graph, error) {
 	if err != nil {
 		return nil, err
 	}
-	shapes, tensors := map[string]graph.Shape{}, map[string]*graph.Tensor{}
-	for canonical, name := range names.ToFile {
-		if tensors[canonical], err = f.Tensor(name); err != nil {
-			return nil, err
-		}
-		shapes[canonical] = tensors[canonical].Type.Shape
-	}
-	config, err := resnet.Detect(shapes, resnet.DetectOptions{})
+	config, err := resnet.Detect(names.Shapes, resnet.DetectOptions{})
 	if err != nil {
 		return nil, err
+	}
+	tensors := map[string]*graph.Tensor{}
+	for canonical, name := range names.ToFile {
+		t, err := f.Tensor(name)
+		if err == nil {
+			t, err = t.WithShape(names.Shapes[canonical]) // of efficient channel attention and some classifiers
+		}
+		if err == nil {
+			t, err = config.Parameter(canonical, t) // BiT standardises its weights
+		}
+		if err != nil {
+			return nil, err
+		}
+		tensors[canonical] = t
 	}
 	g, err := config.Build(1, config.InputSize, config.InputSize) // a batch of one
 	if err != nil {

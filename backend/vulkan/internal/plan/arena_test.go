@@ -11,10 +11,13 @@ import (
 // the least that could do: whole batches, and batches that go through the graph in parts.
 func TestArenaIsNearTheLargestLiveSet(t *testing.T) {
 	lim := devices()["big GPU"]
-	for _, name := range resnet.Names() {
+	for i, name := range resnet.Names() {
 		t.Run(name, func(t *testing.T) {
 			for _, batch := range []int{1, 3, 8} {
 				for _, most := range []int{0, 2} {
+					if i%4 != 0 && (batch != 3 || most != 2) { // one of each is enough: the family has many of a kind
+						continue
+					}
 					p := build(t, lim, Options{MaxChunk: most}, network(t, name, batch))
 					what := fmt.Sprintf("batch %d in parts of %d", batch, p.Chunk)
 					if p.LiveBytes == 0 {
