@@ -23,9 +23,14 @@ layout(std430, binding = 2) writeonly buffer Y { STORED y[]; };
 #include "linear_index.glsl"
 #include "relu.glsl"
 
-// Of NaN SwiftShader's exp makes something else, so it is kept by a test of the bits.
-float expOf(float d) { return (floatBitsToUint(d) & 0x7fffffffu) > 0x7f800000u ? d : exp(d); }
-vec4 expOf(vec4 d) { return vec4(expOf(d.x), expOf(d.y), expOf(d.z), expOf(d.w)); }
+// expOf is exp(v - top). What is NaN there is told by the bits: of NaN SwiftShader's exp makes something else, and of v - v, which a single
+// branch has, compilers make zero.
+float expOf(float v, float top) {
+    uint bits = floatBitsToUint(v), size = bits & 0x7fffffffu;
+    bool endless = size == 0x7f800000u && bits == floatBitsToUint(top);
+    return size > 0x7f800000u || endless ? uintBitsToFloat(0x7fc00000u) : exp(v - top);
+}
+vec4 expOf(vec4 v, vec4 top) { return vec4(expOf(v.x, top.x), expOf(v.y, top.y), expOf(v.z, top.z), expOf(v.w, top.w)); }
 
 const uint PIXELS = 8;
 
@@ -37,11 +42,11 @@ void main() {
     T top = WIDEN(s[scores]);
     for (uint r = 1; r < R; r++) top = max(top, WIDEN(s[scores + r * SIZE]));
     T sum = T(0.0);
-    for (uint r = 0; r < R; r++) sum += expOf(WIDEN(s[scores + r * SIZE]) - top);
+    for (uint r = 0; r < R; r++) sum += expOf(WIDEN(s[scores + r * SIZE]), top);
     T v[PIXELS];
     [[unroll]] for (uint j = 0; j < PIXELS; j++) v[j] = T(0.0);
     for (uint r = 0; r < R; r++) {
-        T a = expOf(WIDEN(s[scores + r * SIZE]) - top) / sum;
+        T a = expOf(WIDEN(s[scores + r * SIZE]), top) / sum;
         uint branch = ((n * R + r) * C + c) * HW;
         [[unroll]] for (uint j = 0; j < PIXELS; j++) v[j] += WIDEN(x[branch + min(first + j * step, HW - 1)]) * a;
     }
