@@ -29,7 +29,8 @@ void main() {
     uint pixel = i % HW, unit = first + i / HW % units, n = i / (HW * units);
 #ifdef NUMBER
     uint k = 4 * unit, c = k - offset, C4 = (C + 3) / 4, K4 = (K + 3) / 4, at = (n * K4 + unit) * HW + pixel, from = n * C4;
-    if ((offset & 3u) == 0u && (k + 4 <= K || c + 4 >= C)) { // vectors stay whole, and what follows the last channel of x is zero
+    // Vectors stay whole where y has all their channels, or all that x has, for what follows the last of x is zero.
+    if ((offset & 3u) == 0u && (c >= C || k + 4 <= K || C - c <= K - k)) {
         y[at] = c < C ? x[(from + c / 4) * HW + pixel] : STORED(0);
         return;
     }
