@@ -8,7 +8,8 @@
 //   - NCHW: the order of the dimensions of an activation: batch, channels, rows, columns. K, R and S are the
 //     filters, kernel rows and kernel columns of a convolution, P and Q the rows and columns of its output.
 //   - kernel = filter = the weights of a convolution; channels = features; shortcut = skip = residual connection.
-//   - Epilogue: what is applied to the result of a convolution or a gate before it is stored: shortcut add, then ReLU.
+//   - Epilogue: what is applied to the result of a convolution, gate, split attention (shortcut add, then ReLU) or group norm
+//     (ReLU alone) before it is stored.
 //
 // # Life of a graph
 //
