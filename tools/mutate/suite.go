@@ -54,9 +54,16 @@ var opsOf = map[string][]string{
 	"conv2d_regtile16_f32": {"conv2d"}, "conv2d_regtile4_f32": {"conv2d"}, "conv2d_shared64_f32": {"conv2d"},
 	"relu_f32": {"relu"}, "add_f32": {"add"}, "batch_norm_f32": {"batch_norm"}, "max_pool_f32": {"max_pool"}, "avg_pool_f32": {"avg_pool"},
 	"gate_f32": {"gate"}, "gate_add_f32": {"gate"}, "gate_packed_f32": {"gate", "block"}, "gate_add_packed_f32": {"gate", "block"}, "gate_f16": {"gate", "block"}, "gate_add_f16": {"gate", "block"},
+	"batch_norm_packed_f32": {"block", "network"}, "batch_norm_f16": {"block", "network"},
+	"split_attention_f32": {"split_attention"}, "split_attention_add_f32": {"split_attention"}, "split_attention_packed_f32": {"split_attention", "block"},
+	"split_attention_add_packed_f32": {"split_attention", "block"}, "split_attention_f16": {"split_attention", "block"}, "split_attention_add_f16": {"split_attention", "block"},
+	"group_norm_f32": {"group_norm"}, "group_norm_parts_f32": {"group_norm"}, "group_norm_merge_f32": {"group_norm"}, "group_norm_packed_f32": {"group_norm", "block"},
+	"group_norm_parts_packed_f32": {"group_norm", "block"}, "group_norm_f16": {"group_norm", "block"}, "group_norm_parts_f16": {"group_norm", "block"},
+	"channels_f32": {"channel_pad", "channel_slice", "concat"}, "channels_packed_f32": {"channel_slice", "concat", "block"}, "channels_f16": {"channel_slice", "concat", "block"},
+	"spatial_pad_f32": {"spatial_pad"}, "spatial_pad_packed_f32": {"spatial_pad", "block"}, "spatial_pad_f16": {"spatial_pad", "block"},
 	"pack_f16": {"conv2d"}, "unpack_f16": {"conv2d"}, "conv2d_reduce_f16": {"conv2d"}, "conv2d_reduce_f32": {"conv2d"}, "linear_split_f32": {"linear"},
 	"add_f16": {"block", "network"}, "max_pool_packed_f16": {"block", "network"}, "global_avg_pool_packed_f16": {"block", "network"},
-	"global_avg_pool_f32": {"global_avg_pool"}, "linear_f32": {"linear"}, "softmax_f32": {"softmax"}, "shortcut_pad_f32": {"channel_pad", "subsample"},
+	"global_avg_pool_f32": {"global_avg_pool"}, "linear_f32": {"linear"}, "softmax_f32": {"softmax"}, "shortcut_pad_f32": {"subsample"},
 }
 
 func init() {
@@ -296,9 +303,11 @@ var optionsOf = map[string][]options{
 		{Half: true, Kernels: []string{"conv2d_packed16x8_f16", fallback}},
 		{Kernels: []string{fallback}},
 	},
-	"format.go":    {{}, {Half: true}, {Half: true, MaxChunk: 2}, {Kernels: []string{fallback}}},
-	"partition.go": {{Kernels: []string{"conv2d_packed8x4_f32", fallback}}, {Kernels: []string{"winograd4_conv2d_packed8x4_f32", "conv2d_packed16x4_quad_f32", fallback}}},
-	"half.go":      {{Half: true}, {Half: true, Kernels: []string{"conv2d_packed8x4_f16", fallback}, MaxChunk: 2}},
+	"format.go":     {{}, {Half: true}, {Half: true, MaxChunk: 2}, {Kernels: []string{fallback}}},
+	"formats.go":    {{}, {Half: true}, {Half: true, MaxChunk: 2}},
+	"group_norm.go": {{}, {Half: true, MaxChunk: 2}},
+	"partition.go":  {{Kernels: []string{"conv2d_packed8x4_f32", fallback}}, {Kernels: []string{"winograd4_conv2d_packed8x4_f32", "conv2d_packed16x4_quad_f32", fallback}}},
+	"half.go":       {{Half: true}, {Half: true, Kernels: []string{"conv2d_packed8x4_f16", fallback}, MaxChunk: 2}},
 	"tile.go": {
 		{Kernels: []string{"conv2d_tile64x64_f32", fallback}, MaxChunk: 2},
 		{Kernels: []string{"conv2d_tile32x32_split_f32", "conv2d_tile32x32_f32", fallback}},
