@@ -45,12 +45,16 @@ var goFiles = []goFile{
 
 const glslDir = "shaders/glsl/"
 
-// unmeasured are the sources of which no mutants are made, and why: there are none, or the suite as the worker runs it would never see them.
+// unmeasured are the sources of which no mutants are made, and why: the suite as the worker runs it would never see them.
 var unmeasured = map[string]string{
 	"peak_coopmat.comp": "it measures and computes no node",
 	"peak_copy.comp":    "it measures and computes no node",
 	"peak_fma.comp":     "it measures and computes no node",
-	"stored.glsl":       "it names types, and a wrong one does not compile",
+}
+
+// unbreakable are the sources in which the operators find nothing, and why.
+var unbreakable = map[string]string{
+	"stored.glsl": "it names types, and with a wrong one nothing compiles",
 }
 
 // include is the line by which one source takes in another.
