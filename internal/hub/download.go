@@ -48,8 +48,55 @@ func check(path, tag string) error {
 	return nil
 }
 
-// download gets a file of at most so many bytes to path, whole and with the right checksum or not at all. size is 0 when it is not known.
+// wrongFile is an error of a file whose contents are not what was announced: to go on with it would not help.
+type wrongFile struct{ error }
+
+// download gets a file of at most so many bytes to path, whole and with the right checksum or not at all. What an interrupted download left is
+// gone on with. size is 0 when it is not known.
 func (h *Hub) download(ctx context.Context, address, path, name string, size, most int64, tag string) (err error) {
+	p, err := begin(path)
+	if err != nil {
+		return err
+	}
+	resumed := p.have > 0
+	err = h.whole(ctx, p, address, name, size, most, tag)
+	if wrong := (wrongFile{}); resumed && errors.As(err, &wrong) { // what was left may have been of something else
+		if err = p.empty(); err == nil {
+			err = h.whole(ctx, p, address, name, size, most, tag)
+		}
+	}
+	if wrong := (wrongFile{}); errors.As(err, &wrong) {
+		return errors.Join(err, p.discard())
+	}
+	if err != nil {
+		return errors.Join(err, p.leave())
+	}
+	if err := errors.Join(p.Chmod(0o644), p.Sync(), p.Close()); err != nil {
+		return errors.Join(err, p.leave())
+	}
+	return os.Rename(p.Name(), path)
+}
+
+// whole completes a file and checks it.
+func (h *Hub) whole(ctx context.Context, p *partial, address, name string, size, most int64, tag string) error {
+	if size > 0 && p.have > size {
+		if err := p.empty(); err != nil {
+			return err
+		}
+	}
+	if size == 0 || p.have < size {
+		if err := h.receive(ctx, p, address, name, size, most); err != nil {
+			return err
+		}
+	}
+	if err := check(p.Name(), tag); err != nil {
+		return wrongFile{err}
+	}
+	return nil
+}
+
+// receive appends what is missing.
+func (h *Hub) receive(ctx context.Context, p *partial, address, name string, size, most int64) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -57,58 +104,49 @@ func (h *Hub) download(ctx context.Context, address, path, name string, size, mo
 		return err
 	}
 	h.authorize(req)
+	p.ask(req)
 	res, err := h.client.Do(req)
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close() //nolint:errcheck // it was read to its end, or is of no use
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", res.Request.URL.Host, res.Status)
+	defer res.Body.Close()                                                       //nolint:errcheck // it was read to its end, or is of no use
+	if res.StatusCode == http.StatusRequestedRangeNotSatisfiable && p.have > 0 { // there is no more than that, or less
+		if err := p.empty(); err != nil {
+			return err
+		}
+		return h.receive(ctx, p, address, name, size, most)
 	}
-	if size == 0 {
-		size = max(res.ContentLength, 0)
-	}
-	if size > most {
-		return fmt.Errorf("want at most %d bytes, got %d", most, size)
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return err
-	}
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.incomplete")
+	told, err := p.answered(res)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(file.Name()))
-		}
-	}()
+	if size = cmp.Or(size, told); size > most {
+		return wrongFile{fmt.Errorf("want at most %d bytes, got %d", most, size)}
+	}
 	idle := time.AfterFunc(stall, func() { cancel(fmt.Errorf("nothing came for %v", stall)) })
 	defer idle.Stop()
-	w := &meter{w: file, tell: func(done int64) {
+	w := &meter{w: p, done: p.have, tell: func(done int64) {
 		idle.Reset(stall)
 		if h.Progress != nil {
 			h.Progress(name, done, size)
 		}
 	}}
-	n, err := io.Copy(w, io.LimitReader(res.Body, cmp.Or(size, most)+1))
+	n, err := io.Copy(w, io.LimitReader(res.Body, cmp.Or(size, most)-p.have+1))
+	n += p.have
 	if cause := context.Cause(ctx); cause != nil { // which also tells why nothing came
-		err = cause
+		return cause
 	}
 	switch {
 	case err != nil:
-	case size > 0 && n != size:
-		err = fmt.Errorf("want %d bytes, got %d or more", size, n)
+		return err
+	case size > 0 && n > size:
+		return wrongFile{fmt.Errorf("want %d bytes, got %d or more", size, n)}
+	case size > 0 && n < size:
+		return fmt.Errorf("want %d bytes, got %d", size, n)
 	case n > most:
-		err = fmt.Errorf("want at most %d bytes, got more", most)
+		return wrongFile{fmt.Errorf("want at most %d bytes, got more", most)}
 	}
-	if err = errors.Join(err, file.Chmod(0o644), file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	if err := check(file.Name(), tag); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), path)
+	return nil
 }
 
 // meter tells how much was written.

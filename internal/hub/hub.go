@@ -4,7 +4,8 @@
 //	torchvision:NAME, torchvision:FILE   the newest weights of an architecture, or a file by its name
 //
 // What was downloaded before is used without asking anyone, by this program or by another: files lie where huggingface_hub and torch.hub
-// look for them too, in the same layout. A file is there when it is whole and has the checksum that was announced, or not at all.
+// look for them too, in the same layout. A file is there when it is whole and has the checksum that was announced, or not at all; what an interrupted
+// download left is gone on with.
 //
 // # Environment
 //
