@@ -297,6 +297,11 @@ func FuzzNetwork(f *testing.F) {
 			if !g.Bound() {
 				t.Fatalf("size %d: parameters without data", size)
 			}
+			for _, p := range g.Params { // those that are computed, too
+				if n := p.Type.Shape.Elems(); n <= 1<<12 {
+					p.Data.ReadFloat32s(make([]float32, n)) // an error, or numbers
+				}
+			}
 		}
 	})
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/resnet-run/resnet-run/graph/weights"
 )
 
-// Exported returns the networks of graph/onnx/testdata as they were exported, with their outputs as ONNX Runtime computes them in
-// float32.
+// Exported returns the networks of graph/onnx/testdata as they were exported, with their outputs as ONNX Runtime computes them in float32,
+// or PyTorch in float64.
 func Exported() ([]Case, error) {
 	root, err := Dir()
 	if err != nil {
