@@ -24,9 +24,9 @@ func TestHalfConformance(t *testing.T) { testConformance(t, Half) }
 
 // Of the quick profile.
 const (
-	everydayCases     = `^([^s]|sub|softmax/n[0-9]{1,4}-)`
-	halfCases         = `^(add|relu|max_pool|global_avg_pool|block|network|outputs|replay|concurrent|buffers|cancel)/|^conv2d/n[2-9]-`
-	everydayHalfCases = `^(add|max_pool|outputs|replay|concurrent|buffers|cancel)/|^(block|network)/.*/fused|^conv2d/n[2-9]-c(6|7|17|32|65|128)-.*/r[13]-s[13]-stride(1,1|2,2)-pad[01],`
+	everydayCases     = `^([^s]|sub|split|spatial|softmax/n[0-9]{1,4}-)`
+	halfCases         = `^(add|relu|max_pool|global_avg_pool|batch_norm|group_norm|split_attention|concat|channel_slice|channel_pad|spatial_pad|block|network|outputs|replay|concurrent|buffers|cancel)/|^conv2d/n[2-9]-`
+	everydayHalfCases = `^(add|max_pool|group_norm|split_attention|concat|channel_slice|outputs|replay|concurrent|buffers|cancel)/|^(block|network)/.*/fused|^conv2d/n[2-9]-c(6|7|17|32|65|128)-.*/r[13]-s[13]-stride(1,1|2,2)-pad[01],`
 )
 
 func testConformance(t *testing.T, p Precision) {
