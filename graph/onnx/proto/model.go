@@ -42,6 +42,7 @@ type Node struct {
 // Attr is an AttributeProto; which of the fields counts follows from its name, and for older files from nothing else.
 type Attr struct {
 	Name   string
+	Type   AttrType // what the file says it is, which is 0 in the oldest
 	Float  float32
 	Int    int64
 	String string
@@ -49,6 +50,17 @@ type Attr struct {
 	Tensor *Tensor
 	Other  bool // it has something else: a graph, lists of strings, floats or tensors
 }
+
+// AttrType is AttributeProto.AttributeType.
+type AttrType int64
+
+// The types of attributes that are written.
+const (
+	AttrFloat  AttrType = 1
+	AttrInt    AttrType = 2
+	AttrString AttrType = 3
+	AttrInts   AttrType = 7
+)
 
 // Port is a ValueInfoProto of a tensor.
 type Port struct {
@@ -245,6 +257,8 @@ func (r *reader) attr(x field, n *Node) error {
 			return x.ints(&a.Ints)
 		case 6, 7, 9, 10, 11, 14, 15, 22, 23:
 			a.Other = true
+		case 20:
+			return x.int((*int64)(&a.Type))
 		}
 		return nil
 	})
