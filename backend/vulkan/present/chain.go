@@ -13,12 +13,15 @@ import (
 type chain struct {
 	handle vk.Swapchain
 	extent vk.Extent
+	turned uint32 // what it was made for
 	images []vk.Image
 	ready  []vk.Semaphore // of each image, signalled when it may be shown
 
-	staging vk.Buffer
-	memory  vk.Memory
-	pixels  []byte // of the staging buffer: 4 bytes a pixel, rows from the top
+	staging    vk.Buffer
+	memory     vk.Memory
+	used, poor bool // it had a frame; it was not the best that the surface could have, from the first frame on
+
+	pixels []byte // of the staging buffer: 4 bytes a pixel, rows from the top
 }
 
 // fit sees to it that there is a swapchain of the surface's extent, and tells whether there can be one.
@@ -31,7 +34,7 @@ func (p *Presenter) fit(width, height int) (bool, error) {
 	if extent.Width == 0 || extent.Height == 0 {
 		return false, nil
 	}
-	if p.chain != nil && !p.stale && p.chain.extent == extent {
+	if p.chain != nil && !p.stale && p.chain.extent == extent && p.chain.turned == c.Transform {
 		return true, nil
 	}
 	// What is on its way to the screen still uses the old one.
@@ -48,7 +51,7 @@ func (p *Presenter) fit(width, height int) (bool, error) {
 }
 
 func (p *Presenter) newChain(c vk.SurfaceCapabilities, extent vk.Extent) (_ *chain, err error) {
-	n := &chain{extent: extent}
+	n := &chain{extent: extent, turned: c.Transform}
 	defer func() {
 		if err != nil {
 			n.destroy(p.dev)

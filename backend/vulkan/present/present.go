@@ -163,16 +163,25 @@ func (p *Presenter) try(frame *image.RGBA) (shown bool, err error) {
 	if err := p.settle(); err != nil {
 		return false, err
 	}
-	k, optimal, err := p.acquire(p.chain.handle)
+	k, acquired, err := p.acquire(p.chain.handle)
 	if err != nil || k < 0 {
 		return false, err
 	}
-	p.stale = p.stale || !optimal
-	if optimal, err = p.render(k, frame); err != nil && !errors.Is(err, vk.ErrOutOfDate) {
+	presented, err := p.render(k, frame)
+	if err != nil && !errors.Is(err, vk.ErrOutOfDate) {
 		return false, errors.Join(err, p.renew())
 	}
-	p.stale = p.stale || !optimal
+	p.judge(acquired && presented)
 	return err == nil, err
+}
+
+// judge gives up a swapchain that fits the surface no more, but not one that never did: another of the same extent would be no better.
+func (p *Presenter) judge(optimal bool) {
+	if c := p.chain; !c.used {
+		c.used, c.poor = true, !optimal
+	} else if !optimal && !c.poor {
+		p.stale = true
+	}
 }
 
 // render brings a frame into an image that was acquired, and presents it.

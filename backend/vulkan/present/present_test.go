@@ -177,6 +177,20 @@ func TestWindowChanges(t *testing.T) {
 		renewed("suboptimal when acquired", false)
 		renewed("after suboptimal", true)
 
+		// A surface that is never content gets no swapchain for each frame.
+		p.stale, p.present = true, func(s vk.Swapchain, k int, ready vk.Semaphore) (bool, error) {
+			_, err := present(s, k, ready)
+			return false, err
+		}
+		renewed("suboptimal from the first frame on", true)
+		for range 3 {
+			renewed("suboptimal as always", false)
+		}
+		p.chain.turned++ // as a screen that was turned
+		renewed("turned", true)
+		p.present = present
+		renewed("content again", false)
+
 		p.acquire = once(nil)
 		show(t, p, 40, 30, false) // no image came in time
 		show(t, p, 40, 30, true)
