@@ -103,6 +103,9 @@ func (e *exporter) model(opts ExportOptions) error {
 	if err := e.g.Validate(); err != nil {
 		return err
 	}
+	if opts.External != nil && opts.ExternalName == "" {
+		return errors.New("external data: want the name of its file, got none")
+	}
 	e.m = proto.Model{IRVersion: exportIRVersion, Producer: "resnet-run", ProducerVersion: opts.Version,
 		Opsets: map[string]int64{"": exportOpset}, Metadata: opts.Metadata, Graph: proto.Graph{Name: e.g.Name}}
 	for _, vs := range [][]*graph.Value{e.g.Inputs, e.g.Params} {

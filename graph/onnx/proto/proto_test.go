@@ -3,6 +3,7 @@ package proto_test
 import (
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -73,6 +74,58 @@ func TestModel(t *testing.T) {
 	}
 	if len(m.Graph.Tensors) != 1 || len(m.Graph.Outputs) != 1 {
 		t.Errorf("got %d tensors and %d outputs", len(m.Graph.Tensors), len(m.Graph.Outputs))
+	}
+}
+
+// What is written is read again, whatever the tensors have their elements in.
+func TestWrite(t *testing.T) {
+	m := &proto.Model{IRVersion: 7, Producer: "p", ProducerVersion: "1", Opsets: map[string]int64{"": 13, "other": 2}, Metadata: map[string]string{"k": "v", "a": ""},
+		Graph: proto.Graph{Name: "net",
+			Nodes: []proto.Node{{Name: "n", Op: "Conv", Domain: "d", Inputs: []string{"x", "", "w"}, Outputs: []string{"y"}, Attrs: []proto.Attr{
+				{Name: "f", Type: proto.AttrFloat, Float: -0.5}, {Name: "i", Type: proto.AttrInt, Int: -3}, {Name: "s", Type: proto.AttrString, String: "same"},
+				{Name: "l", Type: proto.AttrInts, Ints: []int64{1, -1, 1 << 40}}}}},
+			Tensors: []proto.Tensor{
+				{Name: "w", DType: proto.Float, Dims: []int64{2, 1}},
+				{Name: "n", DType: proto.Int64, Dims: []int64{2}, Data: pt.Int64s(7, -7)},
+				{Name: "e", DType: proto.Float, Dims: []int64{1000}, External: map[string]string{"location": "there", "offset": "0", "length": "4000"}},
+				{Name: "s", DType: proto.Float, Data: pt.Floats(3)},
+			},
+			Inputs:  []proto.Port{{Name: "x", DType: proto.Float, Dims: []int64{0, 3}, Known: true}},
+			Outputs: []proto.Port{{Name: "y", DType: proto.Float}},
+		}}
+	var b bytes.Buffer
+	asked := []int{}
+	if err := m.Write(&b, func(i int) ([]byte, error) { asked = append(asked, i); return pt.Floats(1, 2), nil }); err != nil {
+		t.Fatal(err)
+	}
+	if size, err := m.Size(); err != nil || size != int64(b.Len()) {
+		t.Errorf("got a size of %d, %v, want the %d bytes that were written", size, err, b.Len())
+	}
+	got, err := proto.ReadModel(b.Bytes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Graph.Tensors[0].Data = pt.Floats(1, 2)
+	for i := range m.Graph.Tensors { // where they stand is known to the reader alone
+		m.Graph.Tensors[i].At, m.Graph.Tensors[i].Pos = got.Graph.Tensors[i].At, got.Graph.Tensors[i].Pos
+	}
+	if !reflect.DeepEqual(got, m) || !reflect.DeepEqual(asked, []int{0}) {
+		t.Errorf("got\n%+v\nwant\n%+v\nasked for %v", got, m, asked)
+	}
+	fail := errors.New("no elements")
+	if err := m.Write(io.Discard, nil); err != nil {
+		t.Error(err)
+	}
+	m.Graph.Tensors[0].Data = nil
+	if err := m.Write(io.Discard, func(int) ([]byte, error) { return nil, fail }); !errors.Is(err, fail) {
+		t.Errorf("got %v", err)
+	}
+	if err := m.Write(io.Discard, func(int) ([]byte, error) { return []byte{1}, nil }); err == nil || !strings.Contains(err.Error(), `tensor "w": want 8 bytes of elements, got 1`) {
+		t.Errorf("got %v", err)
+	}
+	m.Graph.Tensors[1].DType = proto.String
+	if _, err := m.Size(); err == nil || !strings.Contains(err.Error(), `tensor "n": want numbers, got elements of string`) {
+		t.Errorf("got %v", err)
 	}
 }
 
