@@ -200,9 +200,7 @@ func (e *executable) writeSets(b *binding, space func(plan.Ref) *memory) (err er
 			var view vk.BufferView
 			if viewed {
 				texels := ranges[j]
-				if !s.Parts { // what follows a part is another's, which may be written meanwhile
-					texels.Size = space(r).viewBytes(r.Offset, r.Size, most)
-				}
+				texels.Size = space(r).viewBytes(r.Offset, r.Size, s.ViewBytes(e.dev.limits, r.Size), most)
 				if view, err = d.CreateBufferView(texels, texelFormat(s.Variant)); err != nil {
 					return err
 				}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
-	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vk"
 )
 
@@ -54,7 +53,7 @@ func (d *device) allocate(size uint64, kind memoryKind) (*memory, error) {
 	}
 	m := &memory{size: size}
 	if kind == viewedMemory { // only there, since GPU-assisted validation takes the end of a buffer for the end of what a kernel may access
-		m.spare = min(plan.ViewBytes(0), limit-size)
+		m.spare = min(d.limits.SpareBytes(), limit-size)
 	}
 	var err error
 	if m.buf, err = d.dev.CreateBuffer(size+m.spare, vk.BufferStorage|vk.BufferUniformTexel|vk.BufferTransferSrc|vk.BufferTransferDst); err != nil {
@@ -84,9 +83,9 @@ func (d *device) allocate(size uint64, kind memoryKind) (*memory, error) {
 	return nil, fmt.Errorf("%w: no memory type fits a storage buffer", backend.ErrOutOfMemory)
 }
 
-// viewBytes is how long a texel view of so many bytes at the offset is: what the plan says, where the memory has so much and it is no more than most.
-func (m *memory) viewBytes(offset, size, most uint64) uint64 {
-	if longer := plan.ViewBytes(size); longer <= most && offset+longer <= m.size+m.spare {
+// viewBytes is how long a texel view at the offset is: the longer one, where the memory has so much and it is no more than most.
+func (m *memory) viewBytes(offset, size, longer, most uint64) uint64 {
+	if longer <= most && offset+longer <= m.size+m.spare {
 		return longer
 	}
 	return size

@@ -22,7 +22,7 @@ var goFiles = []goFile{
 	{"backend/internal/arena/arena.go", []string{"Assign", "LargestLiveSet", "Align"}},
 	{planDir + "memory.go", []string{"roots", "place", "lifetimes"}},
 	{planDir + "pack.go", []string{"packConv", "biasOf", "packLinear", "packBatchNorm", "packFilters", "place"}},
-	{planDir + "command.go", []string{"overlaps", "reads", "views", "ViewBytes", "write", "track", "conflict"}},
+	{planDir + "command.go", []string{"overlaps", "reads", "views", "ViewBytes", "SpareBytes", "write", "track", "conflict"}},
 	{planDir + "conv.go", []string{"geometryOf", "pixels", "spec", "denseConv", "packedConv", "onVectors", "slabs", "regtileSize"}},
 	{planDir + "format.go", []string{"holds", "elems", "sizeBytes", "vectors", "suffix", "lanes", "units"}},
 	{planDir + "formats.go", []string{

@@ -29,15 +29,24 @@ func TestUnreadValueHasItsBarrier(t *testing.T) {
 	}
 }
 
-// TestTexelViewsReachFurther: a texel view may be longer than what its kernel reads, and who writes right behind that waits for it.
+// TestTexelViewsReachFurther on drivers that run on the CPU, and who writes right behind one waits for its reader.
 func TestTexelViewsReachFurther(t *testing.T) {
-	reader := &Step{Variant: variant("global_avg_pool_packed_f32"), Bindings: []Ref{{ArenaSpace, 0, 0, 160}, {ArenaSpace, 0, 4096, 160}}}
-	writer := func(offset uint64) *Step {
-		return &Step{Variant: variant("relu_f32"), Bindings: []Ref{{ArenaSpace, 0, 8192, 160}, {ArenaSpace, 0, offset, 160}}}
-	}
-	for offset, want := range map[uint64]int{160: 4, 160 + viewStep - 1: 4, 160 + viewStep: 3, 160 + viewStep - 1 + viewPeriod: 3} {
-		if got := track([]Command{Dispatch{0, reader}, Dispatch{1, writer(offset)}}); len(got) != want {
-			t.Errorf("a write at %d: got %v, want %d commands", offset, got, want)
+	gpu, cpu := Floor(), Floor()
+	cpu.SoftwareDriver = true
+	const far = 1 << 20
+	for _, c := range []struct {
+		lim          Limits
+		size, behind uint64 // of what is read, and from its end to what is written
+		parts        bool
+		want         int // commands, with the barrier at the end
+	}{
+		{cpu, 160, 0, false, 4}, {cpu, 160, viewStep - 16, false, 4}, {cpu, 160, viewStep, false, 3}, {cpu, viewStep, 0, false, 3},
+		{cpu, viewPeriod, 0, false, 4}, {cpu, viewPeriod - 16, 0, false, 3}, {cpu, viewPeriod, 0, true, 3}, {gpu, 160, 0, false, 3},
+	} {
+		reader := &Step{Variant: variant("global_avg_pool_packed_f32"), Parts: c.parts, Bindings: []Ref{{ArenaSpace, 0, 0, c.size}, {ArenaSpace, 0, far, 160}}}
+		writer := &Step{Variant: variant("relu_f32"), Bindings: []Ref{{ArenaSpace, 0, 2 * far, 160}, {ArenaSpace, 0, c.size + c.behind, 160}}}
+		if got := track(c.lim, []Command{Dispatch{0, reader}, Dispatch{1, writer}}); len(got) != c.want {
+			t.Errorf("%d bytes, written %d behind them: got %v, want %d commands", c.size, c.behind, got, c.want)
 		}
 	}
 }

@@ -64,11 +64,11 @@ type Step struct {
 
 func (s *Step) reads() []Ref { return s.Bindings[:len(s.Bindings)-1] }
 
-// views are what the step reads as far as a driver may take it to: to the ends of its texel views, which [ViewBytes] sets.
-func (s *Step) views() []Ref {
+// views are what the step reads as far as a driver may take it to: to the ends of its texel views.
+func (s *Step) views(lim Limits) []Ref {
 	refs := slices.Clone(s.reads())
 	for _, b := range s.Variant.Texels {
-		refs[b].Size = ViewBytes(refs[b].Size)
+		refs[b].Size = s.ViewBytes(lim, refs[b].Size)
 	}
 	return refs
 }
@@ -81,12 +81,20 @@ func (s *Step) write() Ref { return s.Bindings[len(s.Bindings)-1] }
 const viewStep, viewPeriod = 256, 65536
 
 // ViewBytes is how long the texel view of a binding of so many bytes should be: a step more, which kernels do not read, where that saves a
-// compilation.
-func ViewBytes(size uint64) uint64 {
-	if size%viewPeriod < viewStep {
-		return size + viewStep
+// compilation. What follows a part is another's, which may be written meanwhile.
+func (s *Step) ViewBytes(lim Limits, size uint64) uint64 {
+	if s.Parts || size%viewPeriod >= viewStep {
+		return size
 	}
-	return size
+	return size + lim.SpareBytes()
+}
+
+// SpareBytes is what memory that texel views look into should have behind its end.
+func (lim *Limits) SpareBytes() uint64 {
+	if lim.SoftwareDriver {
+		return viewStep
+	}
+	return 0
 }
 
 // Command is one entry of a recorded run: a Dispatch, a Copy or a Barrier.
@@ -136,7 +144,7 @@ func (b Barrier) String() string {
 
 // track inserts the barriers that a list of commands needs: before each command that reads what was written, or
 // writes what was read or written, since the last barrier; and one for the host at the end.
-func track(cmds []Command) []Command {
+func track(lim Limits, cmds []Command) []Command {
 	var out []Command
 	var reads, writes []Ref
 	for _, c := range cmds {
@@ -144,7 +152,7 @@ func track(cmds []Command) []Command {
 		var w Ref
 		switch c := c.(type) {
 		case Dispatch:
-			r, w = c.Step.views(), c.Step.write()
+			r, w = c.Step.views(lim), c.Step.write()
 		case Copy:
 			r, w = []Ref{c.Src}, c.Dst
 		}

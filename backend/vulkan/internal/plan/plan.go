@@ -124,7 +124,7 @@ func buildChunked(lim Limits, opt Options, g *graph.Graph, batch, chunk int) (*P
 	if err != nil {
 		return nil, err
 	}
-	p.Commands = track(cmds)
+	p.Commands = track(lim, cmds)
 	for _, c := range p.Commands {
 		if _, ok := c.(Copy); ok {
 			p.HasCopies = true
