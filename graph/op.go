@@ -110,6 +110,21 @@ func wantInputs(op Op, in []TensorType, n int, names string) error {
 	return nil
 }
 
+// wantEpilogue checks the number of inputs of an op of a picture x and scores s, with a shortcut when it is added, and the activation.
+func wantEpilogue(op Op, in []TensorType, add bool, act Activation) error {
+	want, names := 2, "x, s"
+	if add {
+		want, names = 3, "x, s, shortcut"
+	}
+	if err := wantInputs(op, in, want, names); err != nil {
+		return err
+	}
+	if act > ActReLU {
+		return attrError(op, "act", "none or relu", fmt.Sprint(act))
+	}
+	return wantNCHW(op, 0, in[0])
+}
+
 // wantNCHW checks that input i is an activation with at least one channel, row and column; the batch may be empty.
 func wantNCHW(op Op, i int, t TensorType) error {
 	if t.Shape.Rank() != 4 {

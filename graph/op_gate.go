@@ -1,7 +1,5 @@
 package graph
 
-import "fmt"
-
 // Gate multiplies each channel of a picture by how far its gate is open, between 0 and 1, with an optional epilogue:
 //
 //	y = act(x·σ(s) + shortcut),  σ(s) = 1/(1 + exp(-s))
@@ -20,18 +18,8 @@ type Gate struct {
 func (Gate) Name() string { return "gate" }
 
 func (o Gate) infer(in []TensorType) (TensorType, error) {
-	want, names := 2, "x, s"
-	if o.Add {
-		want, names = 3, "x, s, shortcut"
-	}
-	if err := wantInputs(o, in, want, names); err != nil {
+	if err := wantEpilogue(o, in, o.Add, o.Act); err != nil {
 		return TensorType{}, err
-	}
-	if err := wantNCHW(o, 0, in[0]); err != nil {
-		return TensorType{}, err
-	}
-	if o.Act > ActReLU {
-		return TensorType{}, attrError(o, "act", "none or relu", fmt.Sprint(o.Act))
 	}
 	n, c, h, w := in[0].Shape.NCHW()
 	if err := wantShape(o, 1, "gates", in[1], n, c, 1, 1); err != nil {

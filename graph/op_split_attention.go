@@ -31,18 +31,8 @@ func (o SplitAttention) Score(r, c, channels int) int {
 }
 
 func (o SplitAttention) infer(in []TensorType) (TensorType, error) {
-	want, names := 2, "x, s"
-	if o.Add {
-		want, names = 3, "x, s, shortcut"
-	}
-	if err := wantInputs(o, in, want, names); err != nil {
+	if err := wantEpilogue(o, in, o.Add, o.Act); err != nil {
 		return TensorType{}, err
-	}
-	if err := wantNCHW(o, 0, in[0]); err != nil {
-		return TensorType{}, err
-	}
-	if o.Act > ActReLU {
-		return TensorType{}, attrError(o, "act", "none or relu", fmt.Sprint(o.Act))
 	}
 	n, rc, h, w := in[0].Shape.NCHW()
 	if o.Radix < 1 || rc%o.Radix != 0 {
