@@ -48,10 +48,11 @@ windows:
 	@scripts/setup windows
 	scripts/windows
 
-## test-plugins: the example plugins that need more than Go (Python and C++), through the conformance suite
+## test-plugins: the example plugins that need more than Go (Python and C++), through the conformance suite; ONNX Runtime on exported networks
 test-plugins:
 	@scripts/setup plugins
 	RESNET_RUN_REQUIRE_PLUGINS=1 $(GO) test -count=1 -timeout 40m -run Conforms ./plugins/examples
+	RESNET_RUN_REQUIRE_PLUGINS=1 RESNET_RUN_THOROUGH=1 $(GO) test -count=1 -timeout 20m -run ONNXRuntimeComputes ./graph/onnx
 
 ## test-viewer: the window, on an X server without a screen
 test-viewer: setup-test

@@ -107,7 +107,7 @@ Environment: RESNET_RUN_BACKEND, RESNET_RUN_DEVICE, RESNET_RUN_MODEL, RESNET_RUN
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return failure(exitUsage, err) })
 	root.PersistentFlags().BoolVarP(&a.verbose, "verbose", "v", false, "say more on standard error")
-	root.AddCommand(a.classifyCommand(), a.explainCommand(), a.viewCommand(), a.embedCommand(), a.serveCommand(), a.devicesCommand(), a.modelsCommand(), a.inspectCommand(), a.evalCommand(), a.conformanceCommand(),
+	root.AddCommand(a.classifyCommand(), a.explainCommand(), a.viewCommand(), a.embedCommand(), a.serveCommand(), a.devicesCommand(), a.modelsCommand(), a.inspectCommand(), a.exportCommand(), a.evalCommand(), a.conformanceCommand(),
 		a.compareCommand(), a.benchCommand(), a.profileCommand(), a.tuneCommand(), a.pluginsCommand(), a.versionCommand())
 	return root
 }

@@ -1,4 +1,4 @@
-// Package onnx makes graphs of ONNX files, as PyTorch, timm, Keras, tf2onnx, MXNet and others export networks.
+// Package onnx makes graphs of ONNX files, as PyTorch, timm, Keras, tf2onnx, MXNet and others export networks, and ONNX files of graphs.
 //
 // A file of this format holds a network along with its weights, so that nothing has to be found out from the names of
 // tensors: whatever consists of the operations below runs, residual networks of any shape among them.
@@ -33,6 +33,25 @@
 // The batch size and the extent of the picture are those that [Network.Graph] is asked for, also where the file has fixed
 // ones; a network that a fixed size is built into says so. Elements are float32; weights of float16, bfloat16 and float64
 // are converted, and Casts between them are left out.
+//
+// # What is written
+//
+// [Export] writes any graph of float32 with standard operators of opset 13, so that other programs run it:
+//
+//	err := onnx.Export(file, g, onnx.ExportOptions{DynamicBatch: true})
+//
+// Names of inputs, outputs, nodes and parameters are those of the graph. A network comes back through [New] as it was, with an epsilon
+// rounded to float32; an epilogue comes back as nodes of its own. These ops take more than the operator of their name:
+//
+//	Conv2D, Gate with an epilogue       Conv or Sigmoid and Mul, then Add and Relu
+//	GroupNorm                           InstanceNormalization of the groups as channels between Reshapes, then Mul and Add
+//	SplitAttention                      Softmax, Mul and ReduceSum over branches [N,R,C,H,W], which Reshapes make
+//	ChannelSlice, Subsample             Slice
+//	ChannelPad, SpatialPad              Pad
+//	AvgPool that counts zeros and rounds up   AveragePool of a Pad, so that no runtime need know which zeros count
+//
+// The extent of pictures is that of the graph. Parameters are read when they are written, one at a time; where a model would exceed the
+// 2 GiB of a protocol buffer, they go to a file of their own.
 //
 // # What it does not do
 //

@@ -152,7 +152,7 @@ func readLimited(path string, limit int64) ([]byte, error) {
 }
 
 // parseMetadata reads the hints in the header of a safetensors file: "architecture" is the name of a member, "labels" a
-// JSON list of names, "preprocess" a JSON object {"resize","crop","mean","std","interpolation"}. Other keys tell nothing.
+// JSON list of names, "preprocess" a JSON object {"resize","resize_mode","crop","mean","std","interpolation"}. Other keys tell nothing.
 func parseMetadata(meta map[string]string) (hints, error) {
 	h := hints{from: "metadata of the weights file"}
 	if c, err := resnet.Lookup(meta["architecture"]); err == nil {
@@ -181,13 +181,7 @@ func parseMetadata(meta map[string]string) (hints, error) {
 
 // parsePreprocess reads our own form of a transform.
 func parsePreprocess(data []byte) (imaging.Preprocess, error) {
-	var j struct {
-		Resize        int       `json:"resize"`
-		Crop          int       `json:"crop"`
-		Mean          []float64 `json:"mean"`
-		Std           []float64 `json:"std"`
-		Interpolation string    `json:"interpolation"`
-	}
+	var j preprocessMetadata
 	if err := json.Unmarshal(data, &j); err != nil {
 		return imaging.Preprocess{}, err
 	}
@@ -195,6 +189,13 @@ func parsePreprocess(data []byte) (imaging.Preprocess, error) {
 	var err error
 	if p.Interpolation, err = imaging.ParseInterpolation(j.Interpolation); err != nil {
 		return imaging.Preprocess{}, err
+	}
+	switch j.ResizeMode {
+	case "", resizeShorter:
+	case resizeExact:
+		p.ResizeMode = imaging.ResizeExact
+	default:
+		return imaging.Preprocess{}, fmt.Errorf("resize_mode: want shorter or exact, got %.40q", j.ResizeMode)
 	}
 	return withStatistics(p, j.Mean, j.Std)
 }
