@@ -157,3 +157,22 @@ func TestPackBatchNormFoldsTheStatistics(t *testing.T) {
 		}
 	}
 }
+
+func TestPackGroupNormPutsTheBiasBehindTheWeights(t *testing.T) {
+	g := bind(t, "graph g\ninput %x : float32[1,3,1,2]\nparam @w : float32[3]\nparam @b : float32[3]\n%y = group_norm(%x, @w, @b) groups=3 epsilon=1\noutput %y\n",
+		map[string][]float32{"w": {1, 2, 3}, "b": {4, 5, 6}})
+	if got, want := fill(t, packGroupNorm(g.Nodes[0])), []float32{1, 2, 3, 4, 5, 6}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+// TestPartsOfGroupNorms: enough parts for a GPU, no more than one invocation can merge, and none without a pixel.
+func TestPartsOfGroupNorms(t *testing.T) {
+	for _, c := range []struct{ pixels, size, want int }{
+		{1, 1, 1}, {32, 1, 1}, {33, 1, 2}, {56 * 56, 2, 98}, {112 * 112, 2, 256}, {56 * 56, 64, 8}, {56 * 56, 2048, 1}, {7 * 7, 64, 2},
+	} {
+		if got := partsOf(c.pixels, c.size); got != c.want {
+			t.Errorf("%d pixels in groups of %d channels: got %d parts, want %d", c.pixels, c.size, got, c.want)
+		}
+	}
+}
