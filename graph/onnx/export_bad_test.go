@@ -114,7 +114,7 @@ func TestExportKnowsTheLimitOfAFile(t *testing.T) {
 
 func TestExportOfExternalData(t *testing.T) {
 	dir := t.TempDir()
-	g := parsed(t, "input %x : float32[2,300,2,2]\nparam @a : float32[300,300,1,1]\nparam @b : float32[300]\nparam @c : float32[301,300,1,1]\nparam @d : float32[3]\n"+
+	g := parsed(t, "input %x : float32[2,255,2,2]\nparam @a : float32[1024,255,1,1]\nparam @b : float32[1024]\nparam @c : float32[301,1024,1,1]\nparam @d : float32[3]\n"+
 		"%u = conv2d(%x, @a, @b) bias=true\n%v = conv2d(%u, @c)\n%s = channel_slice(%v) begin=0 end=3\n%y = batch_norm(%s, @d, @d, @d, @d) epsilon=1\noutput %y\n")
 	var file, data bytes.Buffer
 	if err := onnx.Export(&file, g, onnx.ExportOptions{External: &data, ExternalName: "g.onnx.data"}); err != nil {
@@ -126,12 +126,12 @@ func TestExportOfExternalData(t *testing.T) {
 	}
 	for _, tensor := range m.Graph.Tensors {
 		e := tensor.External
-		want := map[string]string{"a": "0", "b": "360448", "c": "364544"}[tensor.Name]
+		want := map[string]string{"a": "0", "b": "1044480", "c": "1048576"}[tensor.Name]
 		if (e == nil) != (want == "") || e != nil && (e["offset"] != want || e["location"] != "g.onnx.data") {
 			t.Errorf("%s: got %v, want offset %q", tensor.Name, e, want)
 		}
 	}
-	if file.Len() > 4096 || data.Len() != 364544+301*300*4 {
+	if file.Len() > 4096 || data.Len() != 1048576+301*1024*4 {
 		t.Errorf("got %d bytes and %d of data", file.Len(), data.Len())
 	}
 	path := filepath.Join(dir, "g.onnx")

@@ -11,6 +11,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/graph/onnx"
+	"github.com/resnet-run/resnet-run/graph/onnx/proto"
 	"github.com/resnet-run/resnet-run/graph/weights"
 	"github.com/resnet-run/resnet-run/internal/seeded"
 )
@@ -206,6 +207,50 @@ func TestDrawnGraphsComeBack(t *testing.T) {
 	}
 	if len(ops) != 19 {
 		t.Errorf("got %d ops, want 19: %v", len(ops), ops)
+	}
+}
+
+// Where a pool rounds up in a file, ONNX's formula alone gives its extent, also to a reader that lets a window begin in the padding; and
+// its window fits, so that none need divide a number below 0.
+func TestExportedPoolsAreReadInOneWay(t *testing.T) {
+	ceil, floor := 0, 0
+	for _, size := range []int{1, 2, 5, 6} {
+		g := pools(t, size)
+		var file bytes.Buffer
+		if err := onnx.Export(&file, g, onnx.ExportOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		m, err := proto.ReadModel(file.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range m.Graph.Nodes {
+			if n.Op == "Pad" {
+				continue
+			}
+			kernel, stride, pads := n.Attr("kernel_shape").Ints, n.Attr("strides").Ints, n.Attr("pads").Ints
+			in := [2]int64{int64(size), int64(size) + 1}
+			if v := g.Value(n.Name).Node.Op; n.Inputs[0] != "x" { // a Pad stands before it
+				p := v.(graph.AvgPool).Padding
+				in[0], in[1] = in[0]+int64(p.Top+p.Bottom), in[1]+int64(p.Left+p.Right)
+			}
+			for i := range 2 {
+				span := in[i] + pads[i] + pads[i+2] - kernel[i]
+				got := span/stride[i] + 1
+				if n.Attr("ceil_mode") != nil {
+					got = (span+stride[i]-1)/stride[i] + 1
+					ceil++
+				} else {
+					floor++
+				}
+				if want := int64(g.Value(n.Name).Type.Shape.Dim(2 + i)); span < 0 || got != want || max(pads[i], pads[i+2]) >= kernel[i] {
+					t.Fatalf("%s: dimension %d: got %d windows of %d with padding %d in %d, want %d", n.Name, i, got, kernel[i], pads, in[i], want)
+				}
+			}
+		}
+	}
+	if ceil < 500 || floor < 500 {
+		t.Errorf("got %d and %d dimensions, want both kinds", ceil, floor)
 	}
 }
 
