@@ -140,12 +140,12 @@ func splitAttention(name string, defines ...string) Variant {
 
 // groupNormParts is a row of group_norm_parts.comp: x, sums.
 func groupNormParts(name string, defines ...string) Variant {
-	return Variant{Name: name, Source: "group_norm_parts.comp", Defines: defines, Target: target, Bindings: 2, PushBytes: 12, Spec: flatSpec}
+	return Variant{Name: name, Source: "group_norm_parts.comp", Defines: defines, Target: target, Bindings: 2, PushBytes: 12, Spec: flatSpec, Optimize: true}
 }
 
 // groupNorm is a row of group_norm.comp: x, what to do with each channel, y.
 func groupNorm(name string, defines ...string) Variant {
-	return Variant{Name: name, Source: "group_norm.comp", Defines: defines, Target: target, Bindings: 3, PushBytes: 8, Spec: []string{"WG", "RELU"}}
+	return Variant{Name: name, Source: "group_norm.comp", Defines: defines, Target: target, Bindings: 3, PushBytes: 12, Spec: []string{"WG", "RELU"}, Optimize: true}
 }
 
 // channels is a row of channels.comp: x, y.

@@ -67,8 +67,8 @@ func gateKernels(lim Limits, n *graph.Node, op graph.Gate) inFormat {
 	}
 }
 
-// pixelsOfSplitAttention is PIXELS of split_attention.comp.
-const pixelsOfSplitAttention = 8
+// pixelsAtOnce is PIXELS of split_attention.comp and group_norm.comp.
+const pixelsAtOnce = 8
 
 // splitAttentionKernels adds branches by weights. In the packed formats branches and cardinal groups must begin with a vector.
 func splitAttentionKernels(lim Limits, n *graph.Node, op graph.SplitAttention) inFormat {
@@ -82,7 +82,7 @@ func splitAttentionKernels(lim Limits, n *graph.Node, op graph.SplitAttention) i
 		if op.Add {
 			name, args = "split_attention_add", []operand{0, 1, 2, result}
 		}
-		units, step := f.units(c), ceilDiv(h*w, pixelsOfSplitAttention)
+		units, step := f.units(c), ceilDiv(h*w, pixelsAtOnce)
 		spec := []uint32{flag(op.Act == graph.ActReLU), u32(op.Radix)}
 		push := []uint32{u32(h * w), u32(units), u32(f.units(size)), u32(step)}
 		return single(flat(lim, name+f.suffix(), batch*units*step, spec, push, args...))

@@ -36,7 +36,8 @@ func groupNormKernels(lim Limits, n *graph.Node, op graph.GroupNorm) inFormat {
 			return nil, nil, err
 		}
 		merge.weights = packGroupNorm(n)
-		apply, err := flat(lim, "group_norm"+f.suffix(), planes*hw, []uint32{flag(op.Act == graph.ActReLU)}, []uint32{u32(hw)}, 0, scratch0-1, result)
+		step := ceilDiv(hw, pixelsAtOnce)
+		apply, err := flat(lim, "group_norm"+f.suffix(), planes*step, []uint32{flag(op.Act == graph.ActReLU)}, []uint32{u32(hw), u32(step)}, 0, scratch0-1, result)
 		if err != nil {
 			return nil, nil, err
 		}
