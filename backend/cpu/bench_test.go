@@ -83,7 +83,11 @@ func BenchmarkLayers(b *testing.B) {
 	for _, c := range []struct {
 		name        string
 		batch, side int
-	}{{"resnet20-cifar", 32, 32}, {"resnet18", 1, 224}, {"resnet50", 1, 224}, {"resnet50", 8, 224}} {
+	}{
+		{"resnet20-cifar", 32, 32}, {"resnet18", 1, 224}, {"resnet50", 1, 224}, {"resnet50", 8, 224},
+		{"resnest50d", 1, 224}, {"resnest50d", 8, 224}, {"res2net50_26w_4s", 1, 224}, {"res2net50_26w_4s", 8, 224},
+		{"resnext50_32x4d", 1, 224}, {"resnext50_32x4d", 8, 224},
+	} {
 		for _, direct := range []bool{false, true} {
 			b.Run(fmt.Sprintf("%s/N%d/direct=%v", c.name, c.batch, direct), func(b *testing.B) {
 				benchLayers(b, open(b, Options{Threads: 1, Direct: direct}), seededNetwork(b, c.name, c.batch, c.side))

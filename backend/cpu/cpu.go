@@ -16,8 +16,9 @@
 // tasks for workers that live as long as the executable, and allocates nothing. Each output element is computed by one
 // task in one order, so the bits do not depend on the number of workers; they do depend on the instruction set.
 //
-// 3×3 convolutions of stride 1 take a quarter of the products by Winograd's algorithm F(4×4,3×3), where the picture is
-// large enough to pay for the larger weights; whether, depends on the layer alone, never on batch, threads or machine.
+// 3×3 convolutions of stride 1, of any number of groups, take a quarter of the products by Winograd's algorithm F(4×4,3×3), where
+// the picture is large enough to pay for the larger weights, and a group wide enough to pay for the transforms; whether, depends on the
+// layer alone, never on batch, threads or machine.
 // These are of class B (see backend/reference), and the executable says which; all others are of class A. Options.Direct
 // has all of class A.
 package cpu
