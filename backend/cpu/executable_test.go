@@ -18,12 +18,15 @@ import (
 
 // TestNetworksMatchTheReference runs whole networks of every block and shortcut kind on a small picture.
 func TestNetworksMatchTheReference(t *testing.T) {
-	names := []string{"resnet20-cifar", "resnet20-cifar-b", "resnet18", "resnet50", "resnext50_32x4d"}
+	names := []string{"resnet20-cifar", "resnet20-cifar-b", "resnet18", "resnet50", "resnext50_32x4d", "res2net50_26w_4s"}
 	side := 32
 	if testing.Short() {
 		names, side = names[:2], 8
 	}
 	for _, name := range names {
+		if name == "res2net50_26w_4s" { // its layers pay for transforms
+			side = 64
+		}
 		g := seededNetwork(t, name, 2, side)
 		in := seededInput(g)
 		output := g.Outputs[0].Name
