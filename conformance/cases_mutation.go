@@ -41,6 +41,10 @@ func (t *table) mutation() {
 				}
 			})
 	}
+	t.crafted("gate/n1-c12-h2-w3/closing", "gates that close: what is let through shrinks with the exponential, down to where float32 has no more of it, and is no zero before",
+		parse("input %x : float32[1,12,2,3]", "input %s : float32[1,12,1,1]", "%y = gate(%x, %s)", "output %y"), nil, func(in [][]float32) {
+			copy(in[1], []float32{-4, -8, -16, -17, -20, -29, -40, -60, -80, -86, 16, 40})
+		})
 	t.crafted("gate/n1-c6-h2-w3/nan-payloads", "a gate that is NaN makes NaN of its channel, whatever its sign and its other bits",
 		parse("input %x : float32[1,6,2,3]", "input %s : float32[1,6,1,1]", "%y = gate(%x, %s)", "output %y"), nil, func(in [][]float32) {
 			for i, bits := range nanPayloads {
