@@ -23,7 +23,7 @@ var halfVariants = []Variant{
 	half(Variant{Name: "peak_fma_f16", Source: "peak_fma.comp", Target: target, Bindings: 1, PushBytes: 12, Spec: []string{"WG", "fused"}}),
 	half(gate("gate_f16")), half(gate("gate_add_f16", "OP_ADD")),
 	half(splitAttention("split_attention_f16")), half(splitAttention("split_attention_add_f16", "OP_ADD")),
-	half(groupNormParts("group_norm_parts_f16")), half(groupNorm("group_norm_f16")), half(channels("channels_f16")), half(spatialPad("spatial_pad_f16")),
+	half(groupNormParts("group_norm_parts_f16")), half(groupNorm("group_norm_f16")), half(channels("channels_f16")), half(spatialPad("spatial_pad_f16")), half(subsample("subsample_f16")),
 	half(Variant{Name: "batch_norm_f16", Source: "batch_norm.comp", Target: target, Bindings: 3, PushBytes: 12, Spec: flatSpec}),
 	half(Variant{Name: "relu_f16", Source: "elementwise.comp", Target: target, Bindings: 2, PushBytes: 4, Spec: flatSpec}),
 	half(Variant{Name: "add_f16", Source: "elementwise.comp", Defines: []string{"OP_ADD"}, Target: target, Bindings: 3, PushBytes: 4, Spec: flatSpec}),

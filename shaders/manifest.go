@@ -115,7 +115,7 @@ var Manifest = []Variant{
 	{Name: "linear_f32", Source: "linear.comp", Target: target, Bindings: 3, PushBytes: 12, Spec: flatSpec},
 	{Name: "linear_split_f32", Source: "linear_split.comp", Target: target, Bindings: 3, PushBytes: 12, LocalSize: 128, SharedBytes: 8192, Optimize: true},
 	{Name: "softmax_f32", Source: "softmax.comp", Target: target, Bindings: 2, PushBytes: 8, LocalSize: 64, SharedBytes: 256},
-	{Name: "shortcut_pad_f32", Source: "shortcut_pad.comp", Target: target, Bindings: 2, PushBytes: 40, Spec: flatSpec},
+	subsample("subsample_f32"), subsample("subsample_packed_f32", "PACKED"),
 	{Name: "peak_fma_f32", Source: "peak_fma.comp", Target: target, Bindings: 1, PushBytes: 12, Spec: []string{"WG", "fused"}},
 	{Name: "peak_copy_f32", Source: "peak_copy.comp", Target: target, Bindings: 2, PushBytes: 4, Spec: flatSpec},
 }
@@ -151,6 +151,11 @@ func groupNorm(name string, defines ...string) Variant {
 // channels is a row of channels.comp: x, y.
 func channels(name string, defines ...string) Variant {
 	return Variant{Name: name, Source: "channels.comp", Defines: defines, Target: target, Bindings: 2, PushBytes: 28, Spec: []string{"WG", "KEEP"}}
+}
+
+// subsample is a row of subsample.comp: x, y.
+func subsample(name string, defines ...string) Variant {
+	return Variant{Name: name, Source: "subsample.comp", Defines: defines, Target: target, Bindings: 2, PushBytes: 28, Spec: flatSpec}
 }
 
 // spatialPad is a row of spatial_pad.comp: x, y.

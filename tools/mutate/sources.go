@@ -26,7 +26,7 @@ var goFiles = []goFile{
 	{planDir + "conv.go", []string{"geometryOf", "pixels", "spec", "denseConv", "packedConv", "onVectors", "slabs", "regtileSize"}},
 	{planDir + "format.go", []string{"holds", "elems", "sizeBytes", "vectors", "suffix", "lanes", "units"}},
 	{planDir + "formats.go", []string{
-		"inFormats", "batchNormKernels", "gateKernels", "splitAttentionKernels", "channelKernels", "spatialPadKernels", "subsampleCandidates",
+		"inFormats", "batchNormKernels", "gateKernels", "splitAttentionKernels", "channelKernels", "spatialPadKernels", "subsampleKernels",
 	}},
 	{planDir + "group_norm.go", []string{"partsOf", "groupNormKernels", "packGroupNorm"}},
 	{planDir + "kernel.go", []string{

@@ -63,7 +63,7 @@ var opsOf = map[string][]string{
 	"spatial_pad_f32": {"spatial_pad"}, "spatial_pad_packed_f32": {"spatial_pad", "block"}, "spatial_pad_f16": {"spatial_pad", "block"},
 	"pack_f16": {"conv2d"}, "unpack_f16": {"conv2d"}, "conv2d_reduce_f16": {"conv2d"}, "conv2d_reduce_f32": {"conv2d"}, "linear_split_f32": {"linear"},
 	"add_f16": {"block", "network"}, "max_pool_packed_f16": {"block", "network"}, "global_avg_pool_packed_f16": {"block", "network"},
-	"global_avg_pool_f32": {"global_avg_pool"}, "linear_f32": {"linear"}, "softmax_f32": {"softmax"}, "shortcut_pad_f32": {"subsample"},
+	"global_avg_pool_f32": {"global_avg_pool"}, "linear_f32": {"linear"}, "softmax_f32": {"softmax"}, "subsample_f32": {"subsample"}, "subsample_packed_f32": {"block", "network"}, "subsample_f16": {"block", "network"},
 }
 
 func init() {

@@ -133,10 +133,12 @@ func spatialPadKernels(lim Limits, n *graph.Node, op graph.SpatialPad) inFormat 
 	}
 }
 
-func subsampleCandidates(lim Limits, n *graph.Node, stride [2]int) ([]Candidate, error) {
-	_, c, h, w := n.Inputs[0].Type.Shape.NCHW()
-	batch, k, p, q := n.Output.Type.Shape.NCHW()
-	push := []uint32{u32(c), u32(h), u32(w), u32(k), u32(p), u32(q), 0, u32(stride[0]), u32(stride[1])}
-	kern, err := flat(lim, "shortcut_pad_f32", batch*k*p*q, nil, push, 0, result)
-	return only(candidate(Dense, Dense, kern).costs(lim, n, 1)), err
+// subsampleKernels keep every so many rows and columns.
+func subsampleKernels(lim Limits, n *graph.Node, op graph.Subsample) inFormat {
+	_, _, h, w := n.Inputs[0].Type.Shape.NCHW()
+	batch, c, p, q := n.Output.Type.Shape.NCHW()
+	push := []uint32{u32(h), u32(w), u32(p), u32(q), u32(op.Stride[0]), u32(op.Stride[1])}
+	return func(f Format) ([]*kernel, []uint64, error) {
+		return single(flat(lim, "subsample"+f.suffix(), batch*f.units(c)*p*q, nil, push, 0, result))
+	}
 }

@@ -53,6 +53,8 @@ func halfCandidates(lim Limits, opt Options, n *graph.Node) ([]Candidate, error)
 		return inFormats(lim, n, splitAttentionKernels(lim, n, op), Packed4Half)
 	case graph.ChannelPad, graph.ChannelSlice, graph.Concat:
 		return inFormats(lim, n, channelKernels(lim, n), Packed4Half)
+	case graph.Subsample:
+		return inFormats(lim, n, subsampleKernels(lim, n, op), Packed4Half)
 	case graph.SpatialPad:
 		return inFormats(lim, n, spatialPadKernels(lim, n, op), Packed4Half)
 	case graph.ReLU:

@@ -157,7 +157,7 @@ func candidatesOf(lim Limits, opt Options, n *graph.Node) ([]Candidate, error) {
 	case graph.SpatialPad:
 		return inFormats(lim, n, spatialPadKernels(lim, n, op), Dense, Packed4)
 	case graph.Subsample:
-		return subsampleCandidates(lim, n, op.Stride)
+		return inFormats(lim, n, subsampleKernels(lim, n, op), Dense, Packed4)
 	case graph.Softmax:
 		rows, k := out.Elems()/out.Dim(-1), out.Dim(-1)
 		groups, err := spread(lim, rows)
