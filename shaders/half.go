@@ -1,5 +1,7 @@
 package shaders
 
+import "slices"
+
 // halfVariants store tensors as float16 and compute in float32. Nothing of them needs a feature of the device: a texel buffer of four
 // float16 is a format that every device reads, and storage buffers hold words that the core operations pack and unpack.
 var halfVariants = []Variant{
@@ -21,16 +23,12 @@ var halfVariants = []Variant{
 	// The same module as for float32: only the texels differ.
 	{Name: "global_avg_pool_packed_f16", Source: "global_avg_pool_packed.comp", Target: target, Bindings: 2, Texels: []int{0}, PushBytes: 12, Spec: flatSpec, Half: true, Optimize: true},
 	half(Variant{Name: "peak_fma_f16", Source: "peak_fma.comp", Target: target, Bindings: 1, PushBytes: 12, Spec: []string{"WG", "fused"}}),
-	half(gate("gate_f16")), half(gate("gate_add_f16", "OP_ADD")),
-	half(splitAttention("split_attention_f16")), half(splitAttention("split_attention_add_f16", "OP_ADD")),
-	half(groupNormParts("group_norm_parts_f16")), half(groupNorm("group_norm_f16")), half(channels("channels_f16")), half(spatialPad("spatial_pad_f16")), half(subsample("subsample_f16")),
-	half(Variant{Name: "batch_norm_f16", Source: "batch_norm.comp", Target: target, Bindings: 3, PushBytes: 12, Spec: flatSpec}),
 	half(Variant{Name: "relu_f16", Source: "elementwise.comp", Target: target, Bindings: 2, PushBytes: 4, Spec: flatSpec}),
 	half(Variant{Name: "add_f16", Source: "elementwise.comp", Defines: []string{"OP_ADD"}, Target: target, Bindings: 3, PushBytes: 4, Spec: flatSpec}),
 }
 
 // half makes a variant one for float16.
 func half(v Variant) Variant {
-	v.Defines, v.Half = append(v.Defines, "HALF"), true
+	v.Defines, v.Half = append(slices.Clip(v.Defines), "HALF"), true
 	return v
 }

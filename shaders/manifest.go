@@ -99,68 +99,42 @@ var Manifest = []Variant{
 	{Name: "global_avg_pool_packed_f32", Source: "global_avg_pool_packed.comp", Target: target, Bindings: 2, Texels: []int{0}, PushBytes: 12, Spec: flatSpec, Optimize: true},
 	{Name: "relu_f32", Source: "elementwise.comp", Target: target, Bindings: 2, PushBytes: 4, Spec: flatSpec},
 	{Name: "add_f32", Source: "elementwise.comp", Defines: []string{"OP_ADD"}, Target: target, Bindings: 3, PushBytes: 4, Spec: flatSpec},
-	gate("gate_f32"), gate("gate_add_f32", "OP_ADD"), gate("gate_packed_f32", "PACKED"), gate("gate_add_packed_f32", "PACKED", "OP_ADD"),
-	{Name: "batch_norm_f32", Source: "batch_norm.comp", Target: target, Bindings: 3, PushBytes: 12, Spec: flatSpec},
-	{Name: "batch_norm_packed_f32", Source: "batch_norm.comp", Defines: []string{"PACKED"}, Target: target, Bindings: 3, PushBytes: 12, Spec: flatSpec},
-	groupNormParts("group_norm_parts_f32"), groupNormParts("group_norm_parts_packed_f32", "PACKED"),
 	{Name: "group_norm_merge_f32", Source: "group_norm_merge.comp", Target: target, Bindings: 3, PushBytes: 24, Spec: []string{"WG", "V"}},
-	groupNorm("group_norm_f32"), groupNorm("group_norm_packed_f32", "PACKED"),
-	splitAttention("split_attention_f32"), splitAttention("split_attention_add_f32", "OP_ADD"),
-	splitAttention("split_attention_packed_f32", "PACKED"), splitAttention("split_attention_add_packed_f32", "PACKED", "OP_ADD"),
-	channels("channels_f32"), channels("channels_packed_f32", "PACKED"),
-	spatialPad("spatial_pad_f32"), spatialPad("spatial_pad_packed_f32", "PACKED"),
 	{Name: "max_pool_f32", Source: "pool.comp", Defines: []string{"OP_MAX"}, Target: target, Bindings: 2, PushBytes: 20, Spec: poolSpec},
 	{Name: "avg_pool_f32", Source: "pool.comp", Defines: []string{"OP_AVG"}, Target: target, Bindings: 2, PushBytes: 20, Spec: poolSpec},
 	{Name: "global_avg_pool_f32", Source: "global_avg_pool.comp", Target: target, Bindings: 2, PushBytes: 8, Spec: flatSpec},
 	{Name: "linear_f32", Source: "linear.comp", Target: target, Bindings: 3, PushBytes: 12, Spec: flatSpec},
 	{Name: "linear_split_f32", Source: "linear_split.comp", Target: target, Bindings: 3, PushBytes: 12, LocalSize: 128, SharedBytes: 8192, Optimize: true},
 	{Name: "softmax_f32", Source: "softmax.comp", Target: target, Bindings: 2, PushBytes: 8, LocalSize: 64, SharedBytes: 256},
-	subsample("subsample_f32"), subsample("subsample_packed_f32", "PACKED"),
 	{Name: "peak_fma_f32", Source: "peak_fma.comp", Target: target, Bindings: 1, PushBytes: 12, Spec: []string{"WG", "fused"}},
 	{Name: "peak_copy_f32", Source: "peak_copy.comp", Target: target, Bindings: 2, PushBytes: 4, Spec: flatSpec},
 }
 
-func init() { Manifest = slices.Concat(Manifest, halfVariants, matrixVariants, tileVariants) }
-
-// gate is a row of gate.comp. Its bindings are x, s, with OP_ADD the shortcut, and y.
-func gate(name string, defines ...string) Variant {
-	v := Variant{Name: name, Source: "gate.comp", Defines: defines, Target: target, Bindings: 3, PushBytes: 8, Spec: []string{"WG", "RELU"}}
-	if slices.Contains(defines, "OP_ADD") {
-		v.Bindings = 4
-	}
-	return v
+func init() {
+	Manifest = slices.Concat(Manifest, storedVariants, halfVariants, matrixVariants, tileVariants)
 }
 
-// splitAttention is a row of split_attention.comp, bindings as of gate.
-func splitAttention(name string, defines ...string) Variant {
-	v := gate(name, defines...)
-	v.Source, v.PushBytes, v.Spec, v.Optimize = "split_attention.comp", 20, []string{"WG", "RELU", "R"}, true
-	return v
-}
+// storedVariants are the sources that take in stored.glsl, each for numbers, for vectors of four channels and for vectors of float16.
+var storedVariants = slices.Concat(
+	stored("gate", Variant{Source: "gate.comp", Bindings: 3, PushBytes: 8, Spec: []string{"WG", "RELU"}}),
+	stored("gate_add", Variant{Source: "gate.comp", Defines: []string{"OP_ADD"}, Bindings: 4, PushBytes: 8, Spec: []string{"WG", "RELU"}}),
+	stored("split_attention", Variant{Source: "split_attention.comp", Bindings: 3, PushBytes: 20, Spec: []string{"WG", "RELU", "R"}, Optimize: true}),
+	stored("split_attention_add", Variant{Source: "split_attention.comp", Defines: []string{"OP_ADD"}, Bindings: 4, PushBytes: 20, Spec: []string{"WG", "RELU", "R"}, Optimize: true}),
+	stored("batch_norm", Variant{Source: "batch_norm.comp", Bindings: 3, PushBytes: 12, Spec: flatSpec}),
+	stored("group_norm_parts", Variant{Source: "group_norm_parts.comp", Bindings: 2, PushBytes: 12, Spec: flatSpec, Optimize: true}),
+	stored("group_norm", Variant{Source: "group_norm.comp", Bindings: 3, PushBytes: 12, Spec: []string{"WG", "RELU"}, Optimize: true}),
+	stored("channels", Variant{Source: "channels.comp", Bindings: 2, PushBytes: 28, Spec: []string{"WG", "KEEP"}}),
+	stored("spatial_pad", Variant{Source: "spatial_pad.comp", Bindings: 2, PushBytes: 28, Spec: []string{"WG", "REFLECT"}}),
+	stored("subsample", Variant{Source: "subsample.comp", Bindings: 2, PushBytes: 28, Spec: flatSpec}),
+)
 
-// groupNormParts is a row of group_norm_parts.comp: x, sums.
-func groupNormParts(name string, defines ...string) Variant {
-	return Variant{Name: name, Source: "group_norm_parts.comp", Defines: defines, Target: target, Bindings: 2, PushBytes: 12, Spec: flatSpec, Optimize: true}
-}
-
-// groupNorm is a row of group_norm.comp: x, what to do with each channel, y.
-func groupNorm(name string, defines ...string) Variant {
-	return Variant{Name: name, Source: "group_norm.comp", Defines: defines, Target: target, Bindings: 3, PushBytes: 12, Spec: []string{"WG", "RELU"}, Optimize: true}
-}
-
-// channels is a row of channels.comp: x, y.
-func channels(name string, defines ...string) Variant {
-	return Variant{Name: name, Source: "channels.comp", Defines: defines, Target: target, Bindings: 2, PushBytes: 28, Spec: []string{"WG", "KEEP"}}
-}
-
-// subsample is a row of subsample.comp: x, y.
-func subsample(name string, defines ...string) Variant {
-	return Variant{Name: name, Source: "subsample.comp", Defines: defines, Target: target, Bindings: 2, PushBytes: 28, Spec: flatSpec}
-}
-
-// spatialPad is a row of spatial_pad.comp: x, y.
-func spatialPad(name string, defines ...string) Variant {
-	return Variant{Name: name, Source: "spatial_pad.comp", Defines: defines, Target: target, Bindings: 2, PushBytes: 28, Spec: []string{"WG", "REFLECT"}}
+// stored are the three rows of such a source. The planner finds them by the ends of their names.
+func stored(name string, v Variant) []Variant {
+	v.Target = target
+	dense, packed := v, v
+	dense.Name, packed.Name, v.Name = name+"_f32", name+"_packed_f32", name+"_f16"
+	packed.Defines = slices.Concat([]string{"PACKED"}, v.Defines)
+	return []Variant{dense, packed, half(v)}
 }
 
 // packed is a row of conv2d_packed.comp with a tile of filters × pixels an invocation. Its texel buffers are x, w and the shortcut.

@@ -1,4 +1,5 @@
 #version 450
+#extension GL_GOOGLE_include_directive : require
 // Softmax over the last dimension, one workgroup a row: y = exp(x - max)/Σexp(x - max). Subtracting the maximum first
 // keeps exp from overflowing. Tensors: x, y [rows][K]. Dispatch: rows over x and y.
 layout(local_size_x = 64) in;
@@ -8,8 +9,7 @@ layout(std430, binding = 1) writeonly buffer Y { float y[]; };
 
 shared float part[64];
 
-// SwiftShader's exp makes something else of NaN, so it is kept by a test of the bits.
-float expOf(float d) { return (floatBitsToUint(d) & 0x7fffffffu) > 0x7f800000u ? d : exp(d); }
+#include "exp.glsl"
 
 void main() {
     uint row = gl_WorkGroupID.y * gl_NumWorkGroups.x + gl_WorkGroupID.x, lane = gl_LocalInvocationID.x;
@@ -28,7 +28,7 @@ void main() {
     barrier(); // all have read part[0] before it is written again
 
     float sum = 0.0;
-    for (uint i = lane; i < K; i += 64) sum += expOf(x[base + i] - top);
+    for (uint i = lane; i < K; i += 64) sum += expOf(x[base + i], top);
     part[lane] = sum;
     barrier();
     for (uint half_ = 32; half_ > 0; half_ /= 2) {
@@ -37,6 +37,6 @@ void main() {
     }
     sum = part[0];
     if (live) {
-        for (uint i = lane; i < K; i += 64) y[base + i] = expOf(x[base + i] - top) / sum;
+        for (uint i = lane; i < K; i += 64) y[base + i] = expOf(x[base + i], top) / sum;
     }
 }

@@ -22,15 +22,7 @@ layout(std430, binding = 2) writeonly buffer Y { STORED y[]; };
 #endif
 #include "linear_index.glsl"
 #include "relu.glsl"
-
-// expOf is exp(v - top). What is NaN there is told by the bits: of NaN SwiftShader's exp makes something else, and of v - v, which a single
-// branch has, compilers make zero.
-float expOf(float v, float top) {
-    uint bits = floatBitsToUint(v), size = bits & 0x7fffffffu;
-    bool endless = size == 0x7f800000u && bits == floatBitsToUint(top);
-    return size > 0x7f800000u || endless ? uintBitsToFloat(0x7fc00000u) : exp(v - top);
-}
-vec4 expOf(vec4 v, vec4 top) { return vec4(expOf(v.x, top.x), expOf(v.y, top.y), expOf(v.z, top.z), expOf(v.w, top.w)); }
+#include "exp.glsl"
 
 const uint PIXELS = 8;
 

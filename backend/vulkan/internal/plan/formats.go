@@ -55,14 +55,20 @@ func batchNormKernels(lim Limits, n *graph.Node, op graph.BatchNorm) inFormat {
 	}
 }
 
+// withShortcut is the kernel of that name for a picture and what each channel is weighed by, or the one that adds a shortcut besides, and what
+// it reads and writes.
+func withShortcut(name string, add bool) (string, []operand) {
+	if add {
+		return name + "_add", []operand{0, 1, 2, result}
+	}
+	return name, []operand{0, 1, result}
+}
+
 // gateKernels multiplies by the sigmoid of a number for each channel.
 func gateKernels(lim Limits, n *graph.Node, op graph.Gate) inFormat {
 	batch, c, h, w := n.Output.Type.Shape.NCHW()
 	return func(f Format) ([]*kernel, []uint64, error) {
-		name, args := "gate", []operand{0, 1, result}
-		if op.Add {
-			name, args = "gate_add", []operand{0, 1, 2, result}
-		}
+		name, args := withShortcut("gate", op.Add)
 		return single(flat(lim, name+f.suffix(), batch*f.units(c)*h*w, []uint32{flag(op.Act == graph.ActReLU)}, []uint32{u32(h * w)}, args...))
 	}
 }
@@ -78,10 +84,7 @@ func splitAttentionKernels(lim Limits, n *graph.Node, op graph.SplitAttention) i
 		if lanes := f.lanes(); size%lanes != 0 {
 			return nil, nil, backend.Unsupported("groups", fmt.Sprintf("groups of a multiple of %d channels", lanes), fmt.Sprint(size))
 		}
-		name, args := "split_attention", []operand{0, 1, result}
-		if op.Add {
-			name, args = "split_attention_add", []operand{0, 1, 2, result}
-		}
+		name, args := withShortcut("split_attention", op.Add)
 		units, step := f.units(c), ceilDiv(h*w, pixelsAtOnce)
 		spec := []uint32{flag(op.Act == graph.ActReLU), u32(op.Radix)}
 		push := []uint32{u32(h * w), u32(units), u32(f.units(size)), u32(step)}
