@@ -125,6 +125,17 @@ func wantEpilogue(op Op, in []TensorType, add bool, act Activation) error {
 	return wantNCHW(op, 0, in[0])
 }
 
+// eachStep counts one operation for each of y elements and each step that is taken.
+func eachStep(y int64, steps ...bool) int64 {
+	n := int64(0)
+	for _, taken := range steps {
+		if taken {
+			n = plus(n, y)
+		}
+	}
+	return n
+}
+
 // wantNCHW checks that input i is an activation with at least one channel, row and column; the batch may be empty.
 func wantNCHW(op Op, i int, t TensorType) error {
 	if t.Shape.Rank() != 4 {

@@ -117,12 +117,7 @@ func (o Conv2D) work(in []TensorType, out TensorType) work {
 	_, cg, r, s := in[1].Shape.NCHW()
 	y := int64(out.Shape.Elems())
 	w := work{macs: times(y, int64(cg*r*s))}
-	w.flops = times(2, w.macs)
-	for _, step := range []bool{o.Bias, o.Add, o.Act != NoActivation} {
-		if step {
-			w.flops = plus(w.flops, y)
-		}
-	}
+	w.flops = plus(times(2, w.macs), eachStep(y, o.Bias, o.Add, o.Act != NoActivation))
 	return w
 }
 
@@ -161,9 +156,6 @@ func (o Linear) infer(in []TensorType) (TensorType, error) {
 func (o Linear) work(in []TensorType, out TensorType) work {
 	y := int64(out.Shape.Elems())
 	w := work{macs: times(y, int64(in[1].Shape.Dim(1)))}
-	w.flops = times(2, w.macs)
-	if o.Bias {
-		w.flops = plus(w.flops, y)
-	}
+	w.flops = plus(times(2, w.macs), eachStep(y, o.Bias))
 	return w
 }

@@ -36,11 +36,5 @@ func (o Gate) infer(in []TensorType) (TensorType, error) {
 // work counts a gate as four operations, negation, exponential, addition and division, and each step on each element as one.
 func (o Gate) work(in []TensorType, out TensorType) work {
 	y := int64(out.Shape.Elems())
-	w := work{flops: plus(times(4, int64(in[1].Shape.Elems())), y)}
-	for _, step := range []bool{o.Add, o.Act != NoActivation} {
-		if step {
-			w.flops = plus(w.flops, y)
-		}
-	}
-	return w
+	return work{flops: plus(plus(times(4, int64(in[1].Shape.Elems())), y), eachStep(y, o.Add, o.Act != NoActivation))}
 }

@@ -53,9 +53,5 @@ func (o GroupNorm) infer(in []TensorType) (TensorType, error) {
 // multiplication and an addition with the constants folded, and the activation.
 func (o GroupNorm) work(_ []TensorType, out TensorType) work {
 	y := int64(out.Shape.Elems())
-	w := work{flops: times(6, y)}
-	if o.Act != NoActivation {
-		w.flops = plus(w.flops, y)
-	}
-	return w
+	return work{flops: plus(times(6, y), eachStep(y, o.Act != NoActivation))}
 }

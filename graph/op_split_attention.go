@@ -55,12 +55,6 @@ func (o SplitAttention) infer(in []TensorType) (TensorType, error) {
 
 // work counts the scores as a softmax, five operations each, and for each element of x a multiplication and an addition.
 func (o SplitAttention) work(in []TensorType, out TensorType) work {
-	y := int64(out.Shape.Elems())
-	w := work{flops: plus(times(5, int64(in[1].Shape.Elems())), times(2, int64(in[0].Shape.Elems())))}
-	for _, step := range []bool{o.Add, o.Act != NoActivation} {
-		if step {
-			w.flops = plus(w.flops, y)
-		}
-	}
-	return w
+	attended := plus(times(5, int64(in[1].Shape.Elems())), times(2, int64(in[0].Shape.Elems())))
+	return work{flops: plus(attended, eachStep(int64(out.Shape.Elems()), o.Add, o.Act != NoActivation))}
 }

@@ -3,6 +3,7 @@ package hub
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,40 +30,37 @@ func begin(path string) (*partial, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
+	for _, old := range abandoned(path) {
+		own := fmt.Sprintf("%s.%x%s", path, rand.Uint64(), unfinished)
+		if os.Rename(old, own) != nil { // only one process can
+			continue
+		}
+		file, err := os.OpenFile(own, os.O_RDWR|os.O_APPEND, 0)
+		if err != nil {
+			return nil, err
+		}
+		st, err := file.Stat()
+		if err != nil {
+			return nil, errors.Join(err, file.Close())
+		}
+		return &partial{File: file, path: path, have: st.Size()}, nil
+	}
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*"+unfinished)
-	if err != nil {
-		return nil, err
-	}
-	p := &partial{File: file, path: path}
-	for _, old := range p.abandoned() {
-		if err := file.Close(); err != nil { // a file that is open is not replaced everywhere
-			return nil, err
-		}
-		taken := os.Rename(old, file.Name()) // only one process can
-		if p.File, err = os.OpenFile(file.Name(), os.O_RDWR|os.O_APPEND, 0); err != nil {
-			return nil, err
-		}
-		file = p.File
-		if st, err := file.Stat(); taken == nil && err == nil && st.Size() > 0 {
-			p.have = st.Size()
-			break
-		}
-	}
-	return p, nil
+	return &partial{File: file, path: path}, err
 }
 
-// abandoned are what other downloads of the file have left, the one under the common name first.
-func (p *partial) abandoned() (list []string) {
-	names := []string{p.path + unfinished}
-	if entries, err := os.ReadDir(filepath.Dir(p.path)); err == nil { // a pattern would read the path as one
+// abandoned are what other downloads of a file have left, the one under the common name first.
+func abandoned(path string) (list []string) {
+	names := []string{path + unfinished}
+	if entries, err := os.ReadDir(filepath.Dir(path)); err == nil { // a pattern would read the path as one
 		for _, e := range entries {
-			if name := e.Name(); strings.HasPrefix(name, filepath.Base(p.path)+".") && strings.HasSuffix(name, unfinished) {
-				names = append(names, filepath.Join(filepath.Dir(p.path), name))
+			if name := e.Name(); strings.HasPrefix(name, filepath.Base(path)+".") && strings.HasSuffix(name, unfinished) {
+				names = append(names, filepath.Join(filepath.Dir(path), name))
 			}
 		}
 	}
 	for _, name := range names {
-		if st, err := os.Lstat(name); err == nil && st.Mode().IsRegular() && st.Size() > 0 && name != p.Name() && time.Since(st.ModTime()) > quiet {
+		if st, err := os.Lstat(name); err == nil && st.Mode().IsRegular() && st.Size() > 0 && time.Since(st.ModTime()) > quiet {
 			list = append(list, name)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -183,6 +184,16 @@ func channelStatistics(s graph.Shape, x []float64) (mean, variance []float32) {
 	batch, channels, h, w := s.NCHW()
 	plane := h * w
 	count := float64(batch * plane)
+	if count < fewElements {
+		var all, square float64
+		for _, v := range x {
+			all += v / float64(len(x))
+		}
+		for _, v := range x {
+			square += (v - all) * (v - all) / float64(len(x))
+		}
+		return slices.Repeat([]float32{float32(all)}, channels), slices.Repeat([]float32{float32(square)}, channels)
+	}
 	means, variances := make([]float64, channels), make([]float64, channels)
 	var pooled float64
 	for c := range channels {
@@ -200,19 +211,6 @@ func channelStatistics(s graph.Shape, x []float64) (mean, variance []float32) {
 		}
 		variances[c] = squares / count
 		pooled += variances[c] / float64(channels)
-	}
-	if count < fewElements {
-		var average, square float64
-		for _, v := range x {
-			average += v / float64(len(x))
-		}
-		for _, v := range x {
-			square += (v - average) * (v - average) / float64(len(x))
-		}
-		for c := range channels {
-			means[c], variances[c] = average, square
-		}
-		pooled = square
 	}
 	mean, variance = make([]float32, channels), make([]float32, channels)
 	for c := range channels {
