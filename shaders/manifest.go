@@ -141,7 +141,7 @@ func stored(name string, v Variant) []Variant {
 func packed(name string, filters, pixels int, quad, storage bool) Variant {
 	v := Variant{
 		Name: name, Source: "conv2d_packed.comp", Defines: []string{fmt.Sprint("BM=", filters), fmt.Sprint("PX=", pixels)}, Target: target,
-		Bindings: 4, Texels: []int{0, 1, 2}, PushBytes: 40, Spec: convSpec, Optimize: true, Quad: quad, FilterBlock: filters, PixelTile: pixels,
+		Bindings: 4, Texels: []int{0, 1, 2}, PushBytes: 76, Spec: []string{"WG", "addShortcut"}, Optimize: true, Quad: quad, FilterBlock: filters, PixelTile: pixels,
 	}
 	if quad {
 		v.Defines = append(v.Defines, "QUAD")

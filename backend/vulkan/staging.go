@@ -3,6 +3,7 @@ package vulkan
 import (
 	"encoding/binary"
 	"errors"
+	"runtime"
 	"sync"
 	"unsafe"
 
@@ -107,7 +108,7 @@ func (s *staging) pack(m *memory, offset uint64, w *plan.Packed, wide []float32)
 	}
 	fill := w.Open()
 	if m.mapped != nil && !w.Half {
-		fill(floats(m.mapped[offset:], w.Elems), 0) // offset is aligned to 4 by the plan
+		fillAll(fill, w.Block, floats(m.mapped[offset:], w.Elems), 0) // offset is aligned to 4 by the plan
 		return wide, nil
 	}
 	step := max(packElems/w.Block, 1) * w.Block
@@ -122,9 +123,9 @@ func (s *staging) pack(m *memory, offset uint64, w *plan.Packed, wide []float32)
 			n, first := min(step, w.Elems-at), at/w.Block
 			var err error
 			if direct {
-				err = s.put(m, offset, 4*n, func(b []byte) { fill(floats(b, n), first) })
+				err = s.put(m, offset, 4*n, func(b []byte) { fillAll(fill, w.Block, floats(b, n), first) })
 			} else {
-				fill(wide[:n], first)
+				fillAll(fill, w.Block, wide[:n], first)
 				err = s.send(m, offset, elements(wide[:n], w.Half))
 			}
 			if err != nil {
@@ -134,6 +135,26 @@ func (s *staging) pack(m *memory, offset uint64, w *plan.Packed, wide []float32)
 		}
 		return nil
 	})
+}
+
+// packAlone is how many elements of weights are at least worth a goroutine of their own.
+const packAlone = 1 << 16
+
+// fillAll fills dst with the blocks from number first on, by as many goroutines as run at once.
+func fillAll(fill plan.Filler, block int, dst []float32, first int) {
+	blocks := len(dst) / block
+	parts := max(1, min(runtime.GOMAXPROCS(0), blocks, len(dst)/packAlone))
+	var wg sync.WaitGroup
+	for i := range parts {
+		from, to := i*blocks/parts, (i+1)*blocks/parts
+		part := func() { fill(dst[from*block:to*block], first+from) }
+		if i < parts-1 {
+			wg.Go(part)
+		} else {
+			part()
+		}
+	}
+	wg.Wait()
 }
 
 // floats is the first n elements of memory that is aligned to 4 bytes.

@@ -78,6 +78,24 @@ func TestPackLargeBlocks(t *testing.T) {
 	}
 }
 
+// TestFillAllFillsEveryBlockOnce counts how often each element is written, whatever number of blocks goroutines share.
+func TestFillAllFillsEveryBlockOnce(t *testing.T) {
+	for _, c := range []struct{ block, blocks int }{{1, 1}, {3, 0}, {7, 5}, {packAlone + 1, 1}, {packAlone, 2}, {packAlone/2 + 1, 7}, {16, packAlone / 4}, {5, packAlone}} {
+		const first = 11
+		dst := make([]float32, c.block*c.blocks)
+		fillAll(func(dst []float32, at int) {
+			for i := range dst {
+				dst[i] += float32(at + i/c.block)
+			}
+		}, c.block, dst, first)
+		for i, v := range dst {
+			if want := float32(first + i/c.block); v != want {
+				t.Fatalf("%d blocks of %d: element %d: got %g, want %g", c.blocks, c.block, i, v, want)
+			}
+		}
+	}
+}
+
 // TestStagedWeightsAreTheSame runs a network whose last layers are packed in several pieces, after packing them as a whole and through the
 // staging buffer.
 func TestStagedWeightsAreTheSame(t *testing.T) {

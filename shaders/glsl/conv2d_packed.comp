@@ -21,21 +21,13 @@
 // HALF: x, w, z and y are stored as float16, and all arithmetic is float32. A block of w then begins with BM float16 that are the
 // bias values rounded, and BM that are what the rounding left, so that the bias keeps about 21 bits.
 // Sums are made in two levels, as conv2d.glsl says: 128 taps are summed up before they are added to the total.
+// The window is in the push constants and not in the pipeline: a driver on the CPU takes a fifth of a second to compile this tile, and a ResNet has
+// several windows, each with and without a ReLU. A tap costs no multiplication by anything of the window, so that to know it would spare little.
+// Whether there is a shortcut is a constant: such a driver runs both sides of a branch, and would read one anyway.
 //
 // Dispatch: x: ceil(pixels/(PX·WG)), y: blocks, z: groups. Limits: fewer than 2^31 elements a tensor.
-#include "relu.glsl"
 layout(local_size_x_id = 0) in;
-layout(constant_id = 1) const uint R = 1;
-layout(constant_id = 2) const uint S = 1;
-layout(constant_id = 3) const int strideH = 1;
-layout(constant_id = 4) const int strideW = 1;
-layout(constant_id = 5) const int padTop = 0;
-layout(constant_id = 6) const int padLeft = 0;
-layout(constant_id = 7) const int dilationH = 1;
-layout(constant_id = 8) const int dilationW = 1;
-layout(constant_id = 9) const bool addShortcut = false;
-layout(constant_id = 10) const bool applyReLU = false;
-
+layout(constant_id = 1) const bool addShortcut = false;
 layout(push_constant) uniform Geometry {
     uint pixels;     // N·P·Q
     uint H, W, P, Q;
@@ -43,6 +35,9 @@ layout(push_constant) uniform Geometry {
     uint Cg4;        // vectors of channels of one group
     uint Kg;         // filters of one group
     uint blocks;     // ceil(Kg/BM)
+    uint R, S;
+    int strideH, strideW, padTop, padLeft, dilationH, dilationW;
+    uint zeroed;     // with a ReLU how many negative numbers there are, 0 without
 };
 
 #ifdef HALF
@@ -75,18 +70,21 @@ const uint BIAS = BM / 4;
 #endif
 const uint STEP = 32; // taps of four channels summed up before they go into the total
 
+// act makes zero of so many negative numbers, the nearest to zero first; in bits they follow -0. NaN is behind them.
+vec4 act(vec4 v) { return mix(v, vec4(0.0), lessThan(floatBitsToUint(v) - 0x80000001u, uvec4(zeroed))); }
+
 void main() {
     uint group = gl_WorkGroupID.z, block = gl_WorkGroupID.y, PQ = P * Q;
     uint first = gl_WorkGroupID.x * gl_WorkGroupSize.x * PX + gl_LocalInvocationID.x;
     int row[PX], col[PX]; // of the window's first tap in x, may be outside
-    uint in0[PX], out0[PX];
+    uint in0[PX], out0[PX]; // of that tap in its first vector of channels, modulo 2^32
     [[unroll]] for (int j = 0; j < PX; j++) {
         uint i = first + j * gl_WorkGroupSize.x;
         i = i < pixels ? i : 0;
         uint n = i / PQ, rem = i - n * PQ, p = rem / Q;
         row[j] = int(p) * strideH - padTop;
         col[j] = int(rem - p * Q) * strideW - padLeft;
-        in0[j] = (n * C4 + group * Cg4) * H * W;
+        in0[j] = ((n * C4 + group * Cg4) * H + uint(row[j])) * W + uint(col[j]);
         out0[j] = (n * K4 + group * (Kg / 4)) * PQ + rem; // one group may have a tail of filters, several may not
     }
     float total[BM * PX];
@@ -99,16 +97,17 @@ void main() {
         [[unroll]] for (int i = 0; i < 4 * PX; i++) total[m * PX + i] = bias[i / PX];
     }
     at += BIAS;
-    uint r = 0, s = 0, c = 0, T = R * S * Cg4;
+    uint c = 0, T = R * S * Cg4;
+    int down = 0, right = 0, wide = int(S) * dilationW; // from the window's first tap
     for (uint t0 = 0; t0 < T; t0 += STEP) {
         float sum[BM * PX];
         [[unroll]] for (int i = 0; i < BM * PX; i++) sum[i] = 0.0;
         for (uint t = t0; t < min(t0 + STEP, T); t++) {
             vec4 xs[PX];
+            uint tap = (c * H + uint(down)) * W + uint(right);
             [[unroll]] for (int j = 0; j < PX; j++) {
-                int h = row[j] + int(r) * dilationH, v = col[j] + int(s) * dilationW;
-                bool inside = uint(h) < H && uint(v) < W;
-                vec4 f = FETCH(x, inside ? in0[j] + (c * H + uint(h)) * W + uint(v) : 0);
+                bool inside = uint(row[j] + down) < H && uint(col[j] + right) < W;
+                vec4 f = FETCH(x, inside ? in0[j] + tap : 0);
                 xs[j] = inside ? f : vec4(0.0);
             }
 #ifdef QUAD
@@ -134,10 +133,10 @@ void main() {
             c++;
             bool nextColumn = c == Cg4;
             c = nextColumn ? 0 : c;
-            s += nextColumn ? 1 : 0;
-            bool nextRow = s == S;
-            s = nextRow ? 0 : s;
-            r += nextRow ? 1 : 0;
+            right += nextColumn ? dilationW : 0;
+            bool nextRow = right == wide;
+            right = nextRow ? 0 : right;
+            down += nextRow ? dilationH : 0;
         }
         [[unroll]] for (int i = 0; i < BM * PX; i++) total[i] += sum[i];
     }
@@ -149,7 +148,7 @@ void main() {
                     uint o = out0[j] + k / 4 * PQ;
                     vec4 v = vec4(total[m * PX + j], total[(m + 1) * PX + j], total[(m + 2) * PX + j], total[(m + 3) * PX + j]);
                     if (addShortcut) v += FETCH(z, o);
-                    if (applyReLU) v = relu(v);
+                    v = act(v);
                     // A filter that does not exist has sums of zeros, but NaN where x is not finite.
                     if (k + 4 > Kg) v = mix(vec4(0.0), v, lessThan(uvec4(k, k + 1, k + 2, k + 3), uvec4(Kg)));
                     y[o] = NARROW(v);

@@ -21,9 +21,9 @@ const planDir = "backend/vulkan/internal/plan/"
 var goFiles = []goFile{
 	{"backend/internal/arena/arena.go", []string{"Assign", "LargestLiveSet", "Align"}},
 	{planDir + "memory.go", []string{"roots", "place", "lifetimes"}},
-	{planDir + "pack.go", []string{"packConv", "biasOf", "packLinear", "packBatchNorm", "packFilters", "place"}},
+	{planDir + "pack.go", []string{"packConv", "biasOf", "packLinear", "packBatchNorm", "packFilters", "lay", "place"}},
 	{planDir + "command.go", []string{"overlaps", "reads", "views", "ViewBytes", "SpareBytes", "write", "track", "conflict"}},
-	{planDir + "conv.go", []string{"geometryOf", "pixels", "spec", "denseConv", "packedConv", "onVectors", "slabs", "regtileSize"}},
+	{planDir + "conv.go", []string{"geometryOf", "pixels", "window", "spec", "denseConv", "packedConv", "packedTiles", "slimConv", "onVectors", "slabs", "regtileSize"}},
 	{planDir + "format.go", []string{"holds", "elems", "sizeBytes", "vectors", "suffix", "lanes", "units"}},
 	{planDir + "formats.go", []string{
 		"inFormats", "batchNormKernels", "gateKernels", "splitAttentionKernels", "channelKernels", "spatialPadKernels", "subsampleKernels",
@@ -35,7 +35,7 @@ var goFiles = []goFile{
 	}},
 	{planDir + "plan.go", []string{"Build", "batchOf", "buildChunked", "emptyGraph", "steps", "addWeights", "passes", "slice", "appendCopy", "rest"}},
 	{planDir + "program.go", []string{"key", "assemble", "tensor", "need", "add"}},
-	{planDir + "winograd.go", []string{"newToomCook", "weight", "winogradConv", "fits", "packFilters", "packBias"}},
+	{planDir + "winograd.go", []string{"newToomCook", "along", "set", "winogradConv", "fits", "packFilters", "packBias"}},
 	{planDir + "coopmat.go", []string{"onMatrices"}},
 	{planDir + "tile.go", []string{"tileConv", "few", "direct", "steps", "walkConv", "divide"}},
 	{planDir + "partition.go", []string{"of", "partition", "perDispatch", "aligned", "byGroups", "byBlocks", "part"}},

@@ -42,12 +42,16 @@ func geometryOf(n *graph.Node, op graph.Conv2D) convGeometry {
 
 func (g *convGeometry) pixels() int { return g.batch * g.p * g.q }
 
-// spec are the specialization constants of every direct convolution kernel.
-func (g *convGeometry) spec(localSize int) []uint32 {
+// window is how a kernel goes over the inputs of a pixel.
+func (g *convGeometry) window() []uint32 {
 	return []uint32{
-		u32(localSize), u32(g.r), u32(g.s), u32(g.op.Stride[0]), u32(g.op.Stride[1]), u32(g.op.Padding.Top), u32(g.op.Padding.Left),
-		u32(g.op.Dilation[0]), u32(g.op.Dilation[1]), flag(g.op.Add), flag(g.op.Act == graph.ActReLU),
+		u32(g.r), u32(g.s), u32(g.op.Stride[0]), u32(g.op.Stride[1]), u32(g.op.Padding.Top), u32(g.op.Padding.Left), u32(g.op.Dilation[0]), u32(g.op.Dilation[1]),
 	}
+}
+
+// spec are the specialization constants of the direct convolution kernels but those of conv2d_packed.comp.
+func (g *convGeometry) spec(localSize int) []uint32 {
+	return slices.Concat([]uint32{u32(localSize)}, g.window(), []uint32{flag(g.op.Add), flag(g.op.Act == graph.ActReLU)})
 }
 
 // lowering makes the candidate of a convolution, with a variant of the manifest for its products.
@@ -71,7 +75,7 @@ var convKernels = func() (list []convKernel) {
 	for _, name := range []string{"conv2d_shared64_f32", "conv2d_regtile16_f32", "conv2d_regtile4_f32"} {
 		list = append(list, convKernel{name, name, denseConv})
 	}
-	list = append(list, convKernel{"conv2d_slim8x2_f32", "conv2d_slim8x2_f32", packedConv})
+	list = append(list, convKernel{"conv2d_slim8x2_f32", "conv2d_slim8x2_f32", slimConv})
 	return append(list, tileConvKernels(false)...)
 }()
 
@@ -167,14 +171,36 @@ func packedConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) 
 	if v.Quad && wg%4 != 0 {
 		return Candidate{}, backend.Unsupported("conv2d", "a local size in multiples of 4", fmt.Sprint(wg))
 	}
-	tile := wg * v.PixelTile
-	c, err := g.onVectors(v, g.spec(wg), tile, packFilters(n, g.op, packing{block: v.FilterBlock, channels: 4, half: v.Half}))
+	c, err := g.packedTiles(v, wg, packFilters(n, g.op, packing{block: v.FilterBlock, channels: 4, half: v.Half}))
 	if err != nil {
 		return c, err
 	}
 	c.kernels = g.slabs(v).partition(lim, c.kernels[0])
-	c.cost = g.seconds(lim, v, 4*vectors(g.cg)*g.r*g.s, tile)
+	c.cost = g.seconds(lim, v, 4*vectors(g.cg)*g.r*g.s, wg*v.PixelTile)
 	return c, nil
+}
+
+// packedTiles is the candidate of conv2d_packed.comp with one dispatch. Its window is in the push constants.
+func (g *convGeometry) packedTiles(v *shaders.Variant, localSize int, weights *Packed) (Candidate, error) {
+	c, err := g.onVectors(v, []uint32{u32(localSize), flag(g.op.Add)}, localSize*v.PixelTile, weights)
+	if err != nil {
+		return c, err
+	}
+	const negatives = 0x7f800000 // numbers of float32 below zero, with -∞
+	k := c.kernels[0]
+	k.push = append(append(k.push, g.window()...), flag(g.op.Act == graph.ActReLU)*negatives)
+	return c, nil
+}
+
+// slimConv lowers to conv2d_slim.comp.
+func slimConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (Candidate, error) {
+	wg := lim.packedLocalSize()
+	tile := wg * v.PixelTile
+	c, err := g.onVectors(v, g.spec(wg), tile, packFilters(n, g.op, packing{block: v.FilterBlock, channels: 4, half: v.Half}))
+	if err == nil {
+		c.cost = g.seconds(lim, v, 4*vectors(g.cg)*g.r*g.s, tile)
+	}
+	return c, err
 }
 
 // slabs are how the tensors of conv2d_packed.comp divide.

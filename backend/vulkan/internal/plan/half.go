@@ -16,7 +16,7 @@ var halfConvKernels = append([]convKernel{
 	{"conv2d_packed4x4_f16", "conv2d_packed4x4_f16", packedConv},
 	{"conv2d_packed8x8_quad_f16", "conv2d_packed8x8_quad_f16", packedConv},
 	{"conv2d_packed8x4_ssbo_f16", "conv2d_packed8x4_ssbo_f16", packedConv},
-	{"conv2d_slim8x2_f16", "conv2d_slim8x2_f16", packedConv},
+	{"conv2d_slim8x2_f16", "conv2d_slim8x2_f16", slimConv},
 }, tileConvKernels(true)...)
 
 // HalfConvKernels are the names of all convolution kernels on float16.

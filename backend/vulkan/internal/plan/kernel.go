@@ -21,7 +21,7 @@ type Packed struct {
 	Open func() Filler
 }
 
-// Filler writes the blocks from number first on to dst, as many as it is long.
+// Filler writes the blocks from number first on to dst, as many as it is long. Several goroutines may call it at once.
 type Filler func(dst []float32, first int)
 
 // packedBlocks is where a Filler puts blocks of size elements, from number first on.

@@ -129,11 +129,9 @@ func packFilters(n *graph.Node, op graph.Conv2D, to packing) *Packed {
 					} else if bias != nil {
 						at[m] = bias[f]
 					}
-					at = at[head:]
-					from := w[f*cg*r*s:]
-					for c := range cg {
-						for t := range r * s {
-							at[to.place(t, c, m, s, chunks)] = from[c*r*s+t]
+					for t := range r * s {
+						for c := 0; c < cg; c += to.channels { // those of a step
+							to.lay(at[head+to.place(t, c, m, s, chunks):], w[(f*cg+c)*r*s+t:], min(to.channels, cg-c), r*s)
 						}
 					}
 				}
@@ -142,12 +140,23 @@ func packFilters(n *graph.Node, op graph.Conv2D, to packing) *Packed {
 	}
 }
 
-// place is where the weight of tap t (of rows of s), channel c and filter m of the block lies.
+// lay puts the weights of so many channels, each taps after the one before, where the first one goes and behind it.
+func (to packing) lay(dst, w []float32, channels, taps int) {
+	each := 1
+	if to.columns {
+		each = to.block
+	}
+	for c := range channels {
+		dst[c*each] = w[c*taps]
+	}
+}
+
+// place is where the weight of tap t (of rows of s), channel c, with which a step begins, and filter m of the block lies.
 func (to packing) place(t, c, m, s, chunks int) int {
-	step, i := t*chunks+c/to.channels, c%to.channels
+	step, i := t*chunks+c/to.channels, 0
 	if to.few {
 		taps := to.channels / 4
-		step, i = t/s*chunks+t%s/taps, t%s%taps*4+c
+		step, i = t/s*chunks+t%s/taps, t%s%taps*4
 	}
 	if to.columns {
 		return (step*to.channels+i)*to.block + m

@@ -121,7 +121,7 @@ func TestPackTransformedPutsEveryWeightWhereTheShaderLooks(t *testing.T) {
 				for f := range c.k {
 					group, m := f/kg, f%kg
 					for ch := range c.cg {
-						want[((i*c.groups+group)*blocks+m/block)*size+block+(ch/4*block+m%block)*4+ch%4] = float32(a.weight(w[(f*c.cg+ch)*9:], i))
+						want[((i*c.groups+group)*blocks+m/block)*size+block+(ch/4*block+m%block)*4+ch%4] = inTransform(a, w[(f*c.cg+ch)*9:], i)
 					}
 				}
 			}
@@ -130,6 +130,21 @@ func TestPackTransformedPutsEveryWeightWhereTheShaderLooks(t *testing.T) {
 			}
 		}
 	}
+}
+
+// inTransform is element i of G·w·Gᵀ.
+func inTransform(a *toomCook, w []float32, i int) float32 {
+	var sum [3]float64
+	for r := range 3 {
+		for s := range 3 {
+			sum[r] += a.g[i%len(a.g)][s] * float64(w[3*r+s])
+		}
+	}
+	var all float64
+	for r := range 3 {
+		all += a.g[i/len(a.g)][r] * sum[r]
+	}
+	return float32(all)
 }
 
 func TestPackLinearTransposes(t *testing.T) {

@@ -12,9 +12,9 @@ import (
 
 // toomCook is an algorithm F(m×m, 3×3) of winograd.glsl: its points and the matrix that transforms weights.
 type toomCook struct {
-	m      int         // results along an axis of a tile
-	points []float64   // the finite ones, in the order of the rows of g
-	g      [][]float64 // G [m+2][3], with all factors
+	m      int          // results along an axis of a tile
+	points []float64    // the finite ones, in the order of the rows of g
+	g      [][3]float64 // G [m+2][3], with all factors
 }
 
 var (
@@ -33,22 +33,22 @@ func newToomCook(m int, points []float64) *toomCook {
 				f *= p - q
 			}
 		}
-		t.g = append(t.g, []float64{1 / f, p / f, p * p / f})
+		t.g = append(t.g, [3]float64{1 / f, p / f, p * p / f})
 	}
-	t.g = append(t.g, []float64{0, 0, 1})
+	t.g = append(t.g, [3]float64{0, 0, 1})
 	return t
 }
 
-// weight is element i of the (m+2)² that one kernel w [3][3] is transformed into.
-func (t *toomCook) weight(w []float32, i int) float64 {
-	column, row := t.g[i/len(t.g)], t.g[i%len(t.g)]
-	sum := 0.0
-	for r := range 3 {
-		for s := range 3 {
-			sum += column[r] * row[s] * float64(w[3*r+s])
+// along is G applied to the rows of a kernel w [3][3]: one line of three for each row of G.
+func (t *toomCook) along(w []float32) (lines [6][3]float64) {
+	_ = w[8]
+	for i := range t.g {
+		g := &t.g[i]
+		for r := range 3 {
+			lines[i][r] = g[0]*float64(w[3*r]) + g[1]*float64(w[3*r+1]) + g[2]*float64(w[3*r+2])
 		}
 	}
-	return sum
+	return lines
 }
 
 // hugeWeight is where a transformed weight might become infinite.
@@ -91,7 +91,7 @@ func winogradConv(t *toomCook) lowering {
 			batch: 1, c: 4 * e * c4, h: 1, w: tiles, filters: e * g.filters, cg: 4 * vectors(g.cg), kg: g.kg, r: 1, s: 1, p: 1, q: tiles,
 		}
 		wg := lim.packedLocalSize()
-		products, err := as1x1.onVectors(v, as1x1.spec(wg), wg*v.PixelTile, t.packFilters(n, g, v.FilterBlock))
+		products, err := as1x1.packedTiles(v, wg, t.packFilters(n, g, v.FilterBlock))
 		if err != nil {
 			return Candidate{}, err
 		}
@@ -141,21 +141,37 @@ func (t *toomCook) packFilters(n *graph.Node, g *convGeometry, block int) *Packe
 			w := n.Inputs[1].Data.Float32s()
 			return func(dst []float32, first int) {
 				clear(dst)
-				last := first + len(dst)/size - 1
+				lowest := first / each
+				elements := make([]transformed, (first+len(dst)/size-1)/each-lowest+1)
 				for k := range g.filters {
-					for i := first / each; i <= last/each; i++ {
-						at := packedBlocks{dst, first, size}.at(i*each + k/g.kg*blocks + k%g.kg/block)
-						if at == nil {
-							continue
-						}
-						at = at[block+k%g.kg%block*4:]
-						for c := range g.cg {
-							at[c/4*block*4+c%4] = float32(t.weight(w[(k*g.cg+c)*9:], i))
+					for i := range elements {
+						at := packedBlocks{dst, first, size}.at((lowest+i)*each + k/g.kg*blocks + k%g.kg/block)
+						elements[i] = transformed{at, &t.g[(lowest+i)/len(t.g)], (lowest + i) % len(t.g)}
+					}
+					for c := range g.cg {
+						lines := t.along(w[(k*g.cg+c)*9:])
+						place := block + (c/4*block+k%g.kg%block)*4 + c%4
+						for i := range elements {
+							elements[i].set(place, &lines)
 						}
 					}
 				}
 			}
 		},
+	}
+}
+
+// transformed is where an element of the transformed kernels of a filter goes, nil for nowhere, and what it is made of.
+type transformed struct {
+	block []float32
+	g     *[3]float64
+	line  int
+}
+
+func (e *transformed) set(place int, lines *[6][3]float64) {
+	if e.block != nil {
+		line := &lines[e.line]
+		e.block[place] = float32(e.g[0]*line[0] + e.g[1]*line[1] + e.g[2]*line[2])
 	}
 }
 
