@@ -97,6 +97,18 @@ func (t *table) between() {
 	}
 }
 
+// farScores has neighbouring channels whose scores lie so far apart that the greatest of another one makes infinity of a channel, or nothing.
+func (t *table) farScores() {
+	t.crafted("block/between-convs/c16-split_attention-r2-g1/far-scores", "scores of a channel are far from those of its neighbours, which a device may have in the same vector",
+		parse("input %x : float32[2,7,7,5]", "input %s : float32[2,16,1,1]", "param @a.weight : float32[16,7,3,3]", "param @y.weight : float32[9,8,3,3]",
+			"%a = conv2d(%x, @a.weight) padding=1,1,1,1", "%o = split_attention(%a, %s) radix=2 groups=1", "%y = conv2d(%o, @y.weight) padding=1,1,1,1", "output %y"), nil,
+		func(in [][]float32) {
+			for i := range in[1] {
+				in[1][i] = float32(300*(i%4)-450) + float32(i/8%2)
+			}
+		})
+}
+
 // besideParts has parts of values between convolutions whose other channels are infinite: a device that stores channels as vectors may have them
 // beside the part, where what follows multiplies them by zero.
 func (t *table) besideParts() {

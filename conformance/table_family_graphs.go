@@ -99,6 +99,7 @@ func (t *table) familyBlocks() {
 		}
 	}
 	t.between()
+	t.farScores()
 	t.besideParts()
 	t.movedGraphs()
 }

@@ -46,7 +46,10 @@ type top1Network struct {
 // the pictures and the published weights, which are too large for the repository and lie beside the checkout for those
 // who have them. Twenty pictures are compared with three networks, a hundred with six when tests are thorough; all 10,000 with RESNET_RUN_FULL=1.
 func TestPublishedNetworksAgreeWithPyTorch(t *testing.T) {
-	data := sharedData(t)
+	data, err := golden.Published()
+	if err != nil {
+		t.Skip("needs", err)
+	}
 	var want top1
 	dir, err := golden.Dir()
 	if err != nil {
@@ -148,20 +151,6 @@ func argmax(v []float32) int {
 		}
 	}
 	return best
-}
-
-// sharedData finds the folder of large test data beside the checkout.
-func sharedData(t *testing.T) string {
-	t.Helper()
-	dir, err := golden.Dir()
-	if err != nil {
-		t.Fatal(err)
-	}
-	data := filepath.Join(dir, "../../../shared/data")
-	if _, err := os.Stat(data); err != nil {
-		t.Skipf("needs CIFAR-10 and the published weights in ../shared/data: %v", err)
-	}
-	return data
 }
 
 func publishedNetwork(t *testing.T, file, arch string, batch int) *graph.Graph {

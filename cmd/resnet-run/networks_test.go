@@ -2,11 +2,11 @@ package main
 
 import (
 	"encoding/json"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/resnet-run/resnet-run/internal/golden"
 	"github.com/resnet-run/resnet-run/internal/model/modeltest"
 )
 
@@ -42,23 +42,13 @@ func TestBundledPhotos(t *testing.T) {
 	}
 }
 
-// sharedData is the folder of test data beside the repository, or the test is skipped.
-func sharedData(t *testing.T) string {
-	t.Helper()
-	dir, err := filepath.Abs("../../../shared/data")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "weights")); err != nil {
-		t.Skip("no ../shared/data beside the repository: ", err)
-	}
-	return dir
-}
-
 // TestPublishedWeights runs networks that others trained: legacy PyTorch files with the architecture to be detected,
 // the preset by the rule for CIFAR stems.
 func TestPublishedWeights(t *testing.T) {
-	dir := sharedData(t)
+	dir, err := golden.Published()
+	if err != nil {
+		t.Skip("needs", err)
+	}
 	if testing.Short() || modeltest.Race {
 		t.Skip("runs a network on many pictures on the reference")
 	}

@@ -50,11 +50,14 @@ func (m *importer) softmax(node *proto.Node) error {
 	if err != nil {
 		return err
 	}
-	if axis := intAttr(node, "axis", -1); x.Type.Shape.Rank() != 2 || axis != 1 && axis != -1 {
+	if axis := axisAttr(node, -1, x.Type.Shape.Rank()); x.Type.Shape.Rank() != 2 || axis != 1 {
 		return fmt.Errorf("want two dimensions and axis 1, got %v and axis %d", x.Type.Shape, axis)
 	}
 	return m.set(node, graph.Softmax{}, x)
 }
+
+// errNoShares is about a softmax that branches are multiplied by.
+var errNoShares = errors.New("want a softmax over the branches of each channel, got one over something else")
 
 // softmaxOverBranches waits for the Mul that reads it.
 func (m *importer) softmaxOverBranches(node *proto.Node) error {
@@ -69,15 +72,11 @@ func (m *importer) softmaxOverBranches(node *proto.Node) error {
 		return err
 	}
 	dims := x.dims()
-	axis, otherwise := 0, int64(1)
+	otherwise := int64(1)
 	if m.opset() >= 13 {
 		otherwise = -1
 	}
-	if a := intAttr(node, "axis", otherwise); a < 0 {
-		axis = small(a + int64(len(dims)))
-	} else {
-		axis = small(a)
-	}
+	axis := axisAttr(node, otherwise, len(dims))
 	if axis < 1 || axis >= len(dims) || !isVector(x.v) {
 		return fmt.Errorf("want an axis behind the first of a vector of each picture, got axis %d of %d", axis, dims)
 	}
@@ -175,7 +174,7 @@ func (m *importer) weigh(node *proto.Node, name string, a value) error {
 	}
 	op, ok := a.attention(radix, d[2])
 	if !ok {
-		return errors.New("want a softmax over the branches of each channel, got one over something else")
+		return errNoShares
 	}
 	scores, err := m.scoresOf(a, radix*d[2])
 	if err != nil {

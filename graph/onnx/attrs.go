@@ -16,6 +16,15 @@ func intAttr(node *proto.Node, name string, otherwise int64) int64 {
 	return otherwise
 }
 
+// axisAttr returns attribute axis, which counts from behind where it is negative. It may lie outside of the dimensions.
+func axisAttr(node *proto.Node, otherwise int64, dimensions int) int {
+	axis := intAttr(node, "axis", otherwise)
+	if axis < 0 {
+		axis += int64(dimensions)
+	}
+	return small(axis)
+}
+
 func floatAttr(node *proto.Node, name string, otherwise float32) float32 {
 	if a := node.Attr(name); a != nil {
 		return a.Float

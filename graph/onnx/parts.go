@@ -81,11 +81,8 @@ func (m *importer) channelAxis(node *proto.Node, x value) (int, error) {
 	if x.channelsLast {
 		want = 3
 	}
-	axis := intAttr(node, "axis", 0)
-	if axis < 0 {
-		axis += int64(len(dims))
-	}
-	if len(dims) < 4 || axis != int64(want) {
+	axis := axisAttr(node, 0, len(dims))
+	if len(dims) < 4 || axis != want {
 		return 0, fmt.Errorf("attribute axis: want the channels of [N,C,H,W] or [N,H,W,C], got %d of %d", axis, dims)
 	}
 	return want, nil

@@ -183,10 +183,7 @@ func (m *importer) reshaped(node *proto.Node, make func(have []int) ([]int, erro
 
 func (m *importer) flatten(node *proto.Node) error {
 	return m.reshaped(node, func(have []int) ([]int, error) {
-		axis := intAttr(node, "axis", 1)
-		if axis < 0 {
-			axis += int64(len(have))
-		}
+		axis := axisAttr(node, 1, len(have))
 		if axis != 1 || len(have) < 2 {
 			return nil, fmt.Errorf("attribute axis: want 1, got %d for %d", axis, have)
 		}

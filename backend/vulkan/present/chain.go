@@ -17,11 +17,11 @@ type chain struct {
 	images []vk.Image
 	ready  []vk.Semaphore // of each image, signalled when it may be shown
 
-	staging    vk.Buffer
-	memory     vk.Memory
 	used, poor bool // it had a frame; it was not the best that the surface could have, from the first frame on
 
-	pixels []byte // of the staging buffer: 4 bytes a pixel, rows from the top
+	staging vk.Buffer
+	memory  vk.Memory
+	pixels  []byte // of the staging buffer: 4 bytes a pixel, rows from the top
 }
 
 // fit sees to it that there is a swapchain of the surface's extent, and tells whether there can be one.
