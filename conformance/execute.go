@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/graph"
 	"github.com/resnet-run/resnet-run/internal/stopwatch"
 )
 
@@ -39,9 +40,15 @@ type Options struct {
 	After string
 	// Cases are the caller's own, made by [NewCase]; they run after the suite's, under names that the suite does not have.
 	Cases []Case
-	// Begin, unless nil, is called with each case before it is run, each time.
+	// Begin, unless nil, is called with each case before it is run, each time, when its device is open.
 	Begin func(*Case)
+	// EndWithDevice makes [Execute] return [ErrDeviceGone] after the result of a case that the device did not survive, or
+	// that took all of its time, instead of going on: the caller goes on in another process, where nothing is left of it.
+	EndWithDevice bool
 }
+
+// ErrDeviceGone ends a run with [Options.EndWithDevice]. Every case so far has its result.
+var ErrDeviceGone = errors.New("the device is gone")
 
 const defaultTimeout = 5 * time.Minute
 
@@ -78,9 +85,9 @@ func find(list []rule, name string) (rule, bool) {
 }
 
 // Execute runs the cases that o chooses, one after the other, and hands each result to emit as soon as it is there. It
-// opens a device with open, and another one for each case that closes its own or that does not come back.
+// opens a device with open, and another one for each case that closes its own and after each that it does not survive.
 //
-// Errors: options that make no sense, a device that does not open, the context's error, emit's error. Results that
+// Errors: options that make no sense, a device that does not open, the context's error, emit's error, [ErrDeviceGone]. Results that
 // failed are no error; see [Summary] and [Verdict].
 func Execute(ctx context.Context, open func(context.Context) (backend.Device, error), o Options, emit func(Result) error) (Summary, error) {
 	p, err := newPlan(o)
@@ -95,19 +102,20 @@ func Execute(ctx context.Context, open func(context.Context) (backend.Device, er
 		if err := ctx.Err(); err != nil {
 			return s, err
 		}
-		r, err := p.result(ctx, c, d.device)
+		r, err := p.result(ctx, c, d)
 		if err != nil {
 			return s, err
 		}
 		if err := ctx.Err(); err != nil {
 			return s, err // the case was cut short: it says nothing
 		}
-		if hung(r.Err) {
-			d.abandon()
-		}
 		s.Add(r)
 		if err := emit(r); err != nil {
 			return s, err
+		}
+		if d.spoilt && o.EndWithDevice {
+			d.abandon()
+			return s, ErrDeviceGone
 		}
 	}
 	return s, nil
@@ -181,8 +189,9 @@ func matchesAny(r rule, cases []Case) bool {
 	return false
 }
 
-// result runs a case and weighs the outcome against the exceptions. device gives the device, a new one when fresh.
-func (p *plan) result(ctx context.Context, c *Case, device func(ctx context.Context, fresh bool) (backend.Device, error)) (Result, error) {
+// result runs a case on a device of d and weighs the outcome against the exceptions.
+func (p *plan) result(ctx context.Context, c *Case, d *opener) (Result, error) {
+	d.spoilt = false
 	r := Result{Case: c}
 	if limit, ok := find(p.limits, c.Name); ok {
 		p.beginning(c)
@@ -194,16 +203,23 @@ func (p *plan) result(ctx context.Context, c *Case, device func(ctx context.Cont
 		m = newMemo()
 	}
 	for r.Runs < p.repeat && ctx.Err() == nil && !IsRefusal(r.Err) {
-		p.beginning(c)
-		dev, err := device(ctx, c.ClosesDevice)
+		dev, err := d.device(ctx, c.ClosesDevice)
 		if err != nil {
 			return r, fmt.Errorf("open device for case %q: %w", c.Name, err)
 		}
+		p.beginning(c)     // now: a process that ends while a device is opened is not ended by the case
+		shared := d.shared // here: when the watch gives up, d goes on with another
 		begin := stopwatch.Now()
-		worst, err := watched(ctx, dev, c, m, p.timeout)
+		worst, err := watched(ctx, p.timeout, func(ctx context.Context) (*Finding, error) {
+			worst, err := check(ctx, dev, c, m)
+			return worst, withLoss(ctx, shared, err)
+		})
 		r.Duration += stopwatch.Since(begin)
 		r.add(worst, err, p.repeat)
-		if hung(err) || errors.Is(err, context.DeadlineExceeded) {
+		if gone(err) != nil {
+			d.abandon()
+		}
+		if d.spoilt = gone(err) != nil || errors.Is(err, context.DeadlineExceeded); d.spoilt {
 			break
 		}
 	}
@@ -260,13 +276,44 @@ func (p *plan) weigh(r *Result) {
 
 var errHung = errors.New("hung")
 
-// hung reports whether the device cannot be used for another case.
-func hung(err error) bool {
-	return errors.Is(err, errHung) || errors.Is(err, backend.ErrDeviceLost)
+// gone is why the device cannot be used for another case, of the three reasons that there are; nil when it can.
+func gone(err error) error {
+	for _, why := range []error{errHung, backend.ErrDeviceLost, backend.ErrPluginExited} {
+		if errors.Is(err, why) {
+			return why
+		}
+	}
+	return nil
 }
 
-// watched is check with a limit on its time.
-func watched(ctx context.Context, dev backend.Device, c *Case, m *memo, timeout time.Duration) (*Finding, error) {
+// withLoss is the outcome err of a case, and that the shared device is gone if it is: a case may keep no more of an error
+// than its text, and a process behind a device may end when the case has all that it wants. dev may be nil.
+func withLoss(ctx context.Context, dev backend.Device, err error) (with error) {
+	defer func() {
+		if recover() != nil { // it is the cases that find this out
+			with = err
+		}
+	}()
+	if dev == nil || gone(err) != nil {
+		return err
+	}
+	b, lost := dev.NewBuffer(ctx, graph.F32(1))
+	if lost == nil {
+		_ = b.Close() // what it must do is a case of its own
+		return err
+	}
+	switch why := gone(lost); {
+	case why == nil: // no matter of this case
+		return err
+	case err == nil || IsRefusal(err):
+		return fmt.Errorf("the device did not survive the case: %w", lost)
+	default:
+		return fmt.Errorf("%w (%w)", err, why)
+	}
+}
+
+// watched is run with a limit on its time.
+func watched(ctx context.Context, timeout time.Duration, run func(context.Context) (*Finding, error)) (*Finding, error) {
 	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	type outcome struct {
@@ -275,7 +322,7 @@ func watched(ctx context.Context, dev backend.Device, c *Case, m *memo, timeout 
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		worst, err := check(limited, dev, c, m)
+		worst, err := run(limited)
 		done <- outcome{worst, err}
 	}()
 	patience := time.NewTimer(2 * timeout)
@@ -295,6 +342,7 @@ func watched(ctx context.Context, dev backend.Device, c *Case, m *memo, timeout 
 type opener struct {
 	open   func(context.Context) (backend.Device, error)
 	shared backend.Device
+	spoilt bool // by the last case: the device is gone, or may still be busy
 }
 
 func (o *opener) device(ctx context.Context, fresh bool) (backend.Device, error) {

@@ -30,7 +30,9 @@ func (t *table) contract() {
 	add("closed/buffer", "a closed buffer: ErrClosed; a second close does nothing", checkClosedBuffer)
 	add("compile/unbound", "a graph whose parameters have no data: an error", checkUnbound)
 	add("compile/nil", "no graph: an error", checkNilGraph)
+	add("closed/output", "a run with a closed output: ErrClosed, and the other outputs stay as they were", checkClosedOutput)
 	add("compile/float16", "an element type that the device may not have: refused by Supports and Compile alike, or run", checkHalf)
+	add("compile/later-op", "an op that comes with a later version: ErrUnsupported from Supports, and an error from Compile, which may take the graph for an invalid one", checkLaterOp)
 	add("compile/data-dropped", "parameter data may be overwritten after compile", checkDataDropped)
 	t.add(Case{Name: "contract/closed/device", Reason: "everything on a closed device: ErrClosed; a second close does nothing", Class: Behaviour,
 		ClosesDevice: true, build: contractGraph, check: checkClosedDevice})
@@ -70,6 +72,9 @@ var badRuns = []badRun{
 	{"nil-output", false, func(in, out buffers, _ backend.Buffer) (buffers, buffers) { return in, buffers{nil, out[1]} }},
 	{"foreign-input", false, func(in, out buffers, _ backend.Buffer) (buffers, buffers) {
 		return buffers{foreign{in[0].Type()}, in[1]}, out
+	}},
+	{"foreign-output", false, func(in, out buffers, _ backend.Buffer) (buffers, buffers) {
+		return in, buffers{out[0], foreign{out[1].Type()}}
 	}},
 }
 
@@ -247,6 +252,24 @@ func checkClosedBuffer(ctx context.Context, b *bench) (err error) {
 	return errors.Join(errs...)
 }
 
+// checkClosedOutput runs with an output that was closed, once the only one and once the other.
+func checkClosedOutput(ctx context.Context, b *bench) (err error) {
+	_, e, t, err := b.ready(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, t.close(), e.Close()) }()
+	before := bytesOf(make([]float32, t.out[0].Type().Shape.Elems()))
+	if err := errors.Join(t.out[0].Write(ctx, before), wantNil("close", t.out[1].Close()), wantClosed("run with a closed output", e.Run(ctx, t.in, t.out))); err != nil {
+		return err
+	}
+	at, err := differs(ctx, t.out[0], before)
+	if err == nil && at >= 0 {
+		return fmt.Errorf("contract: a run with a closed output wrote byte %d of another one", at)
+	}
+	return err
+}
+
 func checkClosedDevice(ctx context.Context, b *bench) error {
 	g, e, t, err := b.ready(ctx)
 	if err != nil {
@@ -268,74 +291,4 @@ func checkClosedDevice(ctx context.Context, b *bench) error {
 		wantNil("close of an executable after its device", e.Close()),
 		wantNil("second close of the device", b.dev.Close()),
 	)
-}
-
-func wantError(what string, e backend.Executable, err error) error {
-	if err == nil {
-		return errors.Join(fmt.Errorf("contract: %s: want an error, got none", what), e.Close())
-	}
-	return nil
-}
-
-func checkUnbound(ctx context.Context, b *bench) error {
-	g, err := runGraphs[0].build()
-	if err != nil {
-		return err
-	}
-	e, err := b.dev.Compile(ctx, g)
-	return wantError("compile of an unbound graph", e, err)
-}
-
-func checkNilGraph(ctx context.Context, b *bench) error {
-	e, err := b.dev.Compile(ctx, nil)
-	return wantError("compile of no graph", e, err)
-}
-
-func checkHalf(ctx context.Context, b *bench) error {
-	gb := graph.NewBuilder("half")
-	gb.Output(gb.Node("y", graph.ReLU{}, gb.Input("x", graph.TensorType{DType: graph.Float16, Shape: graph.NewShape(1, 2, 3, 4)})))
-	g, err := gb.Build()
-	if err != nil {
-		return err
-	}
-	e, err := b.compile(ctx, g)
-	if err == nil {
-		return e.Close()
-	}
-	if IsRefusal(err) {
-		return nil
-	}
-	return err
-}
-
-// checkDataDropped overwrites the weights of a graph after compile: the executable must not look at them again.
-func checkDataDropped(ctx context.Context, b *bench) (err error) {
-	c := &Case{Name: b.c.Name, build: runGraphs[0].build}
-	g, err := c.Graph()
-	if err != nil {
-		return err
-	}
-	inputs := c.Inputs(g)
-	want, _, err := b.once(ctx, g, inputs)
-	if err != nil {
-		return err
-	}
-	e, err := b.compile(ctx, g)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, e.Close()) }()
-	for _, p := range g.Params {
-		clear(p.Data.Data)
-	}
-	t, err := newTray(ctx, b.dev, g.Signature(), inputs)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, t.close()) }()
-	got, err := again(ctx, e, t)
-	if err != nil {
-		return err
-	}
-	return sameBits("a run after the weights were overwritten", t, got, want)
 }

@@ -108,6 +108,7 @@ func alternate(i int) Values { return Values((i + 1) % 2) }
 func (t *table) conv() {
 	t.convValues()
 	t.convChannels()
+	t.convWide()
 	t.convExtents()
 	t.convGroups()
 	t.convWindows()
@@ -145,6 +146,18 @@ func (t *table) convChannels() {
 				v := convolution{n: 1 + w%2, c: c, h: 5, w: 7, k: k, win: win, bias: true, relu: true}
 				t.convCase(quickIf(w < 2 && (j == i || j == (i+5)%len(channels))), "channel counts off and on the edges of tiles", alternate(i+j), v)
 			}
+		}
+	}
+}
+
+// convWide has one filter and one channel off the edges of the widest tiles.
+func (t *table) convWide() {
+	for i, k := range []int{127, 128, 129, 255, 256, 257} {
+		for w, win := range windows[:3] {
+			v := convolution{n: 1 + w%2, c: []int{19, 64}[i%2], h: 7, w: 9, k: k, win: win, bias: true, add: i%2 == 0, relu: w > 0}
+			t.convCase(quickIf(w == 0), "filters off and on the edges of wide tiles", alternate(i+w), v)
+			v.c, v.k = k, []int{18, 64}[i%2]
+			t.convCase(quickIf(w == 1), "channels off and on the edges of wide tiles", alternate(i+w), v)
 		}
 	}
 }

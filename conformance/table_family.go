@@ -57,7 +57,7 @@ func (t *table) groupNorms() {
 		groups := []int{1, 2, 3, 6}[i%4]
 		t.norm(quickIf(i%2 == 0), "groups of elements off and on the edges of workgroups", Ordinary, norm{n: 2, c: 6, h: e[0], w: e[1], groups: groups})
 	}
-	for i, n := range []int{0, 1, 3, 7, 32} {
+	for i, n := range []int{0, 1, 3, 7, 8, 32} {
 		t.norm(quickIf(n != 1), "batches, the empty one among them", alternate(i), norm{n: n, c: 10, h: 5, w: 3, groups: 5})
 	}
 	for i, epsilon := range []float64{1e-12, 1e-3, 0.5, 100} {
@@ -140,7 +140,7 @@ func (t *table) splitAttentions() {
 		t.split(quickIf(i%3 == 0), "numbers of pixels off and on the edges of workgroups", alternate(i),
 			split{n: 2, c: 6, h: e[0], w: e[1], radix: 2 + i%2, groups: 1 + i%3, add: i%2 == 0, relu: i%4 == 0})
 	}
-	for i, n := range []int{0, 1, 3, 7, 32} {
+	for i, n := range []int{0, 1, 3, 7, 8, 32} {
 		t.split(quickIf(n != 1), "batches, the empty one among them", alternate(i), split{n: n, c: 10, h: 3, w: 5, radix: 2, groups: 2, add: true, relu: true})
 	}
 	for _, groups := range []int{1, 2, 5, 10} {
@@ -185,13 +185,13 @@ func (t *table) concat(p Profile, reason string, values Values, n, h, w int, twi
 }
 
 func (t *table) concats() {
-	for i, list := range [][]int{{1}, {4}, {3, 5}, {4, 8}, {1, 1, 1, 1, 1}, {5, 7, 3}, {26, 26, 26, 26}, {16, 1, 16}, {33, 64, 2}, {8, 4, 12, 3, 4}, {1, 31}, {63, 65}, {176, 3, 184}} {
+	for i, list := range [][]int{{1}, {4}, {3, 5}, {4, 8}, {1, 1, 1, 1, 1}, {5, 7, 3}, {26, 26, 26, 26}, {16, 1, 16}, {33, 64, 2}, {8, 4, 12, 3, 4}, {1, 31}, {63, 65}, {176, 3, 184}, {15, 17}, {32, 168, 1}, {192, 513}} {
 		for j := range 3 {
 			e := extents[(5*i+11*j+2)%len(extents)]
 			t.concat(quickIf(j == 0), "one to five inputs, of channels that are and are not whole vectors", alternate(i+j), 1+(i+j)%3, e[0], e[1], j == 1, list...)
 		}
 	}
-	for i, n := range []int{0, 1, 7, 32} {
+	for i, n := range []int{0, 1, 7, 8, 32} {
 		t.concat(quickIf(n != 1), "batches, the empty one among them", alternate(i), n, 5, 3, false, 5, 2, 6)
 	}
 	for _, values := range special {
@@ -210,7 +210,7 @@ func (t *table) slices() {
 			}
 		}
 	}
-	for i, n := range []int{0, 7, 32} {
+	for i, n := range []int{0, 7, 8, 32} {
 		t.op(Quick, "batches, the empty one among them", alternate(i), graph.ChannelSlice{Begin: 3, End: 8}, fmt.Sprintf("n%d-c9-h3-w5/3-8", n), graph.F32(n, 9, 3, 5))
 	}
 	for _, values := range special {
@@ -248,7 +248,7 @@ func (t *table) spatialPads() {
 	for i, c := range channels {
 		add(quickIf(i%4 == 2), "channel counts off and on the edges of vectors", alternate(i), graph.SpatialPad{Padding: graph.Padding{Top: 1, Left: 2, Right: 1}, Reflect: i%2 == 0}, graph.F32(1+i%2, c, 4, 3))
 	}
-	for _, n := range []int{0, 7, 32} {
+	for _, n := range []int{0, 7, 8, 32} {
 		add(Quick, "batches, the empty one among them", Integers, graph.SpatialPad{Padding: graph.Padding{Top: 1, Left: 2, Bottom: 2}, Reflect: n == 7}, graph.F32(n, 5, 3, 4))
 	}
 	for _, values := range special {
@@ -275,6 +275,9 @@ func (t *table) reshapes() {
 			to = [3]int{1, elems / 2, 2}
 		}
 		t.both(Quick, "every rank", graph.Reshape{To: to}, fmt.Sprintf("%s/to%dx%dx%d", rankName(dims), to[0], to[1], to[2]), graph.F32(dims...))
+	}
+	for _, n := range []int{7, 8} {
+		add(Quick, "batches", Integers, [3]int{7, 5, 3}, graph.F32(n, 5, 3, 7))
 	}
 	for _, values := range special {
 		add(Quick, "numbers that need care", values, [3]int{7, 5, 9}, graph.F32(2, 5, 7, 9))

@@ -78,7 +78,7 @@ func (t *table) elementwise() {
 }
 
 func (t *table) softmax() {
-	for i, k := range []int{1, 2, 3, 10, 31, 32, 33, 63, 64, 65, 127, 128, 129, 257, 1000, 1001, 4097} {
+	for i, k := range []int{1, 2, 3, 10, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 168, 176, 184, 192, 257, 513, 1000, 1001, 4097} {
 		for _, n := range []int{0, 1, 3, 8} {
 			t.both(Quick, "row lengths off and on the edges of workgroups", graph.Softmax{}, fmt.Sprintf("n%d-c%d", n, k), graph.F32(n, k))
 		}

@@ -43,6 +43,11 @@ var heavyConv = parse(
 	"%a = conv2d(%x, @w) padding=1,1,1,1 act=relu", "%b = conv2d(%a, @w) padding=1,1,1,1 act=relu",
 	"%c = conv2d(%b, @w) padding=1,1,1,1 act=relu", "%y = conv2d(%c, @w) padding=1,1,1,1", "output %y")
 
+// wideConv has numbers of filters with which others gave other bits at a replay.
+func wideConv(filters int) func() (*graph.Graph, error) {
+	return parse("input %x : float32[2,24,9,7]", fmt.Sprintf("param @w : float32[%d,24,1,1]", filters), "%y = conv2d(%x, @w) act=relu", "output %y")
+}
+
 // runGraphs are what is run again and again, beside others, and cancelled.
 var runGraphs = []struct {
 	name  string
@@ -54,6 +59,8 @@ var runGraphs = []struct {
 	{"pools", parse("input %x : float32[2,17,13,11]", "%m = max_pool(%x) kernel=3,3 stride=2,2 padding=1,1,1,1", "%g = global_avg_pool(%m)", "output %m", "output %g"), nil},
 	{"network-n1", smallNetwork(1), fusedNetwork},
 	{"network-n7", smallNetwork(7), fusedNetwork},
+	{"conv2d-k168", wideConv(168), nil}, {"conv2d-k176", wideConv(176), nil}, {"conv2d-k184", wideConv(184), nil}, {"conv2d-k192", wideConv(192), nil},
+	{"linear", parse("input %x : float32[3,513]", "param @w : float32[1001,513]", "%y = linear(%x, @w)", "output %y"), nil},
 }
 
 func (t *table) runs() {
@@ -67,10 +74,12 @@ func (t *table) runs() {
 		t.add(Case{Name: "recompile/" + g.name, Reason: "a second executable of the same graph, made while the first lives, gives the same bits", Class: Bits,
 			build: g.build, bind: g.bind, check: checkRecompile})
 	}
+	t.add(Case{Name: "concurrent/different", Reason: "runs of executables of different graphs at once give the same bits as alone", Class: Bits,
+		build: runGraphs[0].build, check: checkConcurrentGraphs})
 	t.add(Case{Name: "cancel/before", Reason: "a context that is done before: the run returns its error, and the next run is right", Class: Behaviour,
 		build: runGraphs[0].build, check: checkCancelBefore})
 	t.add(Case{Name: "cancel/compile", Reason: "a context that is done before: compile returns its error", Class: Behaviour,
-		build: runGraphs[3].build, bind: fusedNetwork, check: checkCancelCompile})
+		build: smallNetwork(1), bind: fusedNetwork, check: checkCancelCompile})
 	t.add(Case{Name: "cancel/during", Reason: "a context that ends in mid-run: the run returns soon, and the next run is right", Class: Bits,
 		build: heavyConv, check: checkCancelDuring})
 	for _, c := range []struct{ name, reason, output string }{
@@ -146,30 +155,58 @@ func checkReplay(ctx context.Context, b *bench, times int) (err error) {
 	return t.intact(ctx)
 }
 
-// checkConcurrent runs two executables, each with two sets of buffers, at once.
-func checkConcurrent(ctx context.Context, b *bench) (err error) {
-	type job struct {
-		e     backend.Executable
-		t     *tray
-		alone [][]float32
+// job is an executable with buffers of its own, and what it gives when nothing else runs.
+type job struct {
+	e     backend.Executable
+	t     *tray
+	alone [][]float32
+}
+
+// jobs are two with the same executable.
+func (b *bench) jobs(ctx context.Context) (list []job, err error) {
+	g, e, t, err := b.ready(ctx)
+	if err != nil {
+		return nil, err
 	}
+	list = []job{{e: e, t: t}}
+	second, err := newTray(ctx, b.dev, g.Signature(), b.c.Inputs(g))
+	if err != nil {
+		return list, err
+	}
+	return append(list, job{e: e, t: second}), nil
+}
+
+// checkConcurrent runs two executables of a graph, each with two sets of buffers, at once.
+func checkConcurrent(ctx context.Context, b *bench) error { return atOnce(ctx, b, b) }
+
+// checkConcurrentGraphs does the same with all graphs that are run again and again.
+func checkConcurrentGraphs(ctx context.Context, b *bench) error {
+	var all []*bench
+	for _, g := range runGraphs {
+		other := *b
+		other.c = &Case{Name: b.c.Name + "/" + g.name, build: g.build, bind: g.bind}
+		all = append(all, &other)
+	}
+	return atOnce(ctx, all...)
+}
+
+// atOnce runs executables, each with two sets of buffers, alone and then at once.
+func atOnce(ctx context.Context, benches ...*bench) (err error) {
 	var jobs []job
 	defer func() {
 		for _, j := range jobs {
 			err = errors.Join(err, j.t.close(), j.e.Close())
 		}
 	}()
-	for range 2 {
-		g, e, t, err := b.ready(ctx)
-		if err != nil {
+	refused := 0
+	for _, b := range benches {
+		more, err := b.jobs(ctx)
+		jobs = append(jobs, more...)
+		if IsRefusal(err) && refused < len(benches)-2 {
+			refused++ // the others are still several
+		} else if err != nil {
 			return err
 		}
-		jobs = append(jobs, job{e: e, t: t})
-		second, err := newTray(ctx, b.dev, g.Signature(), b.c.Inputs(g))
-		if err != nil {
-			return err
-		}
-		jobs = append(jobs, job{e: e, t: second})
 	}
 	for i := range jobs {
 		if jobs[i].alone, err = again(ctx, jobs[i].e, jobs[i].t); err != nil {

@@ -19,7 +19,7 @@ const (
 	Integers                // whole numbers from -4 to 4, and such weights: sums are exact in any order
 	Equal                   // the same number everywhere
 	OneHot                  // one 1, the rest 0
-	Cancel                  // ±2^20 in turns with small numbers between, weights of 1: large terms that cancel
+	Cancel                  // ±2^20 in turns with small numbers between, weights of 1: large terms that cancel, along each axis and between inputs
 	Subnormal               // numbers about 2^-130
 	MinusZero               // -0, with some ordinary numbers
 	HalfLimit               // near ±65504, the end of float16
@@ -54,6 +54,9 @@ func (c *Case) Inputs(g *graph.Graph) [][]float32 {
 	in := make([][]float32, len(g.Inputs))
 	for i, v := range g.Inputs {
 		in[i] = c.Values.fill(c.numbers()+"/"+v.Name, v.Type.Shape.Elems())
+		if c.Values == Cancel {
+			cancelling(in[i], v.Type.Shape, i)
+		}
 	}
 	return in
 }
@@ -79,12 +82,6 @@ func (v Values) fill(name string, n int) []float32 {
 	case OneHot:
 		clear(out)
 		places(1, func(_, at int) { out[at] = 1 })
-	case Cancel:
-		for i := range out {
-			if i%3 != 2 {
-				out[i] = float32(math.Copysign(1<<20, float64(1-2*(i%3))))
-			}
-		}
 	case Subnormal:
 		for i := range out {
 			out[i] *= 0x1p-130
@@ -105,6 +102,31 @@ func (v Values) fill(name string, n int) []float32 {
 		places(4, func(i, at int) { out[at] = float32(math.Inf(1 - 2*(i%2))) })
 	}
 	return out
+}
+
+// cancelling makes numbers large so that they cancel in sums over channels, over the elements of a channel, and over both, and inputs those of the
+// input before, up to what is not large and to three quarters. Channels and elements go by threes, a positive one, a negative one and a small one.
+func cancelling(x []float32, shape graph.Shape, input int) {
+	if len(x) == 0 {
+		return
+	}
+	channels, each := 1, len(x)
+	if shape.Rank() > 1 {
+		channels = shape.Dim(1)
+		each /= shape.Dim(0) * channels
+	}
+	sign := func(i, n int) float64 { // 0 where one without a partner would be left over
+		if i%3 == 0 && i+1 == n && n > 1 {
+			return 0
+		}
+		return float64([3]int{1, -1, 0}[i%3])
+	}
+	large := (1<<20 + 0.75*float64(input)) * float64(1-2*(input%2))
+	for i := range x {
+		if s := sign(i/each%channels, channels) * sign(i%each, each); s != 0 {
+			x[i] = float32(s * large)
+		}
+	}
 }
 
 // bell is a sum of four uniform distributions: nearly normal, and the same on every machine.

@@ -195,7 +195,7 @@ func (e *executable) writeSets(b *binding, space func(plan.Ref) *memory) (err er
 			if viewed {
 				most = s.Variant.TexelBytes() * uint64(e.dev.limits.MaxTexelBufferElements)
 			}
-			r.Size += e.reach(s, r, most)
+			r.Size += reach(s, r, space(r), most)
 			ranges = append(ranges, vk.BufferRange{Buffer: space(r).buf, Offset: r.Offset, Size: r.Size})
 			var view vk.BufferView
 			if viewed {

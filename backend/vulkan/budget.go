@@ -23,20 +23,52 @@ func needsOf(g *graph.Graph, p *plan.Plan) needs {
 	return n
 }
 
-// fits tells whether the plan is to be tried: its memory is within what the device has left, or smaller parts of the batch
-// would not help. Drivers need not refuse what is beyond that: some move memory to the host and become slow, some fail later.
-func (d *device) fits(g *graph.Graph, p *plan.Plan) bool {
+// withoutTransforms is said when memory is what decides.
+const withoutTransforms = "convolutions without transforms, as the device's memory does not hold their weights and tensors"
+
+// makeRoom changes options until the plan that the rule makes is within what the device has left, or nothing helps. That is before proofs and
+// measurements, which take the memory of their layers. Drivers need not refuse what is beyond: some move memory to the host and become slow, some fail later.
+func (d *device) makeRoom(g *graph.Graph, opt *plan.Options) error {
+	for {
+		rule := *opt
+		if !d.opts.Unproved && len(opt.Variants) == 0 {
+			rule.Judge = d.outcomes.struck
+		}
+		p, err := plan.Build(d.limits, rule, g)
+		if err != nil {
+			return err
+		}
+		if err := d.enter(); err != nil {
+			return err
+		}
+		again := d.relieve(g, p, opt)
+		d.leave()
+		if !again {
+			return nil
+		}
+	}
+}
+
+// relieve makes a plan smaller that is above the device's free memory: the batch where that is what is too large, else the weights, which transforms
+// make four times as large. It is false where the plan fits, or nothing helps.
+func (d *device) relieve(g *graph.Graph, p *plan.Plan, opt *plan.Options) bool {
 	n, free := needsOf(g, p), d.freeMemory()
 	if n.arena+n.weights+n.buffers <= free {
-		return true
+		return false
 	}
 	log := d.opts.Logger.With("graph", g.Name, "batch", p.Batch, "free", free, "weights", n.weights, "buffers", n.buffers, "intermediate", n.arena)
-	if p.Chunk <= 1 || n.weights+n.buffers > free {
+	switch {
+	case p.Chunk > 1 && n.weights+n.buffers <= free:
+		opt.MaxChunk = (p.Chunk + 1) / 2
+		log.Warn("batch split, as it is above the device's memory budget", "parts of", opt.MaxChunk)
+	case len(p.Transforms) > 0 && !opt.Direct:
+		opt.Direct = true
+		log.Warn(withoutTransforms)
+	default:
 		log.Warn("the device's memory may not hold the network")
-		return true
+		return false
 	}
-	log.Warn("batch split, as it is above the device's memory budget", "parts of", (p.Chunk+1)/2)
-	return false
+	return true
 }
 
 // freeMemory is how many bytes may still be allocated for kernels to use: what the driver tells (VK_EXT_memory_budget), else

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 )
 
 // TestBatchAboveTheBudgetIsSplit forces a budget that holds the weights, but not the intermediate tensors of the batch.
@@ -62,6 +64,63 @@ func TestBatchAboveTheBudgetIsSplit(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestProofsKeepToTheBudget: nothing of a batch above the budget is proved before it is split.
+func TestProofsKeepToTheBudget(t *testing.T) {
+	g := seededNetwork(t, "resnet20-cifar", 64, 32)
+	const budget = 8 << 20
+	eachFreshDevice(t, Options{MemoryBudget: budget}, func(t *testing.T, d *device) {
+		d.outcomes = newOutcomes(d)
+		e, err := d.Compile(t.Context(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		if p := e.(*executable).plan; p.Chunk >= p.Batch {
+			t.Errorf("got parts of %d, want the batch of %d split", p.Chunk, p.Batch)
+		}
+		proofs := d.outcomes.known.Proofs()
+		if len(proofs) < 5 {
+			t.Errorf("got %d proofs, want several", len(proofs))
+		}
+		for _, p := range proofs {
+			if strings.Contains(p.Shape, "float32[64,3,32,32]") || strings.Contains(p.Shape, "float32[64,16,32,32]") {
+				t.Errorf("%s was proved on the whole batch: %s", p.Kernel, p.Shape)
+			}
+		}
+	})
+}
+
+// TestTransformsGoWhereMemoryIsShort: a budget between what a network takes with them and without.
+func TestTransformsGoWhereMemoryIsShort(t *testing.T) {
+	g := seededNetwork(t, "resnet18", 1, 64)
+	var with, without needs
+	var log bytes.Buffer
+	eachFreshDevice(t, Options{Unproved: true, Logger: slog.New(slog.NewTextHandler(&log, nil))}, func(t *testing.T, d *device) {
+		for _, direct := range []bool{false, true} {
+			opt := d.planOptions()
+			opt.Direct = direct
+			p, err := plan.Build(d.limits, opt, g)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if direct {
+				without = needsOf(g, p)
+			} else if with = needsOf(g, p); len(p.Transforms) == 0 {
+				t.Fatal("a network without transforms shows nothing")
+			}
+		}
+		d.opts.MemoryBudget = int64(without.arena+without.weights+without.buffers+with.arena+with.weights+with.buffers) / 2
+		log.Reset()
+		e, in, out := ready(t, d, g)
+		if p := e.(*executable).plan; len(p.Transforms) > 0 || !strings.Contains(log.String(), "without transforms") {
+			t.Errorf("transforms %v with a budget of %d, needs %+v and %+v, log %q", p.Transforms, d.opts.MemoryBudget, with, without, log.String())
+		}
+		if err := e.Run(t.Context(), in, out); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 // TestFreeMemoryCountsWhatIsAllocated holds the estimate against allocations.

@@ -225,10 +225,11 @@ func (d *device) NewBuffer(ctx context.Context, t graph.TensorType) (backend.Buf
 		return nil, fmt.Errorf("make buffer of %v: %w", t, err)
 	}
 	defer d.leave()
-	m, err := d.allocate(uint64(t.SizeBytes()), deviceMemory)
+	m, err := d.allocate(uint64(t.SizeBytes())+d.fence(), deviceMemory)
 	if err != nil {
 		return nil, fmt.Errorf("make buffer of %v: %w", t, d.fail(err))
 	}
+	m.fence = d.fence()
 	b := &buffer{dev: d, typ: t, id: d.nextID.Add(1), mem: m, use: make(chan struct{}, 1)}
 	d.adopt(b)
 	return b, nil

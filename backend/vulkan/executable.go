@@ -74,31 +74,33 @@ func (d *device) Compile(ctx context.Context, g *graph.Graph) (backend.Executabl
 
 // compile is Compile of a graph that was looked at, with options.
 func (d *device) compile(ctx context.Context, g *graph.Graph, opt plan.Options, t Tuning) (*executable, error) {
+	if err := d.makeRoom(g, &opt); err != nil {
+		return nil, fmt.Errorf("compile %q: %w", g.Name, err)
+	}
 	for {
 		p, err := d.settle(ctx, opt, g, t)
-		if err == nil {
-			if err = d.enter(); err != nil {
-				return nil, fmt.Errorf("compile %q: %w", g.Name, err)
-			}
-			fits := d.fits(g, p)
-			d.leave()
-			if !fits {
-				opt.MaxChunk = (p.Chunk + 1) / 2
-				continue
-			}
-		}
 		if err == nil {
 			var e *executable
 			if e, err = d.make(ctx, g, p); err == nil {
 				d.saveKernels()
+				if p.Chunk < p.Batch && opt.MaxChunk == 0 {
+					d.opts.Logger.Warn("batch split, as tensors of it exceed what the device binds or allocates at once", "graph", g.Name, "batch", p.Batch, "parts of", p.Chunk)
+				}
 				return e, nil
 			}
 		}
-		if !errors.Is(err, backend.ErrOutOfMemory) || p == nil || p.Chunk <= 1 {
+		switch {
+		case !errors.Is(err, backend.ErrOutOfMemory) || p == nil:
+			return nil, fmt.Errorf("compile %q: %w", g.Name, err)
+		case p.Chunk > 1:
+			opt.MaxChunk = (p.Chunk + 1) / 2
+			d.opts.Logger.Warn("batch split, as the device's memory does not hold it", "graph", g.Name, "batch", p.Batch, "parts of", opt.MaxChunk)
+		case len(p.Transforms) > 0 && !opt.Direct:
+			opt.Direct = true
+			d.opts.Logger.Warn(withoutTransforms, "graph", g.Name)
+		default:
 			return nil, fmt.Errorf("compile %q: %w", g.Name, err)
 		}
-		opt.MaxChunk = (p.Chunk + 1) / 2
-		d.opts.Logger.Warn("batch split, as the device's memory does not hold it", "graph", g.Name, "batch", p.Batch, "parts of", opt.MaxChunk)
 	}
 }
 
@@ -146,6 +148,7 @@ func (e *executable) prepare(ctx context.Context, g *graph.Graph) (err error) {
 		if e.arena, err = d.allocate(p.ArenaBytes, viewedMemory); err != nil {
 			return fmt.Errorf("allocate %d bytes for intermediate tensors: %w", p.ArenaBytes, err)
 		}
+		e.arena.fence = d.fence()
 	}
 	for _, size := range p.PageBytes {
 		m, err := d.allocate(size, viewedMemory)

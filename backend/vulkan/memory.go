@@ -15,6 +15,7 @@ type memory struct {
 	mem    vk.Memory
 	size   uint64
 	spare  uint64 // bytes of the buffer behind them
+	fence  uint64 // bytes behind each tensor, within size, that belong to none
 	taken  uint64 // bytes of device memory behind it; at least size
 	mapped []byte // nil where the host cannot write it
 }

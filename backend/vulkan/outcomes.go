@@ -268,10 +268,18 @@ func (o *outcomes) judge(n *graph.Node, candidate string) plan.Verdict {
 	hash := o.hash(n, shape, candidate)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if r, ok := o.known.Race(shape); ok {
+	if r, ok := o.known.Race(o.raceOf(shape)); ok {
 		v.Seconds, v.Why = r.Seconds(candidate, hash), why(r, candidate)
 	}
 	return v
+}
+
+// raceOf is where the race of a shape is kept. Its kernels, and which of them the rule takes, depend on the precision, which types of the graph do not tell.
+func (o *outcomes) raceOf(shape string) string {
+	if p := o.dev.opts.Precision; p != Float32 {
+		return shape + " in " + p.String()
+	}
+	return shape
 }
 
 // refuses reports that every candidate of a node was struck off for the whole device, or for the node's shape.

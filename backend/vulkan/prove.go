@@ -71,16 +71,13 @@ func threeByThree(groups int) graph.Conv2D {
 	return graph.Conv2D{Stride: [2]int{1, 1}, Padding: graph.Pad(1), Dilation: [2]int{1, 1}, Groups: groups, Bias: true, Act: graph.ActReLU}
 }
 
-// proveSmall proves a convolution kernel on the awkward shapes that it takes. There is nothing to do for other nodes.
+// proveSmall proves a kernel on the awkward shapes that it takes.
 func (d *device) proveSmall(ctx context.Context, n *graph.Node, candidate string) (v verdict, err error) {
-	if _, ok := n.Op.(graph.Conv2D); !ok {
-		return v, nil
+	list, err := smallNodes(n.Op)
+	if err != nil {
+		return v, err
 	}
-	for _, c := range awkward {
-		small, err := convNode(c.op, c.x, c.w)
-		if err != nil {
-			return v, err
-		}
+	for _, small := range list {
 		if !d.offers(small, candidate) {
 			continue
 		}

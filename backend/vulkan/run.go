@@ -87,8 +87,8 @@ func (e *executable) Run(ctx context.Context, in, out []backend.Buffer) error {
 	if err == nil {
 		err = r.wait(ctx, 0)
 	}
-	if err == nil {
-		err = e.checkFences()
+	if err == nil && r.submitted > 0 { // else nothing was raised
+		err = e.checkFences(in, out)
 	}
 	if err == nil && r.alone && len(e.pieces) > 1 {
 		e.pace.measured(stopwatch.Since(r.start), len(e.pieces))
@@ -162,7 +162,7 @@ func (r *run) submit(ctx context.Context, in, out []backend.Buffer) error {
 	}
 	b, err := e.bind(in, out)
 	if err == nil {
-		err = e.raiseFences()
+		err = e.raiseFences(in, out)
 	}
 	if err != nil {
 		return e.dev.fail(err)

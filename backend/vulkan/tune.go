@@ -182,7 +182,7 @@ func (o *outcomes) raced(r *runner, mode TuneMode) (tune.Race, bool) {
 	hash := o.hash(r.node, r.shape, r.rule)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	old, ok := o.known.Race(r.shape)
+	old, ok := o.known.Race(o.raceOf(r.shape))
 	if !ok || mode == TuneFull && !old.Full || old.Seconds(r.rule, hash) == 0 {
 		return tune.Race{}, false
 	}
@@ -201,7 +201,7 @@ type contender struct {
 
 // measure lets the candidates of a shape run in turns, so that whatever else the machine does slows all of them alike.
 func (o *outcomes) measure(ctx context.Context, opt plan.Options, r *runner, e effort, end time.Time) (race tune.Race, err error) {
-	race = tune.Race{Shape: r.shape, When: time.Now().Unix()}
+	race = tune.Race{Shape: o.raceOf(r.shape), When: time.Now().Unix()}
 	list, err := o.contenders(ctx, opt, r, e, end)
 	defer func() {
 		for _, c := range slices.Backward(list) { // the first has the buffers of all

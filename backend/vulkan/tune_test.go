@@ -316,6 +316,27 @@ func TestTuningMeasuresTheBatchThatIsCompiled(t *testing.T) {
 	})
 }
 
+// TestRacesOfOnePrecisionLeaveTheOthersAlone: what was measured with one is found again, whatever was measured with the other in between.
+func TestRacesOfOnePrecisionLeaveTheOthersAlone(t *testing.T) {
+	g := parseBound(t, "input %x : float32[1,16,9,9]\nparam @v : float32[32,16,1,1]\n%z = conv2d(%x, @v)\noutput %z\n")
+	dir := t.TempDir()
+	for round, p := range []Precision{Float32, Half, Float32, Half} {
+		var events []TuneEvent
+		o := Options{CacheDir: dir, Precision: p, Tuning: Tuning{Mode: TuneQuick, Budget: time.Minute, On: func(e TuneEvent) { events = append(events, e) }}}
+		eachFreshDevice(t, o, func(t *testing.T, d *device) {
+			events = nil
+			e, err := d.Compile(t.Context(), g)
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.Close()
+			if len(events) != 1 || events[0].Cached != (round > 1) || events[0].Skipped {
+				t.Errorf("round %d, %v: got %+v", round, p, events)
+			}
+		})
+	}
+}
+
 // TestKernelOnAGPUThatWasAsleepIsMeasuredAgain.
 func TestKernelOnAGPUThatWasAsleepIsMeasuredAgain(t *testing.T) {
 	runs := 0

@@ -91,9 +91,10 @@ type Options struct {
 	// MaxSubmission is how long one submission to the device should take at most, so that no watchdog of a display
 	// driver ends it: a long run becomes several. 0 is half a second on a GPU and no bound on a software driver, negative no bound.
 	MaxSubmission time.Duration
-	// Fences gives each intermediate tensor memory of its own with spare bytes behind it, makes all of it NaN before each run, lets kernels reach the
-	// spare bytes, and fails a run that wrote to them; what is read there shows as NaN in the results. It is for tests of kernels and drivers: runs of
-	// an executable take turns, and its memory is several times as much.
+	// Fences gives each intermediate tensor memory of its own, and that and each buffer of the caller's spare bytes behind it. Intermediate tensors, outputs
+	// and spare bytes are made NaN before each run; kernels reach the spare bytes, a run that wrote to them fails, and what is read there, or was not
+	// written, shows as NaN in the results. It is for tests of kernels and drivers: runs of an executable take turns, and its memory is several times as
+	// much. Profile does none of this.
 	Fences bool
 	// ForceStaging copies through a staging buffer even where memory is shared, as on a discrete GPU.
 	ForceStaging bool

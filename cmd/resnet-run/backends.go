@@ -32,12 +32,12 @@ type preference struct {
 // slow. Between the cpu backend and a GPU that is not discrete, or a driver that runs on the CPU, a measurement decides, see measured.
 var preferred = []preference{{"vulkan", true}, {"cpu", false}, {"vulkan", false}, {"reference", false}}
 
-// newRegistry is the one place where backends are put in. Their warnings go to warnings.
-func newRegistry(warnings io.Writer) *backend.Registry {
+// newRegistry is the one place where backends are put in. What they say from a level on goes to log.
+func newRegistry(log io.Writer, level slog.Leveler) *backend.Registry {
 	r := &backend.Registry{}
-	o := vulkan.Options{Logger: slog.New(slog.NewTextHandler(warnings, &slog.HandlerOptions{Level: slog.LevelWarn}))}
-	if isTerminal(warnings) {
-		o.OnProof = (&proofBar{w: warnings, patience: time.Second}).on
+	o := vulkan.Options{Logger: slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: level}))}
+	if isTerminal(log) {
+		o.OnProof = (&proofBar{w: log, patience: time.Second}).on
 	}
 	for _, b := range []backend.Backend{vulkan.New(o), cpu.New(cpu.Options{}), reference.New()} {
 		if err := r.Register(b); err != nil {

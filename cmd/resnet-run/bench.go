@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,6 +133,12 @@ func (f *benchFlags) check(models []string) (report.Format, *bench.Baseline, err
 	if f.turns && (len(models) > 1 || len(f.batches) > 1 || len(f.on) > 1 || len(f.precisions) > 1 || f.opts.InFlight > 1) {
 		return format, nil, errors.New("--turns: want one model, one batch, one device, one precision and one run at once")
 	}
+	if f.turns && (f.baseline != "" || format != report.Table) {
+		return format, nil, errors.New("--turns: want neither --baseline nor --format, since whoever asks for the samples has them")
+	}
+	if err := f.twice(models); err != nil {
+		return format, nil, err
+	}
 	if given := changed(f.model.set, "backend", "device"); len(f.on) > 0 && len(given) > 0 {
 		return format, nil, fmt.Errorf("--on names the devices: want it without %s", strings.Join(given, " and "))
 	}
@@ -140,6 +147,21 @@ func (f *benchFlags) check(models []string) (report.Format, *bench.Baseline, err
 	}
 	b, err := bench.ReadBaseline(f.baseline)
 	return format, b, err
+}
+
+// twice finds what would measure a case twice, between which no reader of the report could tell.
+func (f *benchFlags) twice(models []string) error {
+	for _, list := range []struct {
+		flag  string
+		names []string
+	}{{"MODEL", models}, {"--batch", strings.Fields(strings.Trim(fmt.Sprint(f.batches), "[]"))}, {"--precision", f.precisions}, {"--on", f.on}} {
+		for i, name := range list.names {
+			if slices.Contains(list.names[:i], name) {
+				return fmt.Errorf("%s: want each once, got %s twice", list.flag, name)
+			}
+		}
+	}
+	return nil
 }
 
 func (a *app) bench(ctx context.Context, f *benchFlags, models []string) error {
@@ -175,8 +197,9 @@ func (a *app) bench(ctx context.Context, f *benchFlags, models []string) error {
 	if failed != nil && len(r.Results) == 0 {
 		return noDevice(failed)
 	}
+	compared := 0
 	if baseline != nil {
-		baseline.Against(r, f.tolerance/100)
+		compared = baseline.Against(r, f.tolerance/100)
 		for _, doubt := range baseline.Doubts(r) {
 			a.note("%s", doubt)
 		}
@@ -188,7 +211,10 @@ func (a *app) bench(ctx context.Context, f *benchFlags, models []string) error {
 	if failed != nil { // the results before it were worth having
 		return noDevice(failed)
 	}
-	return benchFailure(ctx, r)
+	if err := benchFailure(ctx, r); err != nil || baseline == nil || compared > 0 {
+		return err
+	}
+	return failure(exitUsage, fmt.Errorf("--baseline %s: want a case that was measured now, got none: nothing was compared", f.baseline))
 }
 
 // benchFailure gives the outcome its exit code.
@@ -251,10 +277,15 @@ func (a *app) benchTargets(ctx context.Context, f *benchFlags) ([]bench.Target, 
 	for _, on := range f.on {
 		if on != "all" {
 			name, _, _ := strings.Cut(on, ":")
-			if _, err := a.registry.Backend(name); err != nil && name != auto {
+			b, err := a.registry.Backend(name)
+			switch {
+			case err != nil && name != auto:
 				return nil, failure(exitUsage, fmt.Errorf("--on %s: %w", on, err))
+			case name == auto, strings.Contains(name, "@"):
+				add(on, "", precisions)
+			default:
+				add(on, "", a.precisionsOf(b, precisions))
 			}
-			add(on, "", precisions)
 			continue
 		}
 		for _, name := range a.registry.Names() {
@@ -272,7 +303,7 @@ func (a *app) benchTargets(ctx context.Context, f *benchFlags) ([]bench.Target, 
 		}
 	}
 	if len(list) == 0 {
-		return nil, failure(exitNoDevice, fmt.Errorf("--on all: %w", backend.ErrNoDevice))
+		return nil, failure(exitNoDevice, fmt.Errorf("--on %s: %w", strings.Join(f.on, ", "), backend.ErrNoDevice))
 	}
 	return list, nil
 }

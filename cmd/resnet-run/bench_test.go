@@ -201,9 +201,13 @@ func TestBenchBaseline(t *testing.T) {
 			t.Errorf("%s: exit code %d, %s%s", name, got.code, got.stdout, got.stderr)
 		}
 	}
-	got := benchRun(t, b, "", "--on", "reference", "--baseline", "slower.json", "--batch", "2")
-	if got.code != exitOK || !strings.Contains(got.stdout, "in the baseline but not measured: colour.safetensors N1 f32 on reference") {
-		t.Errorf("another case: exit code %d, %s", got.code, got.stdout)
+	got := benchRun(t, b, "", "--on", "reference", "--baseline", "faster.json", "--batch", "1,2")
+	if got.code != exitOK || !strings.Contains(got.stdout, "faster (noise") {
+		t.Errorf("one case more: exit code %d, %s", got.code, got.stdout)
+	}
+	got = benchRun(t, b, "", "--on", "reference", "--baseline", "slower.json", "--batch", "2")
+	if got.code != exitUsage || !strings.Contains(got.stderr, "nothing was compared") || !strings.Contains(got.stdout, "in the baseline but not measured: colour.safetensors N1 f32 on reference") {
+		t.Errorf("another case: exit code %d, %s%s", got.code, got.stdout, got.stderr)
 	}
 	modeltest.WriteFile(t, "broken.json", []byte("{}"))
 	for _, file := range []string{"broken.json", "gone.json"} {
@@ -251,6 +255,11 @@ func TestBenchUsage(t *testing.T) {
 		{"--on nonsense", []string{"--on", "nonsense:1"}},
 		{"want one model", []string{"colour.safetensors", "--weights", "x.pth"}},
 		{"--turns: want one model", []string{"--turns", "--batch", "1,2"}},
+		{"--turns: want neither --baseline", []string{"--turns", "--baseline", "x.json"}},
+		{"--turns: want neither --baseline nor --format", []string{"--turns", "--format", "csv"}},
+		{"MODEL: want each once, got colour.safetensors twice", []string{"colour.safetensors"}},
+		{"--batch: want each once, got 2 twice", []string{"--batch", "2,1,2"}},
+		{"--on: want each once, got cpu twice", []string{"--on", "cpu", "--on", "cpu"}},
 		{"table|json|csv|markdown", []string{"--format", "dot"}},
 	} {
 		o := benchRun(t, nil, "", c.args...)
@@ -258,10 +267,14 @@ func TestBenchUsage(t *testing.T) {
 			t.Errorf("%v: exit code %d, %q, want %q", c.args, o.code, o.stderr, c.want)
 		}
 	}
+	o := benchRun(t, []backend.Backend{reference.New(), cpu.New(cpu.Options{Threads: 1})}, "", "--on", "reference", "--on", "cpu", "--precision", "f16,f32", "-f", "csv")
+	if o.code != exitOK || strings.Count(o.stdout, ",f32,") != 2 || strings.Count(o.stderr, "left out with --precision f16") != 2 {
+		t.Errorf("a precision that no device has: exit code %d, %s%s", o.code, o.stdout, o.stderr)
+	}
 	if o := do(t, "bench", "nonsense"); o.code != exitModel {
 		t.Errorf("an unknown model: exit code %d, %s", o.code, o.stderr)
 	}
-	o := benchRun(t, []backend.Backend{noVulkan, reference.New()}, "", "--on", "reference", "--on", "vulkan")
+	o = benchRun(t, []backend.Backend{noVulkan, reference.New()}, "", "--on", "reference", "--on", "vulkan")
 	if o.code != exitNoDevice || !strings.Contains(o.stdout, "reference: float64 reference") {
 		t.Errorf("a second device that is not there: exit code %d, %s%s", o.code, o.stdout, o.stderr)
 	}

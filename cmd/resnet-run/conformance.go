@@ -85,7 +85,7 @@ func (a *app) addConformanceFlags(cmd *cobra.Command, f *conformanceFlags) {
 	s.StringArrayVar(&f.limits, "limit", nil, "`CASE=REASON`: a case that is not run, since the device can never pass it")
 	s.DurationVar(&f.timeout, "timeout", 5*time.Minute, "how long a case may take")
 	s.IntVar(&f.repeat, "repeat", 1, "run each case `N` times in a row; it passes when it does each time")
-	s.StringVar(&f.memory, "memory", "auto", "`SIZE` that the process of a case may take, for example 4GiB; 0 = any; auto = three quarters of what is free (Linux and Windows)")
+	s.StringVar(&f.memory, "memory", "auto", "`SIZE` that the process of a case may take, and on Linux those below it, for example 4GiB; 0 = any; auto = three quarters of what is free (Linux and Windows)")
 	s.StringVar(&f.out, "out", "", "write the report in every format to the folder `DIR` too, beginning while the cases run")
 	s.StringVar(&f.resume, "resume", "", "go on where the report in the folder or JSON `FILE` ends: same program, device and choice of cases")
 	s.StringVar(&f.archive, "package", "", "write everything that proves the outcome to the archive `FILE` (zip)")

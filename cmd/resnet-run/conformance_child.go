@@ -22,7 +22,8 @@ import (
 
 // A driver may end the process, hang for ever or take all memory. So the cases run in a child process, which says before
 // each case that it begins and after it how it went; when the child ends, falls silent or grows too large, the case that had
-// begun has failed, and another child goes on after it.
+// begun has failed, and another child goes on after it. So does another after a case that took the device with it, or its
+// plugin, which a child starts again only a few times.
 
 // childLine is what a child says: one of these.
 type childLine struct {
@@ -34,8 +35,10 @@ type childLine struct {
 
 // childEnd tells why a child has nothing more to say: all cases are done, or an error.
 type childEnd struct {
-	Error string `json:"error,omitempty"`
-	Code  int    `json:"code,omitempty"` // exit code
+	Error    string `json:"error,omitempty"`
+	Code     int    `json:"code,omitempty"`     // exit code
+	Unopened bool   `json:"unopened,omitempty"` // the error is that the device did not open
+	Again    bool   `json:"again,omitempty"`    // the last case took the device with it: the rest is for another child
 }
 
 // conformanceChild runs the cases and says so, line by line.
@@ -51,54 +54,89 @@ func (a *app) conformanceChild(ctx context.Context, f *conformanceFlags, o confo
 	open := a.conformanceOpener(newConformanceTarget(report.JoinTarget(f.backends[0], f.devices[0]), f.threads), func(d backend.DeviceInfo) error {
 		return say(childLine{Device: &report.Facts{DeviceInfo: d}})
 	})
-	_, err := conformance.Execute(ctx, open, o, func(r conformance.Result) error {
+	end := &childEnd{}
+	o.EndWithDevice = true
+	_, err := conformance.Execute(ctx, func(ctx context.Context) (backend.Device, error) {
+		d, err := open(ctx)
+		end.Unopened = err != nil
+		return d, err
+	}, o, func(r conformance.Result) error {
 		v := report.NewCaseResult(r)
 		return say(childLine{Result: &v}) // an error when nobody listens any more
 	})
-	end := &childEnd{}
-	if err != nil {
+	switch {
+	case errors.Is(err, conformance.ErrDeviceGone):
+		end.Again = true
+	case err != nil:
 		end.Error, end.Code = err.Error(), exitCode(ctx, failure(exitRun, err))
 	}
 	return say(childLine{End: end})
 }
 
-// mostDeaths is how many children may end one after the other without a result between: then it is not the cases.
-const mostDeaths = 10
-
-// conformanceParent starts children until one comes to the end.
+// conformanceParent starts children until one comes to the end. Each that ends in a case gives that case its result,
+// however many do. Those in which no case begins end the run when there are several in a row.
 func (a *app) conformanceParent(ctx context.Context, f *conformanceFlags, t *deviceFlags, o conformance.Options, sink conformanceSink) error {
-	deaths := 0
+	opened, vain := false, 0
 	for {
 		// A case has its timeout twice (see conformance.Options), and the process must come up.
 		c := &child{sink: sink, silence: 3*f.timeout + 5*time.Second, memory: f.memoryBytes}
 		err := c.run(a.self(ctx, f.childArgs(t, o.After)...), a.stderr)
+		opened = opened || c.opened
+		unopened := c.end != nil && c.end.Unopened && opened // what has been open may be so again: a driver is not back at once
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case c.refused != nil:
 			return c.refused
-		case c.end != nil && c.end.Code != 0:
+		case c.end != nil && c.end.Code != 0 && !unopened:
 			return failure(c.end.Code, errors.New(c.end.Error))
-		case c.end != nil:
+		case c.end != nil && !c.end.Again && !unopened:
 			return nil
-		case c.begun == "" && c.last == "":
-			return fmt.Errorf("run cases in another process: %w", err)
-		case c.begun == "": // between two cases: no case is to blame, and there has been progress
+		case unopened:
+			err = failure(c.end.Code, errors.New(c.end.Error))
+		}
+		if c.last != "" {
+			o.After, vain = c.last, 0
+		}
+		switch {
+		case c.begun != "":
+			r, ruleErr := deadResult(c, o, err)
+			if err := errors.Join(ruleErr, sink.result(r)); err != nil {
+				return err
+			}
+			o.After, vain = c.begun, 0
+		case c.end != nil && c.end.Again: // the case has its result
+		case c.last != "" && !unopened: // between two cases: no case is to blame
 			a.note("the process that ran the cases ended after %s: %v; going on in another", c.last, err)
-			o.After, deaths = c.last, 0
-			continue
+		default:
+			vain++
+			if err := a.pauseBeforeChild(ctx, vain, err); err != nil {
+				return err
+			}
 		}
-		r, ruleErr := deadResult(c, o, err)
-		if err := errors.Join(ruleErr, sink.result(r)); err != nil {
-			return err
-		}
-		o.After = c.begun
-		if deaths++; c.results > 0 {
-			deaths = 1
-		}
-		if deaths == mostDeaths {
-			return fmt.Errorf("run cases in another process: it ended %d times in a row without a result: %w", deaths, err)
-		}
+	}
+}
+
+// A device that is not back at once after it was lost has some seconds. The pauses double.
+const (
+	mostVainChildren = 6
+	firstPause       = 200 * time.Millisecond
+)
+
+// pauseBeforeChild waits after a number of children in a row in which no case began.
+//
+// Errors: why the last of them ended, when they are too many; the context's.
+func (a *app) pauseBeforeChild(ctx context.Context, vain int, why error) error {
+	if vain == mostVainChildren {
+		return fmt.Errorf("run cases in another process: %w (%d times in a row before a case was begun)", why, vain)
+	}
+	pause := firstPause << (vain - 1)
+	a.note("no case was begun: %v; trying again in %v", why, pause)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(pause):
+		return nil
 	}
 }
 
@@ -153,10 +191,13 @@ type child struct {
 	since   time.Time
 	runs    int    // of the case that has begun, the one that goes on included
 	last    string // the last case that has a result
-	results int
-	refused error // by the sink
+	opened  bool   // the device was
+	refused error  // by the sink
 	end     *childEnd
 }
+
+// farewell is how long a child has to end after its last word: closing a plugin takes some seconds.
+const farewell = 20 * time.Second
 
 var errSilent = errors.New("it said nothing for so long that it was killed")
 
@@ -184,7 +225,7 @@ func (c *child) run(cmd *exec.Cmd, stderr io.Writer) error {
 		defer close(watched)
 		c.watchMemory(cmd.Process.Pid, ended, kill)
 	}()
-	listenErr := c.listen(out, func() { watchdog.Reset(c.silence) })
+	listenErr := c.listen(out, func(d time.Duration) { watchdog.Reset(d) })
 	if c.refused != nil {
 		kill(c.refused)
 	}
@@ -205,7 +246,8 @@ func (c *child) run(cmd *exec.Cmd, stderr io.Writer) error {
 // one before it is seen.
 const memoryEvery = 100 * time.Millisecond
 
-// watchMemory kills the process when it takes more than it may.
+// watchMemory kills the process when it takes more than it may, with those below it where the system tells of them: a
+// plugin is one.
 func (c *child) watchMemory(pid int, ended <-chan struct{}, kill func(error)) {
 	if c.memory <= 0 {
 		return
@@ -218,7 +260,7 @@ func (c *child) watchMemory(pid int, ended <-chan struct{}, kill func(error)) {
 			return
 		case <-tick.C:
 		}
-		n, err := machine.Resident(pid)
+		n, err := residentOf(pid)
 		if err != nil {
 			return // it has ended, or this system does not tell
 		}
@@ -229,18 +271,19 @@ func (c *child) watchMemory(pid int, ended <-chan struct{}, kill func(error)) {
 	}
 }
 
-// listen takes what the child says until it ends or the sink refuses something.
-func (c *child) listen(out io.Reader, alive func()) error {
+// listen takes what the child says until it ends or the sink refuses something. It tells alive how long there may be silence.
+func (c *child) listen(out io.Reader, alive func(time.Duration)) error {
 	lines := bufio.NewScanner(out)
 	lines.Buffer(nil, 1<<24) // a message may name many nodes
 	for c.refused == nil && lines.Scan() {
-		alive()
+		alive(c.silence)
 		var l childLine
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
 			continue // drivers print to standard output too
 		}
 		switch {
 		case l.Device != nil:
+			c.opened = true
 			c.refused = c.sink.device(l.Device.DeviceInfo)
 		case l.Begin != "":
 			if l.Begin != c.begun { // else it is run once more
@@ -249,10 +292,10 @@ func (c *child) listen(out io.Reader, alive func()) error {
 			c.runs++
 		case l.Result != nil:
 			c.begun, c.last = "", l.Result.Case
-			c.results++
 			c.refused = c.sink.result(*l.Result)
 		case l.End != nil:
 			c.end = l.End
+			alive(min(c.silence, farewell)) // what a case has left behind may keep the process from ending
 		}
 	}
 	return lines.Err()

@@ -84,10 +84,10 @@ func init() {
 	otherPrograms["deadly"] = func() int { return deadlyProgram(nil).run(context.Background(), os.Args[1:]) }
 }
 
-// deadlyProgram is the program with the deadly backend, and the cpu backend for lists of two.
+// deadlyProgram is the program with the deadly and the mortal backend, and the cpu backend for lists of two.
 func deadlyProgram(self func(context.Context, ...string) *exec.Cmd) *app {
 	r := &backend.Registry{}
-	for _, b := range []backend.Backend{deadlyBackend{reference.New()}, cpu.New(cpu.Options{Threads: 1})} {
+	for _, b := range []backend.Backend{deadlyBackend{reference.New()}, &mortalBackend{Backend: reference.New()}, cpu.New(cpu.Options{Threads: 1})} {
 		if err := r.Register(b); err != nil {
 			panic(err)
 		}
@@ -103,6 +103,13 @@ func deadly(t *testing.T, args ...string) (report.Conformance, int) {
 
 func inChildren(t *testing.T, args ...string) (report.Conformance, int) {
 	t.Helper()
+	c, code, _ := childrenSay(t, args...)
+	return c, code
+}
+
+// childrenSay is inChildren with what was told on standard error.
+func childrenSay(t *testing.T, args ...string) (report.Conformance, int, string) {
+	t.Helper()
 	var out strings.Builder
 	var errs lockedText
 	a := deadlyProgram(func(ctx context.Context, args ...string) *exec.Cmd {
@@ -116,7 +123,7 @@ func inChildren(t *testing.T, args ...string) (report.Conformance, int) {
 	if err != nil || len(c.Devices) != 1 {
 		t.Fatalf("%v: %s, %s", err, out.String(), errs.String())
 	}
-	return c, code
+	return c, code, errs.String()
 }
 
 // A list is one device in a child as well, also in the second, which the first one's death asks for.
@@ -201,6 +208,10 @@ func TestConformanceEndsWhatTakesTooMuchMemory(t *testing.T) {
 }
 
 func TestConformanceGivesUpOnAProgramThatAlwaysDies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits for some seconds whether it goes better")
+	}
+	t.Parallel() // it waits more than it works
 	var errs strings.Builder
 	a := deadlyProgram(func(ctx context.Context, _ ...string) *exec.Cmd {
 		return exec.CommandContext(ctx, os.Args[0], "-test.run", "^$", "-no-such-flag")

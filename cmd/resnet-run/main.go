@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -20,7 +21,9 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the program at once
-	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, registry: newRegistry(os.Stderr), self: self()}
+	a := &app{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, getenv: os.Getenv, self: self()}
+	a.level.Set(slog.LevelWarn)
+	a.registry = newRegistry(os.Stderr, &a.level)
 	a.addPlugins()
 	os.Exit(a.run(ctx, os.Args[1:]))
 }
@@ -42,6 +45,7 @@ type app struct {
 	registry       *backend.Registry
 	plugins        pluginSet
 	verbose        bool
+	level          slog.LevelVar // from which on backends are heard
 	// self prepares a command that runs this program again with other arguments; nil where it cannot.
 	self func(ctx context.Context, args ...string) *exec.Cmd
 }
@@ -100,7 +104,12 @@ Environment: RESNET_RUN_BACKEND, RESNET_RUN_DEVICE, RESNET_RUN_MODEL, RESNET_RUN
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.PersistentPreRunE = func(*cobra.Command, []string) error { return a.plugins.begin(a.verbose) }
+	root.PersistentPreRunE = func(*cobra.Command, []string) error {
+		if a.verbose {
+			a.level.Set(slog.LevelInfo)
+		}
+		return a.plugins.begin(a.verbose)
+	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
@@ -42,9 +43,23 @@ func (a *app) tuned(dev backend.Device, t vulkan.Tuning) {
 		return
 	}
 	name := dev.Info().Name
+	var mu sync.Mutex // graphs may be compiled side by side
+	var bar *progress
 	t.On = func(e vulkan.TuneEvent) {
+		mu.Lock()
+		defer mu.Unlock()
 		if !e.Cached && !e.Skipped {
-			a.detail("tune: %s: %d of %d: %s: %s", name, e.Done, e.Total, e.Shape, e.Measured[e.Chosen].Kernel)
+			if bar == nil {
+				bar = a.tuneBar(e.Total)
+			}
+			bar.above(func() {
+				a.detail("tune: %s: %d of %d: %s: %s", name, e.Done, e.Total, e.Shape, e.Measured[e.Chosen].Kernel)
+			})
+			bar.set(int64(e.Done))
+		}
+		if bar != nil && e.Done == e.Total {
+			bar.finish()
+			bar = nil
 		}
 	}
 	tuner.SetTuning(t)

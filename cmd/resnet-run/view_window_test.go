@@ -10,6 +10,7 @@ import (
 	"image/color"
 	"image/draw"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -148,7 +149,7 @@ func (s *seen) drop(file string) {
 // expect makes the viewer that a program with these pictures should show, with results of the same driver.
 func expect(t *testing.T, screen *xvfb.Screen, files ...string) *seen {
 	t.Helper()
-	a := &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, getenv: func(string) string { return "" }, registry: newRegistry(io.Discard)}
+	a := &app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard, getenv: func(string) string { return "" }, registry: newRegistry(io.Discard, slog.LevelWarn)}
 	args := []string{"--backend", "vulkan"}
 	list := pictures.Expand(files, nil)
 	s := &seen{t: t, screen: screen, painter: viewer.NewPainter()}

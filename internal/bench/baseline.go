@@ -101,8 +101,8 @@ func (b *Baseline) Doubts(r *Report) []string {
 	return list
 }
 
-// Against compares the results of a report with the baseline's; floor is the share below which nothing is a difference.
-func (b *Baseline) Against(r *Report, floor float64) {
+// Against compares the results of a report with the baseline's, and tells how many; floor is the share below which nothing is a difference.
+func (b *Baseline) Against(r *Report, floor float64) (compared int) {
 	seen := map[Case]bool{}
 	for i := range r.Results {
 		x := &r.Results[i]
@@ -110,6 +110,7 @@ func (b *Baseline) Against(r *Report, floor float64) {
 		if old := b.samples[x.Case]; old != nil && x.Status == OK {
 			c := Compare(old, x.Timing.Samples, floor)
 			x.Change = &c
+			compared++
 		}
 	}
 	for _, c := range b.cases {
@@ -117,4 +118,5 @@ func (b *Baseline) Against(r *Report, floor float64) {
 			r.Missing = append(r.Missing, c)
 		}
 	}
+	return compared
 }

@@ -32,7 +32,9 @@ func TestBaseline(t *testing.T) {
 		{Case: Case{Network: "n", Batch: 2}, Status: OK, Timing: newTiming(series(5, 30, 1, 0.01, 0, false), 1, 1, 0)},
 		{Case: Case{Network: "new", Batch: 2}, Status: OK, Timing: newTiming(series(5, 30, 1, 0.01, 0, false), 1, 1, 0)},
 	}}
-	b.Against(&r, 0.02)
+	if n := b.Against(&r, 0.02); n != 2 {
+		t.Errorf("compared %d, want 2", n)
+	}
 	if c := r.Results[0].Change; c == nil || c.Verdict != Slower {
 		t.Errorf("got %+v, want slower", c)
 	}

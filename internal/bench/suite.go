@@ -114,6 +114,7 @@ func (s *Suite) one(ctx context.Context, dev backend.Device, d Device, n Network
 		res.DeviceBytes = max(allocated(dev)-before, 0)
 		if err == nil {
 			samples, err = p.Measure(ctx, s.Options)
+			res.DeviceBytes = max(allocated(dev)-before, res.DeviceBytes) // with the buffers of all callers
 		}
 		if p.Verification.Pictures > 0 {
 			v := p.Verification

@@ -53,6 +53,7 @@ type DeviceConformance struct {
 	Verdict    string              `json:"verdict"`         // why it is not conformant, else empty
 	Error      string              `json:"error,omitempty"` // why the run ended early, other than by interruption
 	Summary    conformance.Summary `json:"summary"`
+	NotRun     int                 `json:"not_run,omitempty"` // cases without a result, since the run ended early
 	Results    []CaseResult        `json:"results"`
 	// Rerun is the command that runs one case again, up to the case's name.
 	Rerun string `json:"rerun"`
@@ -186,6 +187,14 @@ func (d *DeviceConformance) Add(r CaseResult) {
 	d.Summary.Add(conformance.Result{Status: r.Status})
 }
 
+// Counts are the numbers of cases by outcome, and of those that were not run if there are any.
+func (d *DeviceConformance) Counts() string {
+	if d.NotRun == 0 {
+		return d.Summary.String()
+	}
+	return fmt.Sprintf("%v; %d not run", d.Summary, d.NotRun)
+}
+
 // Runs counts the runs of all cases, and those that did not hold: more than there are cases where each is run several times.
 func (d *DeviceConformance) Runs() (all, failed int) {
 	for _, r := range d.Results {
@@ -209,6 +218,7 @@ func (c *Conformance) Finish(interrupted bool) {
 	var errs []error
 	for _, d := range c.Devices {
 		c.Seconds += d.Seconds
+		d.NotRun = max(0, c.Cases-len(d.Results))
 		err := conformance.Verdict(d.Summary, c.Strict)
 		switch {
 		case d.Error != "":

@@ -267,7 +267,7 @@ func newDeviceView(c Conformance, d *DeviceConformance) deviceView {
 		{s.UnexpectedPasses, "unexpected passes", s.UnexpectedPasses > 0, state{Class: "part", Mark: "?"}},
 		{s.Refused, "refused", true, state{Class: pick(s.Refused > 0, "part", ""), Mark: "–"}},
 		{s.Skipped, "skipped", true, state{Class: pick(s.Skipped > 0, "part", ""), Mark: "–"}},
-		{c.Cases - len(d.Results), "not run", c.Cases > len(d.Results), state{Class: "part", Mark: "…"}},
+		{d.NotRun, "not run", d.NotRun > 0, state{Class: "part", Mark: "…"}},
 	} {
 		if t.when {
 			v.Tiles = append(v.Tiles, tile{grouped(int64(t.n)), t.what, t.state})

@@ -2,6 +2,7 @@ package report
 
 import (
 	"encoding/xml"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -70,7 +71,7 @@ func newJUnitSuite(c Conformance, d *DeviceConformance) junitSuite {
 			{"backend", d.Device.Backend}, {"device", d.Device.Name}, {"id", d.Device.ID}, {"driver", d.Device.Driver}, {"api", d.Device.API},
 			{"profile", c.Profile}, {"repeat", strconv.Itoa(max(c.Repeat, 1))}, {"runs", strconv.Itoa(runs)}, {"failed_runs", strconv.Itoa(failed)},
 			{"version", c.Version.Version}, {"revision", c.Version.Revision}, {"go", c.Version.Go}, {"platform", c.Version.Platform},
-			{"interrupted", strconv.FormatBool(c.Interrupted)}, {"verdict", d.Verdict},
+			{"interrupted", strconv.FormatBool(c.Interrupted)}, {"not_run", strconv.Itoa(d.NotRun)}, {"verdict", d.Verdict},
 		},
 	}
 	for _, r := range d.Results {
@@ -87,5 +88,23 @@ func newJUnitSuite(c Conformance, d *DeviceConformance) junitSuite {
 		}
 		s.Cases = append(s.Cases, v)
 	}
+	if d.NotRun > 0 {
+		s.addNotRun(d)
+	}
 	return s
+}
+
+// addNotRun adds one entry for all cases that were not run: readers of this format show entries, and seldom properties.
+// A run that an error has ended is no success, whatever passed before.
+func (s *junitSuite) addNotRun(d *DeviceConformance) {
+	v := junitCase{Class: "conformance", Name: strconv.Itoa(d.NotRun) + " cases not run", Time: "0.000"}
+	text := &junitText{Message: fmt.Sprintf("%d of %d cases were not run", d.NotRun, d.NotRun+len(d.Results)), Text: d.Error}
+	if s.Tests++; d.Error != "" {
+		v.Failure = text
+		s.Failures++
+	} else {
+		v.Skipped = text
+		s.Skipped++
+	}
+	s.Cases = append(s.Cases, v)
 }

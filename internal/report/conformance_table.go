@@ -34,7 +34,7 @@ func writeConformanceTable(w io.Writer, c Conformance) error {
 			fmt.Fprintf(&b, "runs      %d, of which %d failed\n", runs, failed)
 		}
 		if len(c.Devices) > 1 {
-			fmt.Fprintf(&b, "cases     %v\nverdict   %s\n", d.Summary, verdict(d.Conformant, d.Verdict))
+			fmt.Fprintf(&b, "cases     %s\nverdict   %s\n", d.Counts(), verdict(d.Conformant, d.Verdict))
 		}
 	}
 	for _, m := range c.Missing {
@@ -46,7 +46,7 @@ func writeConformanceTable(w io.Writer, c Conformance) error {
 	fmt.Fprintf(&b, "program   resnet-run %s, %s, %s\nprofile   %s, %.1f s, begun %s\n",
 		strings.TrimSpace(c.Version.Version+" "+c.Version.Revision), c.Version.Go, c.Version.Platform, c.Profile+times(c.Repeat), c.Seconds, c.Started.UTC().Format(time.RFC3339))
 	if len(c.Devices) == 1 {
-		fmt.Fprintf(&b, "cases     %v\n", c.Devices[0].Summary)
+		fmt.Fprintf(&b, "cases     %s\n", c.Devices[0].Counts())
 	}
 	if c.Interrupted {
 		b.WriteString("          interrupted: there are results of a part of the cases only\n")

@@ -237,8 +237,48 @@ func TestJUnitHasASuiteForEachDevice(t *testing.T) {
 	if err := xml.Unmarshal([]byte(write(t, JUnit, sample())), &s); err != nil {
 		t.Fatal(err)
 	}
-	if len(s.Suites) != 2 || s.Suites[0].Failures != 0 || s.Suites[1].Failures != 1 || s.Suites[1].Skipped != 4 || s.Suites[1].Tests != 6 {
+	if len(s.Suites) != 2 || s.Suites[0].Failures != 0 || s.Suites[0].Tests != 7 || s.Suites[1].Failures != 1 || s.Suites[1].Skipped != 5 || s.Suites[1].Tests != 7 {
 		t.Errorf("got %+v", s.Suites)
+	}
+}
+
+// TestEveryFormatCountsWhatWasNotRun has a device that is lost before the last four of its cases, alone and beside another.
+func TestEveryFormatCountsWhatWasNotRun(t *testing.T) {
+	const four, none = `"not_run": 4`, `"not_run"`
+	for _, beside := range []bool{false, true} {
+		c := sample()
+		lost := c.Devices[0]
+		lost.Results, lost.Summary, lost.Error = lost.Results[:3], conformance.Summary{Run: 3, Passed: 3}, "device lost"
+		if c.Cases = 7; !beside {
+			c.Devices = c.Devices[:1]
+		}
+		c.Finish(false)
+		for f, want := range map[Format]string{
+			Table: "cases     3 run: 3 passed, 0 failed, 0 expected failures, 0 unexpected passes; 0 refused, 0 skipped; 4 not run\n",
+			JSON:  four,
+			JUnit: `<property name="not_run" value="4"></property>`,
+			HTML:  "not run",
+		} {
+			if got := write(t, f, c); !strings.Contains(got, want) {
+				t.Errorf("format %v, beside another %t: want %q, got\n%s", f, beside, want, got)
+			}
+		}
+		var s junitSuites
+		if err := xml.Unmarshal([]byte(write(t, JUnit, c)), &s); err != nil {
+			t.Fatal(err)
+		}
+		last := s.Suites[0].Cases[3]
+		if s.Suites[0].Tests != 4 || s.Suites[0].Failures != 1 || last.Name != "4 cases not run" || last.Failure == nil || last.Failure.Message != "4 of 7 cases were not run" || last.Failure.Text != "device lost" {
+			t.Errorf("JUnit: got %+v", s.Suites[0])
+		}
+	}
+	c := sample()
+	c.Devices = c.Devices[:1]
+	c.Finish(false)
+	for _, f := range ConformanceFormats {
+		if got := write(t, f, c); strings.Contains(got, "not run") || f == JSON && strings.Contains(got, none) {
+			t.Errorf("format %v of a whole run: got\n%s", f, got)
+		}
 	}
 }
 

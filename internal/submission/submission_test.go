@@ -176,6 +176,7 @@ var tamperings = map[string]struct {
 	"another order":              {func(c *report.Conformance) { r := c.Devices[1].Results; r[3], r[4] = r[4], r[3] }, "not in the order of the suite"},
 	"another class":              {func(c *report.Conformance) { find(c, "softmax/n8-c10/ordinary").Class = "behaviour" }, `class: want class A, got "behaviour"`},
 	"counts that do not add up":  {func(c *report.Conformance) { c.Devices[1].Summary.Refused-- }, "summary: want what the results add up to"},
+	"cases called not run":       {func(c *report.Conformance) { c.Devices[0].NotRun = 3 }, "not_run: want the cases without a result, 0, got 3"},
 	"a failure called passed":    {func(c *report.Conformance) { find(c, "relu/n1-c1-h3-w3/ordinary").Worst.Got = 9 }, "fraction: want"},
 	"a failure with fixed numbers": {func(c *report.Conformance) {
 		w := find(c, "relu/n1-c1-h3-w3/ordinary").Worst

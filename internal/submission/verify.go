@@ -203,6 +203,9 @@ func (k *check) facts(where string, d *report.DeviceConformance) {
 	for _, r := range d.Results {
 		s.Add(conformance.Result{Status: r.Status})
 	}
+	if n := max(0, k.p.Report.Cases-len(d.Results)); n != d.NotRun {
+		k.problem(where, "not_run: want the cases without a result, %d, got %d", n, d.NotRun)
+	}
 	if s != d.Summary {
 		k.problem(where, "summary: want what the results add up to, %v, got %v", s, d.Summary)
 	}

@@ -59,7 +59,7 @@ func encodeOp(op graph.Op) (*pb.Op, error) {
 	case graph.Subsample:
 		return &pb.Op{Kind: &pb.Op_Subsample{Subsample: &pb.Subsample{Stride: extent(o.Stride)}}}, nil
 	}
-	return nil, fmt.Errorf("op: want one of package graph by value, got %T", op)
+	return nil, fmt.Errorf("op: want one of package graph by value, got %T: %w", op, backend.ErrUnsupported)
 }
 
 // decodeOp leaves the judgement of attributes to graph.Infer; it refuses only what the Go types cannot hold.

@@ -177,8 +177,8 @@ func compareProofs(a, b Proof) int {
 	return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.When, b.When), cmp.Compare(a.Error, b.Error), cmp.Compare(a.Reason, b.Reason))
 }
 
-// AddRace takes a race in. Of two on the same shape the full one stays, then the later. One that the file could not hold is
-// left out.
+// AddRace takes a race in. Of two on the same shape the later stays, since the earlier may be of kernels that there are no more; whoever has a full
+// race that holds makes no other. One that the file could not hold is left out.
 func (o *Outcomes) AddRace(r Race) {
 	if r.check() != nil {
 		return
@@ -200,7 +200,7 @@ func compareRaces(a, b Race) int {
 		}
 		return 0
 	}
-	c := cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.When, b.When), cmp.Compare(len(a.Timings), len(b.Timings)))
+	c := cmp.Or(cmp.Compare(a.When, b.When), cmp.Compare(rank(a), rank(b)), cmp.Compare(len(a.Timings), len(b.Timings)))
 	for i := 0; c == 0 && i < len(a.Timings); i++ {
 		x, y := a.Timings[i], b.Timings[i]
 		c = cmp.Or(cmp.Compare(x.Median, y.Median), cmp.Compare(x.Kernel, y.Kernel), cmp.Compare(x.Hash, y.Hash),

@@ -26,7 +26,7 @@ type File struct {
 }
 
 const (
-	magic     = "resnet-run outcomes 1 sha256 "
+	magic     = "resnet-run outcomes 2 sha256 "
 	sizeLimit = 32 << 20 // bytes; far above what the limits of a set come to in practice
 )
 

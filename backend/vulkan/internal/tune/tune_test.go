@@ -103,8 +103,15 @@ func TestMergeDoesNotDependOnTheOrder(t *testing.T) {
 	if p, _ := want.Proof(Key{"a", "abc", ""}); !p.Struck || p.Reason != "wrong" {
 		t.Errorf("got %+v: what was struck off once must stay so", p)
 	}
-	if r, _ := want.Race("s"); r.When != 3 || len(r.Timings) != 3 {
-		t.Errorf("got %+v, want the latest full race, and of two the larger", r)
+	if r, _ := want.Race("s"); r.When != 9 {
+		t.Errorf("got %+v, want the latest race", r)
+	}
+	var same Outcomes
+	for _, r := range []Race{race("s", 3, true, 2, 1), race("s", 3, true, 2, 1, 4), race("s", 3, false, 2, 1, 4, 5)} {
+		same.AddRace(r)
+	}
+	if r, _ := same.Race("s"); !r.Full || len(r.Timings) != 3 {
+		t.Errorf("got %+v, want of those of the same time a full one, and of two the larger", r)
 	}
 }
 
@@ -180,7 +187,7 @@ func TestDamageIsFound(t *testing.T) {
 	}{
 		{"empty", "first line", nil},
 		{"cut short", "checksum", good[:len(good)-9]},
-		{"another version", "first line", []byte(strings.Replace(string(good), "outcomes 1", "outcomes 2", 1))},
+		{"another version", "first line", []byte(strings.Replace(string(good), "outcomes 2", "outcomes 1", 1))},
 		{"a digit changed", "checksum", []byte(strings.Replace(string(good), "0.25", "0.24", 1))},
 		{"another driver", "identity", seal(`"driver_version": 7`, `"driver_version": 8`)},
 		{"another program", "identity", seal(`"program": 1`, `"program": 2`)},
