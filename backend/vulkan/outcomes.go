@@ -339,10 +339,20 @@ func unbound(n *graph.Node) *graph.Node {
 	return &c
 }
 
-// hashOf hashes kernels: the SPIR-V and how it is used. o.mu is held.
+// conversions are the kernels between formats. They belong to no candidate, and are proved with each that reads or writes what they make.
+var conversions = sync.OnceValue(func() (list []*shaders.Variant) {
+	for i := range shaders.Manifest {
+		if v := &shaders.Manifest[i]; v.Source == "pack.comp" {
+			list = append(list, v)
+		}
+	}
+	return list
+})
+
+// hashOf hashes kernels, and those that change formats: the SPIR-V and how it is used. o.mu is held.
 func (o *outcomes) hashOf(list []*shaders.Variant) string {
 	all := sha256.New()
-	for _, v := range list {
+	for _, v := range slices.Concat(list, conversions()) {
 		piece, ok := o.pieces[v]
 		if !ok {
 			sum := sha256.New()

@@ -16,7 +16,7 @@ const (
 	Float32 Precision = iota
 	// Half stores activations and weights as float16, which halves the memory that a layer moves. A layer whose weights, operands or results
 	// leave the range of float16 on the calibration input stays float32 (the log says which), and so do operations that have no kernel for
-	// float16: linear, softmax, batch_norm, channel_pad, subsample. What leaves the range on other inputs becomes infinite.
+	// float16: linear, softmax. What leaves the range on other inputs becomes infinite.
 	Half
 	// HalfArithmetic is Half, and convolutions may also be computed by kernels that multiply in float16 and add up to 32 products in it before their sum joins
 	// float32; which of all kernels runs is decided as always. Results are less exact: the bounds of backend/reference say by how much

@@ -458,3 +458,29 @@ func TestWindowsInPaddingAloneAreProved(t *testing.T) {
 		}
 	})
 }
+
+// TestHashesCountWhatChangesFormats: with another kernel between formats everything is proved anew, since proofs ran through it.
+func TestHashesCountWhatChangesFormats(t *testing.T) {
+	g := parseBound(t, twoConvs)
+	eachDevice(t, Options{}, func(t *testing.T, d *device) {
+		n := g.Nodes[0]
+		list, err := plan.Candidates(d.limits, d.planOptions(), n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old := newOutcomes(d).hash(n, shapeOf(n), list[0].Name)
+		saved := d.opts.spirv
+		defer func() { d.opts.spirv = saved }()
+		for _, name := range []string{"pack_f32", "widen_f16", "softmax_f32"} {
+			d.opts.spirv = func(v *shaders.Variant) []uint32 {
+				if v.Name == name {
+					return append(slices.Clone(v.SPIRV()), 0)
+				}
+				return v.SPIRV()
+			}
+			if changed := newOutcomes(d).hash(n, shapeOf(n), list[0].Name) != old; changed != (name != "softmax_f32") {
+				t.Errorf("another %s: the hash of %s changed: %v", name, list[0].Name, changed)
+			}
+		}
+	})
+}

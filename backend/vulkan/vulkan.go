@@ -21,8 +21,8 @@
 // # Memory
 //
 // Where the device shares the host's memory, buffers are mapped and nothing is copied; elsewhere reads and writes go
-// through a staging buffer, on the queue that computes: there, a transfer waits for the runs that were submitted before
-// it. A batch whose tensors exceed a limit of the device, or its free memory (VK_EXT_memory_budget, or the size of the
+// through a staging buffer, on a queue of their own where the device has a second one of the same family; else a transfer waits for the runs that were
+// submitted before it. A batch whose tensors exceed a limit of the device, or its free memory (VK_EXT_memory_budget, or the size of the
 // heap), is split into parts inside the executable.
 //
 // # What it does not do

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -101,7 +102,11 @@ func environmentLines(r *bench.Report) []string {
 	for _, d := range r.Devices {
 		line := fmt.Sprintf("device: %s: %s, %s, %s", d.Backend, d.Name, d.Driver, d.API)
 		if p := d.Peak; p != nil {
-			line += fmt.Sprintf("; measured peak %s GFLOP/s in float32, %s GB/s", figure(p.FLOPsPerSecond["float32"]/1e9), figure(p.BytesPerSecond/1e9))
+			line += "; measured peak"
+			for _, t := range slices.Sorted(maps.Keys(p.FLOPsPerSecond)) {
+				line += fmt.Sprintf(" %s GFLOP/s in %s,", figure(p.FLOPsPerSecond[t]/1e9), t)
+			}
+			line += fmt.Sprintf(" %s GB/s", figure(p.BytesPerSecond/1e9))
 		}
 		lines = append(lines, line)
 	}

@@ -131,7 +131,7 @@ func convCandidatesOf(lim Limits, opt Options, n *graph.Node, op graph.Conv2D, k
 		return list, nil
 	}
 	slices.SortStableFunc(list, func(a, b Candidate) int { return cmp.Compare(a.cost, b.cost) })
-	list[0].Why = "rule: " + lim.whyConv()
+	list[0].Why = "rule: " + lim.whyConv(&list[0])
 	return list, nil
 }
 

@@ -223,16 +223,28 @@ func (lim *Limits) bandwidth() float64 {
 	return [...]float64{3000e9, 3e9, 1e9}[lim.kind()] * lim.part()
 }
 
-// whyConv says in a few words what the rule goes by.
-func (lim *Limits) whyConv() string {
-	if lim.fewRegisters() {
+// whyConv says in a few words what the rule goes by in taking a candidate.
+func (lim *Limits) whyConv(c *Candidate) string {
+	switch {
+	case lim.fewRegisters():
 		return "a GPU with few registers, where larger tiles would lie in memory"
+	case lim.kind() == gpu:
+		return fmt.Sprintf("the tile and the division of sums that keep a GPU of %d multiprocessors busiest", lim.multiprocessors())
 	}
-	return [...]string{
-		fmt.Sprintf("the tile and the division of sums that keep a GPU of %d multiprocessors busiest", lim.multiprocessors()),
-		"a driver on the CPU fetches whole vectors from texel buffers, and a quad shares weights",
-		"a driver on the CPU, where a quad shares the weights that it fetches",
-	}[lim.kind()]
+	why := "a driver on the CPU"
+	for _, v := range c.Variants() {
+		if v.FilterBlock == 0 {
+			continue // what makes products decides
+		}
+		if len(v.Texels) > 0 {
+			why += ", which fetches whole vectors from texel buffers"
+		}
+		if v.Quad {
+			why += ", where a quad shares the weights that it fetches"
+		}
+		break
+	}
+	return why
 }
 
 // packedLocalSize is the local size of the packed kernels. A software driver runs a workgroup on one thread, and one
