@@ -104,8 +104,9 @@ func (v Values) fill(name string, n int) []float32 {
 	return out
 }
 
-// cancelling makes numbers large so that they cancel in sums over channels, over the elements of a channel, and over both, and inputs those of the
-// input before, up to what is not large and to three quarters. Channels and elements go by threes, a positive one, a negative one and a small one.
+// cancelling makes numbers large so that they cancel: in every third element of a channel over the channels, which go by threes, a positive one, a negative
+// one and a small one; in the two elements behind it over these, whatever the channel; and between inputs, up to three quarters. A sum that takes other
+// elements than it should is large then.
 func cancelling(x []float32, shape graph.Shape, input int) {
 	if len(x) == 0 {
 		return
@@ -115,16 +116,22 @@ func cancelling(x []float32, shape graph.Shape, input int) {
 		channels = shape.Dim(1)
 		each /= shape.Dim(0) * channels
 	}
-	sign := func(i, n int) float64 { // 0 where one without a partner would be left over
-		if i%3 == 0 && i+1 == n && n > 1 {
-			return 0
-		}
-		return float64([3]int{1, -1, 0}[i%3])
-	}
 	large := (1<<20 + 0.75*float64(input)) * float64(1-2*(input%2))
 	for i := range x {
-		if s := sign(i/each%channels, channels) * sign(i%each, each); s != 0 {
-			x[i] = float32(s * large)
+		c, e := i/each%channels, i%each
+		k, n := c, channels // of the one of a group of three that it is, and how many there are
+		if e%3 != 0 {
+			k, n = e%3-1, 2
+		}
+		sign := float64([3]int{1, -1, 0}[k%3])
+		switch {
+		case k%3 == 0 && k+1 == n && n > 1, e%3 == 1 && e+1 == each:
+			sign = 0 // it has no partner
+		case e%3 == 0 && e/3%2 == 1:
+			sign = -sign
+		}
+		if sign != 0 {
+			x[i] = float32(sign * large)
 		}
 	}
 }

@@ -26,9 +26,21 @@ func needsOf(g *graph.Graph, p *plan.Plan) needs {
 // withoutTransforms is said when memory is what decides.
 const withoutTransforms = "convolutions without transforms, as the device's memory does not hold their weights and tensors"
 
+// ampleRoom is how many times what a network reads and writes a plan takes at the very most: weights and tensors of transforms are four and two times as large, and
+// channels come in fours.
+const ampleRoom = 16
+
 // makeRoom changes options until the plan that the rule makes is within what the device has left, or nothing helps. That is before proofs and
 // measurements, which take the memory of their layers. Drivers need not refuse what is beyond: some move memory to the host and become slow, some fail later.
 func (d *device) makeRoom(g *graph.Graph, opt *plan.Options) error {
+	if err := d.enter(); err != nil {
+		return err
+	}
+	free := d.freeMemory()
+	d.leave()
+	if cost := g.Cost(); uint64(cost.ReadBytes)+uint64(cost.WriteBytes) < free/ampleRoom {
+		return nil
+	}
 	for {
 		rule := *opt
 		if !d.opts.Unproved && len(opt.Variants) == 0 {
