@@ -31,7 +31,7 @@ func checkNilGraph(ctx context.Context, b *bench) error {
 	return wantError("compile of no graph", e, err)
 }
 
-func checkHalf(ctx context.Context, b *bench) error {
+func checkHalf(ctx context.Context, b *bench) (err error) {
 	gb := graph.NewBuilder("half")
 	typ := graph.TensorType{DType: graph.Float16, Shape: graph.NewShape(1, 2, 3, 4)}
 	gb.Output(gb.Node("y", graph.ReLU{}, gb.Input("x", typ)))
@@ -51,12 +51,12 @@ func checkHalf(ctx context.Context, b *bench) error {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { err = errors.Join(err, in.Close()) }()
 	out, err := newBuffer(ctx, b.dev, graph.Port{Type: typ}, slices.Repeat([]byte{0x3c}, typ.SizeBytes()))
 	if err != nil {
 		return err
 	}
-	defer out.Close()
+	defer func() { err = errors.Join(err, out.Close()) }()
 	if err := e.Run(ctx, buffers{in}, buffers{out}); err != nil {
 		return fmt.Errorf("contract: run of what Supports and Compile took: %w", err)
 	}

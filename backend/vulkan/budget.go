@@ -43,30 +43,29 @@ func (d *device) makeRoom(g *graph.Graph, opt *plan.Options) error {
 	}
 	for {
 		rule := *opt
-		if !d.opts.Unproved && len(opt.Variants) == 0 {
+		if d.proves(opt) {
 			rule.Judge = d.outcomes.struck
 		}
 		p, err := plan.Build(d.limits, rule, g)
 		if err != nil {
 			return err
 		}
-		if err := d.enter(); err != nil {
+		if again, err := d.relieve(g, p, opt, false); !again || err != nil {
 			return err
-		}
-		again := d.relieve(g, p, opt)
-		d.leave()
-		if !again {
-			return nil
 		}
 	}
 }
 
-// relieve makes a plan smaller that is above the device's free memory: the batch where that is what is too large, else the weights, which transforms
-// make four times as large. It is false where the plan fits, or nothing helps.
-func (d *device) relieve(g *graph.Graph, p *plan.Plan, opt *plan.Options) bool {
+// relieve changes options for a plan that is above the device's free memory: the batch where that is what is too large, else the weights, which transforms
+// make four times as large. It is false where the plan fits, or nothing helps, which is said of the plan that is last.
+func (d *device) relieve(g *graph.Graph, p *plan.Plan, opt *plan.Options, last bool) (again bool, err error) {
+	if err := d.enter(); err != nil {
+		return false, err
+	}
 	n, free := needsOf(g, p), d.freeMemory()
+	d.leave()
 	if n.arena+n.weights+n.buffers <= free {
-		return false
+		return false, nil
 	}
 	log := d.opts.Logger.With("graph", g.Name, "batch", p.Batch, "free", free, "weights", n.weights, "buffers", n.buffers, "intermediate", n.arena)
 	switch {
@@ -76,11 +75,13 @@ func (d *device) relieve(g *graph.Graph, p *plan.Plan, opt *plan.Options) bool {
 	case len(p.Transforms) > 0 && !opt.Direct:
 		opt.Direct = true
 		log.Warn(withoutTransforms)
-	default:
+	case last:
 		log.Warn("the device's memory may not hold the network")
-		return false
+		fallthrough
+	default:
+		return false, nil
 	}
-	return true
+	return true, nil
 }
 
 // freeMemory is how many bytes may still be allocated for kernels to use: what the driver tells (VK_EXT_memory_budget), else

@@ -79,6 +79,15 @@ func (d *device) compile(ctx context.Context, g *graph.Graph, opt plan.Options, 
 	}
 	for {
 		p, err := d.settle(ctx, opt, g, t)
+		if err == nil { // what was measured, or struck off by now, may take more than the rule's plan
+			again, err := d.relieve(g, p, &opt, true)
+			if err != nil {
+				return nil, fmt.Errorf("compile %q: %w", g.Name, err)
+			}
+			if again {
+				continue
+			}
+		}
 		if err == nil {
 			var e *executable
 			if e, err = d.make(ctx, g, p); err == nil {

@@ -74,10 +74,13 @@ func newOutcomes(d *device) *outcomes {
 	return o
 }
 
+// proves tells whether kernels are proved before they run: those that were asked for are not.
+func (d *device) proves(opt *plan.Options) bool { return !d.opts.Unproved && len(opt.Variants) == 0 }
+
 // settle makes the plan of a graph from kernels that have proved themselves on the device: it plans, proves what was chosen and is not
 // proved yet, and plans again while something fails. Where tuning is wanted, candidates are measured in between.
 func (d *device) settle(ctx context.Context, opt plan.Options, g *graph.Graph, t Tuning) (*plan.Plan, error) {
-	if d.opts.Unproved || len(opt.Variants) > 0 {
+	if !d.proves(&opt) {
 		return plan.Build(d.limits, opt, g)
 	}
 	o := d.outcomes
