@@ -12,6 +12,10 @@ func bury(opts Options, file tune.File, info backend.DeviceInfo) {
 		opts.Logger.Warn("kernels in whose proofs the program ended were not struck off", "device", info.Name, "error", err)
 	}
 	for _, p := range list {
+		if p.Kernel == tune.Together {
+			opts.Logger.Warn("pipelines will be made one by one, as a process ended while it made several", "device", info.Name, "driver", info.Driver)
+			continue
+		}
 		opts.Logger.Warn("kernel struck off", "kernel", p.Kernel, "for", "the device", "device", info.Name, "driver", info.Driver, "found", p.Reason)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/tune"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/vktest"
 	"github.com/resnet-run/resnet-run/internal/backendtest"
 	"github.com/resnet-run/resnet-run/shaders"
@@ -26,14 +27,30 @@ const endStatus = 77
 func TestAProofThatEndsTheProgramIsRemembered(t *testing.T) {
 	g := parseBound(t, twoConvs)
 	if dir := os.Getenv(endEnv); dir != "" {
-		eachFreshDevice(t, Options{CacheDir: dir, spirv: endsInProof(t, dir)}, func(t *testing.T, d *device) { judge(t, d, g, backendtest.Input(g)) })
+		eachFreshDevice(t, Options{CacheDir: dir, Logger: slog.New(slog.DiscardHandler), spirv: endsInProof(t, dir)}, func(t *testing.T, d *device) { judge(t, d, g, backendtest.Input(g)) })
 		return
 	}
 	dir := t.TempDir()
-	out, err := vktest.InProcess(t, "^TestAProofThatEndsTheProgramIsRemembered$", endEnv+"="+dir)
-	if ended := new(exec.ExitError); !errors.As(err, &ended) || ended.ExitCode() != endStatus {
-		t.Fatalf("the child: %v, want exit status %d\n%s", err, endStatus, out)
+	end := func() {
+		t.Helper()
+		out, err := vktest.InProcess(t, "^TestAProofThatEndsTheProgramIsRemembered$", endEnv+"="+dir)
+		if ended := new(exec.ExitError); !errors.As(err, &ended) || ended.ExitCode() != endStatus {
+			t.Fatalf("the child: %v, want exit status %d\n%s", err, endStatus, out)
+		}
 	}
+	var blamed []string
+	end() // while pipelines are made side by side: there is nobody to blame but that
+	eachFreshDevice(t, Options{CacheDir: dir, Logger: slog.New(slog.DiscardHandler), Unproved: true}, func(t *testing.T, d *device) {
+		for _, p := range d.outcomes.known.Proofs() {
+			if p.Struck {
+				blamed = append(blamed, p.Kernel)
+			}
+		}
+	})
+	if !slices.Equal(blamed, []string{tune.Together}) {
+		t.Errorf("struck off: got %q, want %q", blamed, tune.Together)
+	}
+	end() // one by one
 	var log bytes.Buffer
 	o := Options{CacheDir: dir, Logger: slog.New(slog.NewTextHandler(&log, nil))}
 	struck := 0

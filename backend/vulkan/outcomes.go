@@ -91,7 +91,7 @@ func (d *device) settle(ctx context.Context, opt plan.Options, g *graph.Graph, t
 	defer o.save()
 	defer o.proved()
 	opt.Judge = o.struck
-	p, err := o.provedPlan(ctx, opt, g)
+	p, err := o.provedPlan(ctx, &opt, g)
 	if err != nil || t.Mode == TuneOff {
 		return p, err
 	}
@@ -99,15 +99,21 @@ func (d *device) settle(ctx context.Context, opt plan.Options, g *graph.Graph, t
 		return p, err
 	}
 	opt.Judge = o.judge
-	return o.provedPlan(ctx, opt, g)
+	return o.provedPlan(ctx, &opt, g)
 }
 
-// provedPlan is a plan of proved kernels alone.
-func (o *outcomes) provedPlan(ctx context.Context, opt plan.Options, g *graph.Graph) (*plan.Plan, error) {
+// provedPlan is a plan of proved kernels alone. It takes opt.Half back where layers in float16 and in float32 stand side by side and what goes
+// from one to the other was struck off.
+func (o *outcomes) provedPlan(ctx context.Context, opt *plan.Options, g *graph.Graph) (*plan.Plan, error) {
 	for range maxStrikes {
-		p, err := plan.Build(o.dev.limits, opt, g)
+		p, err := plan.Build(o.dev.limits, *opt, g)
 		if err != nil {
 			return nil, err
+		}
+		if opt.Half && o.cannotConvert(p) {
+			opt.Half = false
+			o.dev.opts.Logger.Warn("all layers stay float32, as the kernels between float16 and float32 were struck off", "graph", g.Name, "device", o.dev.info.Name)
+			continue
 		}
 		ok, err := o.prove(ctx, g, p)
 		if err != nil || ok {
@@ -151,9 +157,20 @@ func (o *outcomes) prove(ctx context.Context, g *graph.Graph, p *plan.Plan) (ok 
 	}
 	todo := o.unproved(chosen)
 	defer o.tell(len(todo), len(todo))
+	o.tell(0, len(todo))
+	o.makeTogether(ctx, todo)
 	ok = true
+	for _, v := range p.Conversions() {
+		good, err := o.proveConversion(ctx, v)
+		if err != nil {
+			return false, fmt.Errorf("prove %s: %w", v.Name, err)
+		}
+		ok = ok && good
+	}
 	for i, c := range todo {
-		o.tell(i, len(todo))
+		if i > 0 {
+			o.tell(i, len(todo))
+		}
 		good, err := o.proveNode(ctx, c.node, c.candidate)
 		if err != nil {
 			return false, fmt.Errorf("prove node %q (%s): %w", c.node.Name, c.node.Op.Name(), err)

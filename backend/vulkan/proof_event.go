@@ -28,6 +28,15 @@ func choicesOf(g *graph.Graph, p *plan.Plan) (list []choice, err error) {
 	return list, nil
 }
 
+// choicesAmong are some candidates of a node.
+func choicesAmong(n *graph.Node, all []plan.Candidate) []choice {
+	list := make([]choice, len(all))
+	for i := range all {
+		list[i] = choice{n, all[i].Name}
+	}
+	return list
+}
+
 // ProofEvent says how far the proofs of a compilation are.
 type ProofEvent struct {
 	Device      string // its name

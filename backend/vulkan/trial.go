@@ -37,20 +37,25 @@ func (d *device) newTrial(ctx context.Context, n *graph.Node, candidate string, 
 	if t, err = d.compileTrial(ctx, n, candidate, data); err != nil {
 		return nil, err
 	}
+	return t, t.makeBuffers(ctx)
+}
+
+// makeBuffers makes buffers for the node. With an error the trial is closed.
+func (t *trial) makeBuffers(ctx context.Context) (err error) {
 	defer func() {
 		if err != nil {
 			t.close()
 		}
 	}()
 	for _, i := range t.inputs {
-		buf, err := d.NewBuffer(ctx, n.Inputs[i].Type)
+		buf, err := t.dev.NewBuffer(ctx, t.node.Inputs[i].Type)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		t.in = append(t.in, buf)
 	}
-	t.out, err = d.guardedBuffer(n.Output.Type)
-	return t, err
+	t.out, err = t.dev.guardedBuffer(t.node.Output.Type)
+	return err
 }
 
 // beside is another trial of the same node, with the same data and buffers.
@@ -77,6 +82,16 @@ func (d *device) compileTrial(ctx context.Context, n *graph.Node, candidate stri
 		return nil, err
 	}
 	t.node = g.Nodes[0]
+	p, err := d.planTrial(g, candidate)
+	if err != nil {
+		return nil, err
+	}
+	t.exe, err = d.make(ctx, g, p)
+	return t, err
+}
+
+// planTrial is the plan of a graph of one node for one candidate, of the batch as a whole.
+func (d *device) planTrial(g *graph.Graph, candidate string) (*plan.Plan, error) {
 	opt := d.planOptions()
 	opt.Judge, opt.MaxChunk = only(candidate), 0
 	p, err := plan.Build(d.limits, opt, g)
@@ -84,14 +99,10 @@ func (d *device) compileTrial(ctx context.Context, n *graph.Node, candidate stri
 		opt.Half = false
 		p, err = plan.Build(d.limits, opt, g)
 	}
-	if err != nil {
-		return nil, err
+	if err == nil && p.Chunk < p.Batch {
+		err = fmt.Errorf("%w: batch %d of %q", backend.ErrOutOfMemory, p.Batch, g.Nodes[0].Name)
 	}
-	if p.Chunk < p.Batch {
-		return nil, fmt.Errorf("%w: batch %d of %q", backend.ErrOutOfMemory, p.Batch, n.Name)
-	}
-	t.exe, err = d.make(ctx, g, p)
-	return t, err
+	return p, err
 }
 
 // graphOf is a graph of one node, with data for its parameters by operand; without any when data is nil.

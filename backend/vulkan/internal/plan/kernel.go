@@ -294,14 +294,21 @@ func linearCandidates(lim Limits, opt Options, n *graph.Node, op graph.Linear) (
 	return list, nil
 }
 
+// converters are the kernels between formats.
+var converters = map[[2]Format]string{
+	{Dense, Packed4}: "pack_f32", {Packed4, Dense}: "unpack_f32", {Dense, Packed4Half}: "pack_f16", {Packed4Half, Dense}: "unpack_f16",
+	{Packed4, Packed4Half}: "narrow_f16", {Packed4Half, Packed4}: "widen_f16",
+}
+
+// isConversion reports whether a kernel changes the type of packed vectors.
+func isConversion(v *shaders.Variant) bool {
+	return v.Name == converters[[2]Format{Packed4, Packed4Half}] || v.Name == converters[[2]Format{Packed4Half, Packed4}]
+}
+
 // convert is the kernel that brings a value from one format to another.
 func convert(lim Limits, t graph.TensorType, from, to Format) (*kernel, error) {
-	name := map[[2]Format]string{
-		{Dense, Packed4}: "pack_f32", {Packed4, Dense}: "unpack_f32", {Dense, Packed4Half}: "pack_f16", {Packed4Half, Dense}: "unpack_f16",
-		{Packed4, Packed4Half}: "narrow_f16", {Packed4Half, Packed4}: "widen_f16",
-	}[[2]Format{from, to}]
 	n, c, h, w := t.Shape.NCHW()
-	return flat(lim, name, n*vectors(c)*h*w, nil, []uint32{u32(c), u32(h * w)}, 0, result)
+	return flat(lim, converters[[2]Format{from, to}], n*vectors(c)*h*w, nil, []uint32{u32(c), u32(h * w)}, 0, result)
 }
 
 func variant(name string) *shaders.Variant {

@@ -9,6 +9,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/internal/arena"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/shaders"
 )
 
 // Plan is everything that a run of a graph does, and the memory that it needs. It refers to the graph's parameter
@@ -274,6 +275,17 @@ func (p *Plan) rest(lim Limits, opt Options, whole *program, g *graph.Graph, l *
 		same.place[prog.tensors[i]] = l.place[t]
 	}
 	return p.steps(lim, prog, same), nil
+}
+
+// Conversions are the kernels of the plan that change the type of packed vectors, each once. No proof of a node runs them, since inputs and outputs
+// are dense float32.
+func (p *Plan) Conversions() (list []*shaders.Variant) {
+	for _, s := range p.Steps {
+		if isConversion(s.Variant) && !slices.Contains(list, s.Variant) {
+			list = append(list, s.Variant)
+		}
+	}
+	return list
 }
 
 // Dump lists the plan, for people and for tests.

@@ -14,6 +14,13 @@ import (
 // Outcomes that are kept nowhere have none.
 type Begun struct{ file *os.File }
 
+// Together is the name, in place of a kernel's, of the making of several pipelines at once. When a process ends in that nobody knows which of them it was,
+// and it is this that is struck off.
+const (
+	Together       = "pipelines side by side"
+	togetherReason = "the program ended while several were made; they are made one by one"
+)
+
 // diedReason begins the reason of a kernel that was struck off by [File.Bury].
 const diedReason = "the program ended in the middle of its proof"
 
@@ -152,7 +159,10 @@ func diedIn(file *os.File) (Proof, bool) {
 		return Proof{}, false
 	}
 	p := Proof{Key: Key{Kernel: k.Kernel, Hash: k.Hash}, Struck: true, Reason: diedReason, When: time.Now().Unix()}
-	if k.Shape != "" {
+	switch {
+	case k.Kernel == Together:
+		p.Reason = togetherReason
+	case k.Shape != "":
 		p.Reason += " on " + k.Shape
 	}
 	p.Reason = clip(p.Reason)
