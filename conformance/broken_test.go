@@ -37,6 +37,7 @@ type fault struct {
 	racy        bool                            // wrong when two runs overlap
 	inPlace     bool                            // lets an output be an input too
 	eager       bool                            // writes to its outputs before it looks at the buffers
+	hospitable  bool                            // takes buffers of other devices
 	sticky      bool                            // reads the inputs of its first run again and again
 }
 
@@ -98,6 +99,9 @@ func (e *brokenExecutable) otherwise(in, out []backend.Buffer) (newIn, newOut []
 			}
 		}
 	}
+	if e.d.hospitable {
+		in, out = e.d.adopted(in), e.d.adopted(out)
+	}
 	if e.d.eager {
 		for _, b := range out {
 			if b != nil {
@@ -112,6 +116,20 @@ func (e *brokenExecutable) otherwise(in, out []backend.Buffer) (newIn, newOut []
 		in = e.first
 	}
 	return in, out
+}
+
+// adopted has buffers of the device in place of those that another one made.
+func (d *brokenDevice) adopted(list []backend.Buffer) []backend.Buffer {
+	list = slices.Clone(list)
+	for i, b := range list {
+		d.mu.Lock()
+		mine := slices.Contains(d.made, b)
+		d.mu.Unlock()
+		if b != nil && !mine {
+			list[i], _ = d.Device.NewBuffer(context.Background(), b.Type()) // the reference has memory
+		}
+	}
+	return list
 }
 
 func (e *brokenExecutable) Run(ctx context.Context, in, out []backend.Buffer) error {
@@ -303,6 +321,7 @@ var faults = []fault{
 	}},
 	{name: "computes in place", filter: "^alias/", want: "want an error, got none", least: 11, inPlace: true},
 	{name: "writes before it looks", filter: "^(alias/(refused|in-place)|contract/run)/", want: "was written to by a run that was refused", least: 10, eager: true},
+	{name: "takes buffers of other devices", filter: "^contract/run/.*-another-device$", want: "of-another-device: want an error, got none", least: 3, hospitable: true},
 	{name: "remembers its first buffers", filter: "^buffers/(chain|.*/conv2d)", want: "other", least: 3, sticky: true},
 	{name: "context ignored in run", filter: "^cancel/before$", want: "cancel: run with a cancelled context", least: 1, ignoresCtx: true},
 	{name: "supports claims too much", filter: "^softmax/n3-c33/", want: "supports: every node is supported, but compile failed", least: 2,

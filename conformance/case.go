@@ -19,6 +19,8 @@ type Case struct {
 	Values  Values  // what the inputs hold
 	// ClosesDevice tells that the case closes the device it is given: it needs one of its own.
 	ClosesDevice bool
+	// OpensDevice tells that the case opens a second device beside the one it is given, and closes it.
+	OpensDevice bool
 
 	build func() (*graph.Graph, error)        // the graph, without data as a rule
 	bind  func(*Case) (*graph.Graph, error)   // nil: bindSeeded

@@ -12,35 +12,38 @@ import (
 	"github.com/resnet-run/resnet-run/graph"
 )
 
-// Check runs one case on a device and returns nil when it holds. A case whose ClosesDevice is set leaves it closed.
+// Check runs one case on a device and returns nil when it holds. A case whose ClosesDevice is set leaves it closed. Cases whose OpensDevice is set
+// are refused, since there is only one device; [Run] and [Execute] can open another.
 //
 // Errors: a refusal, for which [IsRefusal] is true; the context's error; else what does not hold.
 func Check(ctx context.Context, dev backend.Device, c Case) error {
-	_, err := check(ctx, dev, &c, nil)
-	return err
+	b := &bench{dev: dev, c: &c}
+	return b.check(ctx)
 }
 
-// check is Check that keeps answers of the reference in m, unless that is nil.
-func check(ctx context.Context, dev backend.Device, c *Case, m *memo) (worst *Finding, err error) {
-	b := &bench{dev: dev, c: c, memo: m}
+// check runs the case.
+func (b *bench) check(ctx context.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			worst, err = b.worst, fmt.Errorf("panic: %v", p)
+			err = fmt.Errorf("panic: %v", p)
 		}
 	}()
-	do := c.check
+	if b.c.OpensDevice && b.open == nil {
+		return fmt.Errorf("%w: the case needs a second device, and there is one", errRefused)
+	}
+	do := b.c.check
 	if do == nil {
 		do = checkNumbers
 	}
-	err = do(ctx, b)
-	return b.worst, err
+	return do(ctx, b)
 }
 
 // bench is a case on a device.
 type bench struct {
 	dev   backend.Device
 	c     *Case
-	memo  *memo
+	open  func(context.Context) (backend.Device, error) // another device of the same kind; may be nil
+	memo  *memo                                         // keeps answers of the reference, unless it is nil
 	worst *Finding
 	// stored is what the executable that ran last says of its precision.
 	stored precisions

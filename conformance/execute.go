@@ -85,7 +85,7 @@ func find(list []rule, name string) (rule, bool) {
 }
 
 // Execute runs the cases that o chooses, one after the other, and hands each result to emit as soon as it is there. It
-// opens a device with open, and another one for each case that closes its own and after each that it does not survive.
+// opens a device with open, and another one for each case that closes its own or needs a second one, and after each that it does not survive.
 //
 // Errors: options that make no sense, a device that does not open, the context's error, emit's error, [ErrDeviceGone]. Results that
 // failed are no error; see [Summary] and [Verdict].
@@ -207,12 +207,13 @@ func (p *plan) result(ctx context.Context, c *Case, d *opener) (Result, error) {
 		if err != nil {
 			return r, fmt.Errorf("open device for case %q: %w", c.Name, err)
 		}
-		p.beginning(c)     // now: a process that ends while a device is opened is not ended by the case
-		shared := d.shared // here: when the watch gives up, d goes on with another
+		p.beginning(c)                   // now: a process that ends while a device is opened is not ended by the case
+		shared, open := d.shared, d.open // here: when the watch gives up, d goes on with another
 		begin := stopwatch.Now()
 		worst, err := watched(ctx, p.timeout, func(ctx context.Context) (*Finding, error) {
-			worst, err := check(ctx, dev, c, m)
-			return worst, withLoss(ctx, shared, err)
+			b := &bench{dev: dev, c: c, open: open, memo: m}
+			err := b.check(ctx)
+			return b.worst, withLoss(ctx, shared, err)
 		})
 		r.Duration += stopwatch.Since(begin)
 		r.add(worst, err, p.repeat)

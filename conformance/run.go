@@ -19,8 +19,8 @@ type T[Self any] interface {
 }
 
 // Run runs the suite as subtests of t (a *testing.T), one for each case that o chooses, named as the case. open opens the
-// device; it is called once for all cases that share a device, and again for those that close theirs, and may call
-// t.Fatal. Refused and skipped cases are skipped tests, with the reason.
+// device; it is called once for all cases that share a device, again for those that close theirs and for those that need a second
+// one, and may call t.Fatal. Refused and skipped cases are skipped tests, with the reason.
 func Run[S T[S]](t S, open func(t S) backend.Device, o Options) Summary {
 	t.Helper()
 	p, err := newPlan(o)

@@ -19,6 +19,10 @@ func (t *table) contract() {
 		t.add(Case{Name: "contract/" + name, Reason: reason, Class: Behaviour, build: contractGraph, check: check})
 	}
 	add("info", "a device tells its backend, ID, name and kind, and the same each time", checkInfo)
+	for _, c := range otherDevices {
+		t.add(Case{Name: "contract/run/" + c.name, Reason: "a buffer that another device of the backend made: an error, nothing is written, and the next run of either device is right",
+			Class: Behaviour, OpensDevice: true, build: contractGraph, check: func(ctx context.Context, b *bench) error { return checkOtherDevice(ctx, b, c) }})
+	}
 	for _, c := range badRuns {
 		add("run/"+c.name, "a run with buffers that do not fit: an error of the promised kind, and the next run is right", func(ctx context.Context, b *bench) error { return checkBadRun(ctx, b, c) })
 	}
