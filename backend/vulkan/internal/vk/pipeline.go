@@ -6,6 +6,7 @@ import "C"
 
 import (
 	"errors"
+	"fmt"
 	"unsafe"
 
 	vulkan "github.com/vulkan-go/vulkan"
@@ -150,6 +151,9 @@ func (d *Device) DestroyPipelineCache(c PipelineCache) {
 // CreateDescriptorPool makes a pool for up to sets descriptor sets, which hold
 // up to buffers storage buffers and texels uniform texel buffers in all.
 func (d *Device) CreateDescriptorPool(sets, buffers, texels int) (DescriptorPool, error) {
+	if min(sets, buffers, texels) < 0 { // as a number without sign it would be a pool for billions
+		return 0, fmt.Errorf("vulkan: bug: a descriptor pool for %d sets, %d buffers and %d texel buffers", sets, buffers, texels)
+	}
 	var out C.rr_handle
 	r := C.rr_create_descriptor_pool(d.table, C.uint32_t(sets), C.uint32_t(buffers), C.uint32_t(texels), &out)
 	return DescriptorPool(out), check("vkCreateDescriptorPool", Result(r))
