@@ -3,12 +3,15 @@ package vulkan
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/tune"
+	"github.com/resnet-run/resnet-run/graph"
 )
 
 // TestBatchAboveTheBudgetIsSplit forces a budget that holds the weights, but not the intermediate tensors of the batch.
@@ -139,4 +142,63 @@ func TestFreeMemoryCountsWhatIsAllocated(t *testing.T) {
 			t.Errorf("after an allocation of 256 KiB: got %d bytes free, had %d", after, before)
 		}
 	})
+}
+
+// TestMeasuredPlansKeepToTheBudget: the rule's plan fits, and what was measured to be faster does not.
+func TestMeasuredPlansKeepToTheBudget(t *testing.T) {
+	var log bytes.Buffer
+	o := Options{NoCache: true, Tuning: Tuning{Mode: TuneCached}, Logger: slog.New(slog.NewTextHandler(&log, nil))}
+	eachFreshDevice(t, o, func(t *testing.T, d *device) {
+		g, fast := directByRule(t, d)
+		n := g.Nodes[0]
+		shape := shapeOf(n)
+		rule, err := plan.Build(d.limits, d.planOptions(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		timing := func(name string, seconds float64) tune.Timing {
+			return tune.Timing{Kernel: name, Hash: d.outcomes.hash(n, shape, name), Median: seconds, Samples: 9}
+		}
+		d.outcomes.known.AddRace(tune.Race{Shape: d.outcomes.raceOf(shape), Timings: []tune.Timing{timing(rule.Choices[0], 1), timing(fast, 0.1)}})
+		compiled := func() *plan.Plan {
+			log.Reset()
+			e, err := d.Compile(t.Context(), g)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer e.Close()
+			return e.(*executable).plan
+		}
+		free := compiled()
+		if free.Choices[0] != fast {
+			t.Fatalf("with enough memory: got %s, want %s, which was measured", free.Choices[0], fast)
+		}
+		least, most := needsOf(g, rule), needsOf(g, free)
+		d.opts.MemoryBudget = int64(least.arena+least.weights+least.buffers+most.arena+most.weights+most.buffers) / 2
+		if p := compiled(); len(p.Transforms) > 0 || !strings.Contains(log.String(), "without transforms") {
+			t.Errorf("with a budget of %d between %+v and %+v: got %s, log %q", d.opts.MemoryBudget, least, most, p.Choices[0], log.String())
+		}
+	})
+}
+
+// directByRule is a convolution that the rule computes without a transform, and a candidate that has one.
+func directByRule(t *testing.T, d *device) (g *graph.Graph, transformed string) {
+	t.Helper()
+	for channels := 4; channels <= 64; channels *= 2 {
+		g := parseBound(t, fmt.Sprintf("input %%x : float32[1,%d,6,6]\nparam @w : float32[%[1]d,%[1]d,3,3]\n%%y = conv2d(%%x, @w) padding=1,1,1,1\noutput %%y\n", channels))
+		p, err := plan.Build(d.limits, d.planOptions(), g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list, err := plan.Candidates(d.limits, d.planOptions(), g.Nodes[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(list, func(c plan.Candidate) bool { return c.Class == plan.Transformed })
+		if len(p.Transforms) == 0 && i >= 0 {
+			return g, list[i].Name
+		}
+	}
+	t.Fatal("the rule takes transforms for all convolutions, or for none")
+	return nil, ""
 }
