@@ -81,18 +81,7 @@ func environmentLines(r *bench.Report) []string {
 	if e.Governor != "" {
 		cpu += ", governor " + e.Governor
 	}
-	program := "resnet-run " + e.Version
-	if e.Revision != "" {
-		program += " revision " + e.Revision
-	}
-	if e.Modified {
-		program += " (modified)"
-	}
-	program += ", " + e.Go + ", " + e.Platform
-	if e.Level != "" {
-		program += ", " + e.Level
-	}
-	lines := []string{"time: " + e.Time.Format(time.RFC3339), "processor: " + cpu, "system: " + strings.TrimRight(e.OS+", "+e.Kernel, ", "), "program: " + program}
+	lines := []string{"time: " + e.Time.Format(time.RFC3339), "processor: " + cpu, "system: " + systemOf(&e), "program: " + programOf(&e)}
 	if len(load) > 0 {
 		lines = append(lines, "load average: "+strings.Join(load, " "))
 	}
@@ -114,6 +103,24 @@ func environmentLines(r *bench.Report) []string {
 		lines[i] = Printable(lines[i])
 	}
 	return lines
+}
+
+func systemOf(e *bench.Environment) string { return strings.TrimRight(e.OS+", "+e.Kernel, ", ") }
+
+// programOf is the program with what it was built from and by.
+func programOf(e *bench.Environment) string {
+	program := "resnet-run " + e.Version
+	if e.Revision != "" {
+		program += " revision " + e.Revision
+	}
+	if e.Modified {
+		program += " (modified)"
+	}
+	program += ", " + e.Go + ", " + e.Platform
+	if e.Level != "" {
+		program += ", " + e.Level
+	}
+	return program
 }
 
 func benchRows(r *bench.Report) [][]string {
@@ -217,6 +224,7 @@ func benchCSV(r *bench.Report) [][]string {
 	rows := [][]string{{"network", "batch", "precision", "transfers", "in_flight", "backend", "device", "device_id", "status", "runs", "median_seconds", "p90_seconds", "p99_seconds",
 		"mean_seconds", "min_seconds", "max_seconds", "mad_seconds", "images_per_second", "flops", "flops_per_second", "peak_share", "max_error", "l2_error", "device_bytes",
 		"host_bytes", "cold_start_seconds", "warm_start_seconds", "ratio", "noise", "p", "verdict", "error"}}
+	rows[0] = append(rows[0], "driver", "time", "processor", "threads", "system", "program")
 	f := func(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 	for _, x := range r.Results {
 		row := []string{x.Network, strconv.Itoa(x.Batch), x.Precision, strconv.FormatBool(x.Transfers), strconv.Itoa(max(x.InFlight, 1)), x.Backend, x.Device, x.DeviceID, string(x.Status)}
@@ -243,9 +251,19 @@ func benchCSV(r *bench.Report) [][]string {
 		} else {
 			row = append(row, "", "", "", "")
 		}
-		rows = append(rows, append(row, x.Error))
+		row = append(row, x.Error, driverOf(r, &x), r.Environment.Time.Format(time.RFC3339), r.Environment.CPU, strconv.Itoa(r.Environment.Threads))
+		rows = append(rows, append(row, systemOf(&r.Environment), programOf(&r.Environment)))
 	}
 	return rows
+}
+
+// driverOf is the driver of the device that a result is of.
+func driverOf(r *bench.Report, x *bench.Result) string {
+	i := slices.IndexFunc(r.Devices, func(d bench.Device) bool { return d.Backend == x.Backend && d.ID == x.DeviceID })
+	if i < 0 {
+		return ""
+	}
+	return strings.TrimRight(r.Devices[i].Driver+", "+r.Devices[i].API, ", ")
 }
 
 // writeMarkdown writes rows as a table of GitHub's Markdown, the first row being the heading as in writeTable.

@@ -3,8 +3,10 @@ package report
 import (
 	"encoding/csv"
 	"math"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/internal/bench"
@@ -12,7 +14,7 @@ import (
 
 func benchReport() *bench.Report {
 	ok := bench.Result{
-		Case: bench.Case{Network: "net|work", Backend: "vulkan", Batch: 8, Precision: "f32"}, Device: "<GPU>", Status: bench.OK, DeviceBytes: 3 << 20,
+		Case: bench.Case{Network: "net|work", Backend: "vulkan", DeviceID: "gpu-0", Batch: 8, Precision: "f32"}, Device: "<GPU>", Status: bench.OK, DeviceBytes: 3 << 20,
 		Verification: &bench.Verification{Right: true, Max: 2.5e-7},
 		Timing:       &bench.Timing{Runs: 9, Seconds: bench.Summary{Median: 0.0123456, P90: 0.02, P99: 1.5}, ImagesPerSecond: 648.004, FLOPsPerSecond: 1.25e12, PeakShare: 0.5},
 		Cold:         &bench.Start{Open: 0.1, Total: 2}, Warm: &bench.Start{Total: 0.5, HostBytes: 1 << 30},
@@ -23,8 +25,8 @@ func benchReport() *bench.Report {
 		Verification: &bench.Verification{Max: math.MaxFloat64},
 	}
 	return &bench.Report{
-		Environment: bench.Environment{CPU: "a CPU", Cores: 2, Load: []float64{0.5, 1}, Governor: "powersave", Overridden: []string{"GOGC=50"}, Revision: "abc"},
-		Devices:     []bench.Device{{DeviceInfo: backend.DeviceInfo{Name: "<GPU>"}, Peak: &bench.Peak{FLOPsPerSecond: map[string]float64{"float32": 2.5e12}, BytesPerSecond: 1e11}}},
+		Environment: bench.Environment{Time: time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC), OS: "linux", Kernel: "6.1", CPU: "a CPU", Cores: 2, Load: []float64{0.5, 1}, Governor: "powersave", Overridden: []string{"GOGC=50"}, Revision: "abc"},
+		Devices:     []bench.Device{{DeviceInfo: backend.DeviceInfo{Backend: "vulkan", ID: "gpu-0", Name: "<GPU>", Driver: "a driver 1.2", API: "Vulkan 1.3"}, Peak: &bench.Peak{FLOPsPerSecond: map[string]float64{"float32": 2.5e12}, BytesPerSecond: 1e11}}},
 		Results:     []bench.Result{ok, wrong}, Missing: []bench.Case{{Network: "old", Backend: "cpu", Batch: 2, Precision: "f32"}},
 	}
 }
@@ -79,7 +81,19 @@ func TestBenchCSVHasOneWidth(t *testing.T) {
 	}
 	rows, err := csv.NewReader(strings.NewReader(b.String())).ReadAll() // refuses rows of another width
 	if err != nil || len(rows) != 3 || rows[1][10] != "0.0123456" || rows[2][10] != "" || rows[1][30] != "slower" {
-		t.Errorf("got %v, %q", err, rows)
+		t.Fatalf("got %v, %q", err, rows)
+	}
+	for row, want := range map[int]map[string]string{
+		1: {"driver": "a driver 1.2, Vulkan 1.3", "processor": "a CPU", "time": "2026-05-04T12:00:00Z", "system": "linux, 6.1"}, 2: {"driver": "", "processor": "a CPU"},
+	} {
+		for column, value := range want {
+			if got := rows[row][slices.Index(rows[0], column)]; got != value {
+				t.Errorf("row %d, %s: got %q, want %q", row, column, got, value)
+			}
+		}
+		if got := rows[row][slices.Index(rows[0], "program")]; !strings.Contains(got, "revision abc") {
+			t.Errorf("row %d: got program %q", row, got)
+		}
 	}
 }
 
