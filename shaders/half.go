@@ -12,6 +12,7 @@ var halfVariants = []Variant{
 	half(packed("conv2d_packed8x8_quad_f16", 8, 8, true, false)),
 	half(packed("conv2d_packed8x4_ssbo_f16", 8, 4, false, true)),
 	half(slim("conv2d_slim8x2_f16", 8, 2)),
+	half(depthwise("conv2d_depthwise_packed_f16", "PACKED")), half(depthwise("conv2d_depthwise_packed_ssbo_f16", "PACKED", "SSBO")),
 	half(Variant{Name: "pack_f16", Source: "pack.comp", Defines: []string{"PACK"}, Target: target, Bindings: 2, PushBytes: 12, Spec: flatSpec}),
 	half(Variant{Name: "unpack_f16", Source: "pack.comp", Target: target, Bindings: 2, PushBytes: 12, Spec: flatSpec}),
 	half(Variant{Name: "narrow_f16", Source: "pack.comp", Defines: []string{"CONVERT"}, Target: target, Bindings: 2, PushBytes: 12, Spec: flatSpec}),

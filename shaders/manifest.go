@@ -97,6 +97,7 @@ var Manifest = []Variant{
 	{Name: "max_pool_packed_ssbo_f32", Source: "pool.comp", Defines: []string{"OP_MAX", "PACKED", "SSBO"}, Target: target, Bindings: 2, PushBytes: 20, Spec: poolSpec},
 	{Name: "avg_pool_packed_ssbo_f32", Source: "pool.comp", Defines: []string{"OP_AVG", "PACKED", "SSBO"}, Target: target, Bindings: 2, PushBytes: 20, Spec: poolSpec},
 	{Name: "global_avg_pool_packed_f32", Source: "global_avg_pool_packed.comp", Target: target, Bindings: 2, Texels: []int{0}, PushBytes: 12, Spec: flatSpec, Optimize: true},
+	depthwise("conv2d_depthwise_f32"), depthwise("conv2d_depthwise_packed_f32", "PACKED"), depthwise("conv2d_depthwise_packed_ssbo_f32", "PACKED", "SSBO"),
 	{Name: "relu_f32", Source: "elementwise.comp", Target: target, Bindings: 2, PushBytes: 4, Spec: flatSpec},
 	{Name: "add_f32", Source: "elementwise.comp", Defines: []string{"OP_ADD"}, Target: target, Bindings: 3, PushBytes: 4, Spec: flatSpec},
 	{Name: "group_norm_merge_f32", Source: "group_norm_merge.comp", Target: target, Bindings: 3, PushBytes: 24, Spec: []string{"WG", "V"}},
@@ -135,6 +136,15 @@ func stored(name string, v Variant) []Variant {
 	dense.Name, packed.Name, v.Name = name+"_f32", name+"_packed_f32", name+"_f16"
 	packed.Defines = slices.Concat([]string{"PACKED"}, v.Defines)
 	return []Variant{dense, packed, half(v)}
+}
+
+// depthwise is a row of conv2d_depthwise.comp. Packed vectors are fetched from a texel buffer, unless it is told not to.
+func depthwise(name string, defines ...string) Variant {
+	v := Variant{Name: name, Source: "conv2d_depthwise.comp", Defines: defines, Target: target, Bindings: 4, PushBytes: 56, Spec: []string{"WG", "addShortcut", "applyReLU"}, FewRegisters: true}
+	if slices.Equal(defines, []string{"PACKED"}) {
+		v.Texels = []int{0}
+	}
+	return v
 }
 
 // packed is a row of conv2d_packed.comp with a tile of filters × pixels an invocation. Its texel buffers are x, w and the shortcut.

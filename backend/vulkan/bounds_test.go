@@ -34,11 +34,15 @@ func TestKernelsStayInBounds(t *testing.T) {
 				`^(max|avg)_pool/n1-c7-h1-w1/r1-s1|^linear/n3-c17-k17/|^softmax/n65541-|^conv2d/n3-c7-h14-w19-k21-g1/r1-s1`)
 		})
 		for name, o := range map[string]Options{ // those that no rule chooses there
-			"slim": {Kernels: []string{"conv2d_slim8x2_f32"}}, "tile": {Kernels: []string{"conv2d_tile32x32_f32"}},
+			"slim": {Kernels: []string{"conv2d_slim8x2_f32"}}, "tile": {Kernels: []string{"conv2d_tile32x32_f32"}}, "depthwise": {Kernels: []string{"conv2d_depthwise_packed_ssbo_f32"}},
 			"matrices": {Precision: Half, Kernels: []string{"conv2d_coopmat32x32_emulated_f16"}},
 		} {
 			t.Run(name, func(t *testing.T) {
-				checkBounds(t, o, 1, `^conv2d/n2-c17-h9-w7-k19-g1/r3-s3-stride1,1-pad1,1,1,1-dil1,1/bias-add-relu/integers$`)
+				filter := `^conv2d/n2-c17-h9-w7-k19-g1/r3-s3-stride1,1-pad1,1,1,1-dil1,1/bias-add-relu/integers$`
+				if name == "depthwise" {
+					filter = `^conv2d/n2-c17-h6-w9-k17-g17/r3-s3-stride2,2-pad1,1,1,1-dil1,1/bias-relu/integers$`
+				}
+				checkBounds(t, o, 1, filter)
 			})
 		}
 		return

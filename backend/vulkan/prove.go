@@ -65,6 +65,17 @@ var awkward = []struct {
 	{threeByThree(2), graph.F32(1, 24, 6, 5), graph.F32(40, 12, 3, 3)},
 }
 
+// awkwardDepthwise are the same for kernels that take nothing else.
+var awkwardDepthwise = []struct {
+	op   graph.Conv2D
+	x, w graph.TensorType
+}{
+	{threeByThree(6), graph.F32(3, 6, 9, 11), graph.F32(6, 1, 3, 3)},
+	{graph.Conv2D{
+		Stride: [2]int{2, 1}, Padding: graph.Padding{Top: 1, Bottom: 2, Right: 1}, Dilation: [2]int{1, 2}, Groups: 21, Bias: true, Add: true, Act: graph.ActReLU,
+	}, graph.F32(2, 21, 9, 11), graph.F32(21, 1, 3, 2)},
+}
+
 var pointwise = graph.Conv2D{Stride: [2]int{1, 1}, Dilation: [2]int{1, 1}, Groups: 1, Bias: true, Act: graph.ActReLU}
 
 func threeByThree(groups int) graph.Conv2D {
@@ -73,14 +84,11 @@ func threeByThree(groups int) graph.Conv2D {
 
 // proveSmall proves a kernel on the awkward shapes that it takes.
 func (d *device) proveSmall(ctx context.Context, n *graph.Node, candidate string) (v verdict, err error) {
-	list, err := smallNodes(n.Op)
+	list, err := d.smallNodes(n.Op, candidate)
 	if err != nil {
 		return v, err
 	}
 	for _, small := range list {
-		if !d.offers(small, candidate) {
-			continue
-		}
 		if err := d.proveWhole(ctx, small, candidate, &v); err != nil || v.wrong != "" {
 			v.everywhere = true
 			return v, err

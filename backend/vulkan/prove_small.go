@@ -48,13 +48,36 @@ var awkwardNodes = sync.OnceValue(func() map[string][]*graph.Node {
 	return all
 })
 
-// smallNodes are the awkward ones of a node's operation.
-func smallNodes(op graph.Op) ([]*graph.Node, error) {
-	if _, ok := op.(graph.Conv2D); !ok {
-		return awkwardNodes()[op.Name()], nil
+// smallNodes are the awkward ones of an operation that a candidate takes.
+func (d *device) smallNodes(op graph.Op, candidate string) (list []*graph.Node, err error) {
+	offered := func(all []*graph.Node) {
+		for _, n := range all {
+			if d.offers(n, candidate) {
+				list = append(list, n)
+			}
+		}
 	}
-	var list []*graph.Node
-	for _, c := range awkward {
+	if _, ok := op.(graph.Conv2D); !ok {
+		offered(awkwardNodes()[op.Name()])
+		return list, nil
+	}
+	for i := 0; i < 2 && len(list) == 0; i++ {
+		all, err := convNodes(i == 1)
+		if err != nil {
+			return nil, err
+		}
+		offered(all)
+	}
+	return list, nil
+}
+
+// convNodes are the awkward convolutions, or those of them that are depthwise.
+func convNodes(depthwise bool) (list []*graph.Node, err error) {
+	table := awkward
+	if depthwise {
+		table = awkwardDepthwise
+	}
+	for _, c := range table {
 		n, err := convNode(c.op, c.x, c.w)
 		if err != nil {
 			return nil, err

@@ -62,11 +62,9 @@ func (o *outcomes) trialSteps(list []choice) (steps []*plan.Step) {
 		shape := shapeOf(c.node)
 		key := tune.Key{Kernel: c.candidate, Hash: o.hash(c.node, shape, c.candidate)}
 		if !is(key) {
-			small, _ := smallNodes(c.node.Op) // an error shows in the proof
+			small, _ := o.dev.smallNodes(c.node.Op, c.candidate) // an error shows in the proof
 			for _, n := range small {
-				if o.dev.offers(n, c.candidate) {
-					add(n, c.candidate)
-				}
+				add(n, c.candidate)
 			}
 		}
 		met[key] = true

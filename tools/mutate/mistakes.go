@@ -4,6 +4,7 @@ package main
 type mistake struct{ file, why, old, new string }
 
 const (
+	depth                      = glslDir + "conv2d_depthwise.comp"
 	relu, packed, slim         = glslDir + "relu.glsl", glslDir + "conv2d_packed.comp", glslDir + "conv2d_slim.comp"
 	walk, tileComp, matrixComp = glslDir + "conv2d_walk.glsl", glslDir + "conv2d_tile.comp", glslDir + "conv2d_coopmat.comp"
 
@@ -113,6 +114,20 @@ var mistakes = []mistake{
 	{slim, "the shortcut is read from the input", "v += WIDEN(z[o]);", "v += WIDEN(x[o]);"},
 	{slim, "ReLU is forgotten", "if (applyReLU) v = relu(v);", ""},
 	{slim, "filters that do not exist are not zero where x is not finite", "if (k + 4 > Kg) v = mix(", "if (k + 4 < Kg) v = mix("},
+	// Depthwise.
+	{depth, "paddings swapped", "dilationH - top;", "dilationH - left;"},
+	{depth, "strides swapped", "q * strideW", "q * strideH"},
+	{depth, "dilation of rows for columns", "s * dilationW", "s * dilationH"},
+	{depth, "a column beyond the edge is read from the next row", "row < H && column < W", "row < H"},
+	{depth, "a row beyond the edge is read from the next channel", "row < H && column < W", "column < W"},
+	{depth, "all channels have the filter of the first", "uint tap = plane % C * (1 + R * S);", "uint tap = 0;"},
+	{depth, "the filters of a picture for those of another", "plane % C * (1", "plane * (1"},
+	{depth, "no place for the bias", "(1 + R * S)", "(R * S)"},
+	{depth, "the bias is the first tap too", "w[tap++];", "w[tap];"},
+	{depth, "taps beyond the edge are not counted", "        for (uint s = 0; s < S; s++, tap++) {", "        for (uint s = 0; s < S; s++, tap += row < H ? 1 : 0) {"},
+	{depth, "height for width", "* W + column)", "* H + column)"},
+	{depth, "the shortcut is read from the input", "sum += WIDEN(shortcut[i]);", "sum += FETCH(i);"},
+	{depth, "ReLU before the shortcut", "    if (ADD) sum += WIDEN(shortcut[i]);\n    if (RELU) sum = relu(sum);", "    if (RELU) sum = relu(sum);\n    if (ADD) sum += WIDEN(shortcut[i]);"},
 	// Winograd.
 	{winoIn, "paddings swapped", "int(th * M) - padTop, left = int(tw * M) - padLeft;", "int(th * M) - padLeft, left = int(tw * M) - padTop;"},
 	{winoIn, "every picture reads the first", "(n * C4 + c) * H * W;", "c * H * W;"},

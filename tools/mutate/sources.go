@@ -23,7 +23,7 @@ var goFiles = []goFile{
 	{planDir + "memory.go", []string{"roots", "place", "lifetimes"}},
 	{planDir + "pack.go", []string{"packConv", "biasOf", "packLinear", "packBatchNorm", "packFilters", "lay", "place"}},
 	{planDir + "command.go", []string{"overlaps", "reads", "views", "ViewBytes", "SpareBytes", "write", "track", "conflict"}},
-	{planDir + "conv.go", []string{"geometryOf", "pixels", "window", "spec", "denseConv", "packedConv", "packedTiles", "slimConv", "onVectors", "slabs", "regtileSize"}},
+	{planDir + "conv.go", []string{"geometryOf", "pixels", "window", "spec", "denseConv", "packedConv", "packedTiles", "slimConv", "depthwiseConv", "onVectors", "slabs", "regtileSize"}},
 	{planDir + "format.go", []string{"holds", "elems", "sizeBytes", "vectors", "suffix", "lanes", "units"}},
 	{planDir + "formats.go", []string{
 		"inFormats", "batchNormKernels", "gateKernels", "splitAttentionKernels", "channelKernels", "spatialPadKernels", "subsampleKernels",

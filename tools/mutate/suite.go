@@ -68,7 +68,7 @@ var opsOf = map[string][]string{
 
 func init() {
 	for _, v := range shaders.Manifest {
-		if v.Source == "conv2d_packed.comp" || v.Source == "conv2d_slim.comp" || v.Source == "conv2d_tile.comp" || v.Emulated {
+		if v.Source == "conv2d_packed.comp" || v.Source == "conv2d_slim.comp" || v.Source == "conv2d_tile.comp" || v.Source == "conv2d_depthwise.comp" || v.Emulated {
 			opsOf[v.Name] = []string{"conv2d"}
 		}
 	}
@@ -119,6 +119,16 @@ func isWinograd(o options) bool {
 	return len(o.Kernels) > 0 && strings.HasPrefix(o.Kernels[0], "winograd")
 }
 
+// isDepthwise reports whether all kernels are for depthwise convolutions alone.
+func isDepthwise(forced []options) bool {
+	return !slices.ContainsFunc(forced, func(o options) bool {
+		return len(o.Kernels) == 0 || !strings.HasPrefix(o.Kernels[0], "conv2d_depthwise")
+	})
+}
+
+// depthwise matches convolutions with a filter for each channel: all have several pictures, and all but some a last vector that is not full.
+var depthwise = regexp.MustCompile(`-c(2-.*-k2-g2|17-.*-k17-g17|64-.*-k64-g64|65-.*-k65-g65|32-.*-k32-g32)/`)
+
 // suite chooses cases.
 type suite struct{ all []conformance.Case }
 
@@ -134,7 +144,7 @@ func (s suite) pick(p conformance.Profile, keep func(op string) bool) []string {
 	groups := map[string][]entry{}
 	for _, c := range s.all {
 		op, _, _ := strings.Cut(c.Name, "/")
-		if c.Profile > p || !keep(op) {
+		if c.Profile > p || !keep(op) || c.OpensDevice { // the worker has one
 			continue
 		}
 		h := fnv.New32a()
@@ -206,6 +216,8 @@ func (s suite) shaderStages(variants []string) []stage {
 	switch direct := slices.ContainsFunc(forced, func(o options) bool { return !isWinograd(o) }); {
 	case !direct:
 		quick = transformedFirst(quick)
+	case isDepthwise(forced):
+		quick = firstOf(quick, depthwise)
 	case choosing:
 		quick = specialSoon(quick)
 	}
@@ -236,7 +248,7 @@ const fencedCases = 8
 func fenced(what string, forced []options, cases []string) (out []stage) {
 	for _, o := range forced {
 		some := cases // transforms take few cases with tails
-		if !isWinograd(o) {
+		if !isWinograd(o) && !isDepthwise(forced) {
 			some = firstOf(cases, tails)
 		}
 		o.Fences = true
@@ -262,7 +274,7 @@ func (s suite) inBounds(ops []string, forced []options, cases []string) (out []s
 		switch {
 		case len(o.Kernels) > 0 && i == stands:
 			checked = checked[:min(1, len(checked))]
-			if !isWinograd(o) {
+			if !isWinograd(o) && !isDepthwise(forced) {
 				if list := withTails(cases); len(list) > 0 {
 					checked = list
 				}

@@ -88,6 +88,13 @@ func TestKernelChoice(t *testing.T) {
 		{"transforms of groups", vectors, Options{}, conv(512, 2, 1), "winograd4_conv2d_packed16x8_quad_f32"},
 		{"groups of 2 have no transforms", vectors, Options{}, conv(64, 32, 1), "conv2d_regtile4_f32"},
 		{"a stride has none", vectors, Options{}, conv(64, 1, 2), "conv2d_packed16x8_quad_f32"},
+		{"depthwise", gpu, Options{}, conv(64, 64, 1), "conv2d_depthwise_packed_f32"},
+		{"depthwise in float16", gpu, Options{Half: true}, conv(64, 64, 2), "conv2d_depthwise_packed_f16"},
+		{"depthwise, wide vectors", vectors, Options{}, conv(64, 64, 1), "conv2d_depthwise_packed_f32"},
+		{"depthwise, quads", quads, Options{}, conv(64, 64, 2), "conv2d_depthwise_packed_f32"},
+		{"depthwise, too few texels", few, Options{}, conv(64, 64, 1), "conv2d_depthwise_packed_ssbo_f32"},
+		{"depthwise, few registers", slim(16, 16), Options{}, conv(64, 64, 1), "conv2d_depthwise_packed_f32"},
+		{"two filters a channel", vectors, Options{}, conv(128, 64, 1), "conv2d_regtile4_f32"},
 		{"forced", gpu, Options{Variants: []string{"conv2d_regtile4_f32", "conv2d_shared64_f32"}}, conv(64, 1, 1), "conv2d_regtile4_f32"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -76,6 +76,9 @@ var convKernels = func() (list []convKernel) {
 		list = append(list, convKernel{name, name, denseConv})
 	}
 	list = append(list, convKernel{"conv2d_slim8x2_f32", "conv2d_slim8x2_f32", slimConv})
+	for _, name := range []string{"conv2d_depthwise_f32", "conv2d_depthwise_packed_f32", "conv2d_depthwise_packed_ssbo_f32"} {
+		list = append(list, convKernel{name, name, depthwiseConv})
+	}
 	return append(list, tileConvKernels(false)...)
 }()
 
@@ -201,6 +204,33 @@ func slimConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (C
 		c.cost = g.seconds(lim, v, 4*vectors(g.cg)*g.r*g.s, tile)
 	}
 	return c, err
+}
+
+// depthwiseConv lowers to conv2d_depthwise.comp, where each filter has one channel, of its own.
+func depthwiseConv(lim Limits, n *graph.Node, g *convGeometry, v *shaders.Variant) (Candidate, error) {
+	if g.cg != 1 || g.kg != 1 || g.op.Groups == 1 {
+		return Candidate{}, backend.Unsupported("groups", "as many as channels and filters", fmt.Sprintf("%d of %d and %d", g.op.Groups, g.c, g.filters))
+	}
+	f := Dense
+	switch {
+	case v.Half:
+		f = Packed4Half
+	case slices.Contains(v.Defines, "PACKED"):
+		f = Packed4
+	}
+	units := f.units(g.c)
+	spec := []uint32{flag(g.op.Add), flag(g.op.Act == graph.ActReLU)}
+	push := append([]uint32{u32(units), u32(g.h), u32(g.w), u32(g.p), u32(g.q)}, g.window()...)
+	k, err := flat(lim, v.Name, g.batch*units*g.p*g.q, spec, push, 0, theWeight, g.shortcut, result)
+	if err != nil {
+		return Candidate{}, err
+	}
+	filters := g.op
+	filters.Groups = 1 // blocks of filters lie as if all had the same channel
+	k.weights = packConv(n, filters, f.lanes())
+	c := candidate(f, f, k).costs(lim, n, 1)
+	c.cost = max(c.cost, float64(g.batch*units*f.lanes()*g.p*g.q)*float64(g.r*g.s)/lim.rate(v))
+	return c, nil
 }
 
 // slabs are how the tensors of conv2d_packed.comp divide.

@@ -17,6 +17,8 @@ var halfConvKernels = append([]convKernel{
 	{"conv2d_packed8x8_quad_f16", "conv2d_packed8x8_quad_f16", packedConv},
 	{"conv2d_packed8x4_ssbo_f16", "conv2d_packed8x4_ssbo_f16", packedConv},
 	{"conv2d_slim8x2_f16", "conv2d_slim8x2_f16", slimConv},
+	{"conv2d_depthwise_packed_f16", "conv2d_depthwise_packed_f16", depthwiseConv},
+	{"conv2d_depthwise_packed_ssbo_f16", "conv2d_depthwise_packed_ssbo_f16", depthwiseConv},
 }, tileConvKernels(true)...)
 
 // HalfConvKernels are the names of all convolution kernels on float16.
