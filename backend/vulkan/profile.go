@@ -61,6 +61,9 @@ func (e *executable) Profile(ctx context.Context, in, out []backend.Buffer) ([]b
 	ended := make(chan result, 1)
 	go func() { // the device cannot be stopped: what it uses is kept until it is done, whether or not anyone still waits
 		times, err := p.finish()
+		if err == nil {
+			err = e.checkFences(in, out)
+		}
 		ended <- result{times, err}
 		done()
 	}()
@@ -88,6 +91,9 @@ func (d *device) timestampMask() uint64 {
 func (r *run) startProfile(in, out []backend.Buffer) (p *profile, err error) {
 	e, d := r.e, r.e.dev.dev
 	b, err := e.bind(in, out)
+	if err == nil {
+		err = e.raiseFences(in, out)
+	}
 	if err != nil {
 		return nil, err
 	}
