@@ -111,6 +111,7 @@ func (t *table) conv() {
 	t.convWide()
 	t.convExtents()
 	t.convGroups()
+	t.convDepthwise()
 	t.convWindows()
 	t.convFamily()
 	t.convRandom()
@@ -186,6 +187,22 @@ func (t *table) convGroups() {
 			v := convolution{n: 2, c: g[0] * g[1], h: 6, w: 9, k: g[0] * g[2], groups: g[0], win: win, bias: true, relu: w%2 == 0}
 			t.convCase(quickIf(w < 3), "groups, depthwise among them", alternate(i+w), v)
 		}
+	}
+}
+
+// convDepthwise has a filter for each channel, for which devices have kernels of their own: every epilogue over windows whose axes differ, and every kind of
+// values.
+func (t *table) convDepthwise() {
+	v := convolution{n: 3, c: 21, h: 9, w: 7, k: 21, groups: 21}
+	for i, w := range []int{5, 6, 2, 8, 9, 10} {
+		for e := range 4 {
+			v.win, v.bias, v.add, v.relu = windows[w], e%2 == 1, e > 1, e == 1 || e == 3
+			t.convCase(quickIf(i < 2), "a filter for each channel, with every epilogue", alternate(i+e/2), v)
+		}
+	}
+	v.win, v.bias, v.add, v.relu = windows[1], true, true, true
+	for _, values := range slices.Concat(special, specialWeights) {
+		t.convCase(Quick, "a filter for each channel, with every kind of values", values, v)
 	}
 }
 

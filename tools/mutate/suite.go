@@ -126,8 +126,8 @@ func isDepthwise(forced []options) bool {
 	})
 }
 
-// depthwise matches convolutions with a filter for each channel: all have several pictures, and all but some a last vector that is not full.
-var depthwise = regexp.MustCompile(`-c(2-.*-k2-g2|17-.*-k17-g17|64-.*-k64-g64|65-.*-k65-g65|32-.*-k32-g32)/`)
+// depthwise matches the convolutions with a filter for each channel that are made for it: three pictures, a last vector that is not full, all epilogues and values.
+var depthwise = regexp.MustCompile(`^conv2d/n3-c21-.*-k21-g21/`)
 
 // suite chooses cases.
 type suite struct{ all []conformance.Case }
