@@ -351,6 +351,8 @@ func (s suite) alsoStages(file string) []stage {
 			add("linear of quick", split, quick("linear"), false),
 			add("pools of quick", options{Half: true}, quick("max_pool", "avg_pool", "global_avg_pool"), false),
 		}
+	case "backend/vulkan/binding.go": // what is bound behind a tensor
+		return []stage{add("conv2d, relu, add and outputs of quick", options{Fences: true}, quick("conv2d", "relu", "add", "outputs")[:firstCases], false)}
 	case "half.go":
 		return []stage{
 			add("relu and add, each access checked", options{Half: true}, quick("relu", "add")[:inBoundsCases], true),
