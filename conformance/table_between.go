@@ -46,6 +46,13 @@ func opBetween(op graph.Op) drawn {
 	return func(s sketch, a, _ *graph.Value) *graph.Value { return s.b.Node("o", op, a) }
 }
 
+// padded puts zeros behind the channels of what draw makes: a device that stores channels as vectors may have something else behind the last one.
+func padded(draw drawn) drawn {
+	return func(s sketch, a, x *graph.Value) *graph.Value {
+		return s.b.Node("padded", graph.ChannelPad{After: 3}, draw(s, a, x))
+	}
+}
+
 // between has each op between convolutions, where a device may keep activations as vectors of channels, or narrower: with channels, and parts of
 // them, that are and are not whole vectors.
 func (t *table) between() {
@@ -72,6 +79,14 @@ func (t *table) between() {
 			n := normBetween(2, graph.NoActivation)(s, a, x)
 			return s.b.Node("joined", graph.Concat{}, s.slice("part", n, 0, 4), n, s.slice("rest", n, 8, 10), n)
 		}},
+		{"group_norm-padded", 6, padded(normBetween(2, graph.NoActivation))}, {"group_norm-padded", 9, padded(normBetween(3, graph.ActReLU))},
+		{"conv2d-padded", 5, padded(func(_ sketch, a, _ *graph.Value) *graph.Value { return a })}, {"split_attention-padded", 12, padded(splitBetween(2, 1, false))},
+		{"concat-padded", 3, padded(concatBetween(false, 6))}, {"spatial_pad-padded", 7, padded(opBetween(graph.SpatialPad{Padding: graph.Pad(1)}))},
+		{"relu-padded", 5, padded(opBetween(graph.ReLU{}))}, {"max_pool-padded", 6, padded(opBetween(graph.MaxPool{Kernel: [2]int{2, 3}, Stride: [2]int{1, 1}}))},
+		{"avg_pool-padded", 9, padded(opBetween(graph.AvgPool{Kernel: [2]int{3, 2}, Stride: [2]int{1, 1}}))},
+		{"gate-padded", 10, padded(func(s sketch, a, _ *graph.Value) *graph.Value {
+			return s.b.Node("o", graph.Gate{}, a, s.b.Node("pool", graph.GlobalAvgPool{}, a))
+		})},
 		{"parts", 13, func(s sketch, a, _ *graph.Value) *graph.Value {
 			last := s.b.Node("padded", graph.SpatialPad{Padding: graph.Padding{Top: 1, Bottom: 1}}, s.slice("last", a, 6, 13))
 			first := s.b.Node("mirrored", graph.SpatialPad{Padding: graph.Padding{Top: 1, Bottom: 1}, Reflect: true}, s.slice("first", a, 0, 6))
