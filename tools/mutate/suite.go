@@ -375,8 +375,15 @@ func (s suite) goStages(file string) []stage {
 		if strings.HasSuffix(file, "/partition.go") { // lavapipe's texel buffers hold everything
 			driver = swiftShader
 		}
+		ops := []string{"conv2d", "gate", "relu", "add", "max_pool", "avg_pool", "global_avg_pool"}
+		switch strings.TrimPrefix(file, planDir) {
+		case "group_norm.go":
+			ops = append(ops, "group_norm")
+		case "formats.go":
+			ops = append(ops, "batch_norm", "split_attention", "concat", "channel_slice", "channel_pad", "spatial_pad", "subsample")
+		}
 		for _, o := range deciding {
-			cases := s.pick(conformance.Quick, oneOf(append([]string{"conv2d", "gate", "relu", "add", "max_pool", "avg_pool", "global_avg_pool"}, graphCases...)))
+			cases := s.pick(conformance.Quick, oneOf(append(ops, graphCases...)))
 			if driver == swiftShader {
 				cases = firstOf(cases, divided)
 			}
