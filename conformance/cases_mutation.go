@@ -25,8 +25,6 @@ func (t *table) mutation() {
 		})
 	t.crafted("softmax/n65541-c2/many-rows", "more rows than workgroups along one side of a dispatch",
 		parse("input %x : float32[65541,2]", "%y = softmax(%x)", "output %y"), nil, nil)
-	t.crafted("group_norm/n1-c65538-h1-w1-g32769/many-channels", "so many weights that a device may bring them to their order in pieces",
-		parse("input %x : float32[1,65538,1,1]", "param @g : float32[65538]", "param @b : float32[65538]", "%y = group_norm(%x, @g, @b) groups=32769 epsilon=1e-05", "output %y"), nil, nil)
 	t.crafted("batch_norm/n1-c65538-h1-w1/many-channels", "so many weights that a device may bring them to their order in pieces",
 		parse("input %x : float32[1,65538,1,1]", "param @w : float32[65538]", "param @b : float32[65538]", "param @m : float32[65538]", "param @v : float32[65538]",
 			"%y = batch_norm(%x, @w, @b, @m, @v) epsilon=1e-05", "output %y"), nil, nil)
