@@ -140,7 +140,11 @@ func (e *executable) encode(b *binding, cmd vk.CommandBuffer, commands []plan.Co
 			d.CmdBindPipeline(cmd, k.pipeline)
 			d.CmdBindDescriptorSet(cmd, k.layout, 0, b.sets[c.Set])
 			d.CmdPushConstants(cmd, k.layout, push)
-			d.CmdDispatch(cmd, c.Step.Groups[0], c.Step.Groups[1], c.Step.Groups[2])
+			if c.Part != nil {
+				d.CmdDispatchBase(cmd, c.Part.Base, c.Part.Groups)
+			} else {
+				d.CmdDispatch(cmd, c.Step.Groups[0], c.Step.Groups[1], c.Step.Groups[2])
+			}
 		case plan.Copy:
 			d.CmdCopyBuffer(cmd, b.space(c.Src).buf, b.space(c.Dst).buf, vk.BufferCopy{SrcOffset: c.Src.Offset, DstOffset: c.Dst.Offset, Size: c.Src.Size})
 		case plan.Barrier:

@@ -4,9 +4,11 @@ import (
 	"flag"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/resnet-run/resnet-run/backend"
+	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/conformance"
 	"github.com/resnet-run/resnet-run/internal/backendtest"
 )
@@ -86,3 +88,40 @@ func TestHalfArithmeticConformance(t *testing.T) {
 
 // alone reports whether some cases were asked for by name.
 func alone() bool { return strings.Contains(flag.Lookup("test.run").Value.String(), "/") }
+
+// TestDispatchesInPieces holds kernels of every kind against the suite with a bound that each dispatch breaks, so that each is several of parts of its
+// workgroups. On a GPU only those are that would take longer than a watchdog waits.
+func TestDispatchesInPieces(t *testing.T) {
+	if testing.Short() {
+		t.Skip("pipelines are compiled anew")
+	}
+	const convs = `^conv2d/n[23]-c(17|21|65)-.*/r3-s3-stride[12],[12]-pad1,1,1,1.*/(bias-add-relu|bias-relu)/(ordinary|integers)$`
+	others := `^(softmax/n129-|linear/n[37]-c(17|65)|(max|avg)_pool/n2-c17-|global_avg_pool/n2-c33|gate/n2-c17|group_norm/n2-c1[78]|split_attention/n2-c1[78]|concat/n2|spatial_pad/n2-c17|add/n2-c33|batch_norm/n2-c33|relu/n2-c33|block/basic-.*n2/fused)`
+	for name, c := range map[string]struct {
+		o      Options
+		filter string
+		least  int
+	}{
+		"chosen": {Options{}, others + "|" + convs, 55}, "tile": {Options{Kernels: []string{"conv2d_tile32x32_f32", "conv2d_regtile4_f32"}}, convs, 5},
+		"split":    {Options{Kernels: []string{"conv2d_tile32x32_split_f32", "conv2d_regtile4_f32"}}, convs, 5},
+		"shared":   {Options{Kernels: []string{"conv2d_shared64_f32"}}, convs, 5},
+		"matrices": {Options{Precision: Half, Kernels: []string{"conv2d_coopmat32x32_emulated_f16", "conv2d_regtile4_f32"}}, convs, 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.o.Unproved, c.o.MaxSubmission = true, 1
+			eachDriver(t, c.o, func(t *testing.T, open func(t *testing.T) backend.Device) {
+				var pieces atomic.Int64
+				s := conformance.Run(t, func(t *testing.T) backend.Device {
+					return countingDevice{open(t).(*device), func(p *plan.Plan) {
+						for _, s := range p.Steps {
+							pieces.Add(int64(index(s.Pieces)))
+						}
+					}}
+				}, conformance.Options{Filter: c.filter})
+				if (s.Run < c.least || pieces.Load() < int64(c.least)) && !alone() {
+					t.Errorf("got %v and %d dispatches in pieces, want %d of each at least", s, pieces.Load(), c.least)
+				}
+			})
+		})
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -84,9 +85,13 @@ func TestLongRunsAreSplit(t *testing.T) {
 					work++
 				}
 			}
-			if want := map[bool]int{true: work, false: 1}[o.MaxSubmission > 0]; len(e.pieces) != want {
-				t.Errorf("bound %v: got %d pieces, want %d", o.MaxSubmission, len(e.pieces), want)
+			switch n := len(e.pieces); {
+			case o.MaxSubmission == 0 && n != 1:
+				t.Errorf("got %d pieces without a bound, want 1", n)
+			case o.MaxSubmission > 0 && n < 5*work:
+				t.Errorf("bound %v: got %d pieces of %d commands, want most dispatches divided", o.MaxSubmission, n, work)
 			}
+			checkPieces(t, e)
 			for range 3 {
 				if err := e.Run(context.Background(), in, out); err != nil {
 					t.Fatal(err)
@@ -172,6 +177,74 @@ func TestCutKeepsToTheCost(t *testing.T) {
 		}
 		if got, want := fmt.Sprint(slices.Concat(pieces...)), fmt.Sprint(p.Commands); got != want {
 			t.Errorf("resnet50 N%d: the pieces together are not the plan", c.batch)
+		}
+	}
+}
+
+// checkPieces: each piece has one dispatch or copy at most where the bound is below all, and the parts of a dispatch are all of it.
+func checkPieces(t *testing.T, e *executable) {
+	t.Helper()
+	shares, dispatches := map[*plan.Step]float64{}, map[*plan.Step]float64{}
+	for _, c := range e.plan.Commands {
+		if d, ok := c.(plan.Dispatch); ok {
+			dispatches[d.Step]++
+		}
+	}
+	for _, piece := range e.pieces {
+		for _, c := range piece {
+			d, ok := c.(plan.Dispatch)
+			switch {
+			case ok && d.Part != nil:
+				shares[d.Step] += share(d)
+				if !e.plan.Steps[d.Set].Pieces {
+					t.Errorf("%v: its pipeline is not made for parts", d)
+				}
+			case ok:
+				shares[d.Step]++
+			}
+		}
+	}
+	for s, want := range dispatches {
+		if math.Abs(shares[s]-want) > 1e-9 {
+			t.Errorf("%s: the parts are %g of %g dispatches", s.Node, shares[s], want)
+		}
+	}
+}
+
+// TestLongDispatchesAreDivided: on the slowest GPU a layer of a large batch would take longer than a watchdog waits. No part of it does, and nothing of an
+// ordinary batch is divided.
+func TestLongDispatchesAreDivided(t *testing.T) {
+	limit := pieceCost(submissionBound(Options{}, false))
+	for batch, divided := range map[int]bool{1: false, 64: false, 1024: true} {
+		g := seededNetwork(t, "resnet50", batch, 224)
+		lim := plan.Floor()
+		lim.MaxStorageBufferRange, lim.MaxMemoryAllocationSize = 1<<32-1, 1<<36 // the batch as a whole
+		p, err := plan.Build(lim, plan.Options{}, g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pieces := cut(p, limit, g)
+		costs := map[string]float64{}
+		for _, n := range g.Nodes {
+			costs[n.Name] = float64(n.Cost().FLOPs) * float64(p.Chunk) / float64(batch)
+		}
+		parts := 0
+		for _, c := range slices.Concat(pieces...) {
+			d, ok := c.(plan.Dispatch)
+			if !ok || d.Step.ChangesFormat() {
+				continue
+			}
+			cost := costs[d.Step.Node]
+			if d.Part != nil {
+				parts++
+				cost *= share(d)
+			}
+			if cost > 1.1*longest*limit { // workgroups do not divide evenly
+				t.Errorf("batch %d: %v costs %g, want at most %g", batch, d, cost, longest*limit)
+			}
+		}
+		if divided != (parts > 0) {
+			t.Errorf("batch %d in parts of %d: %d parts of dispatches, want some: %v", batch, p.Chunk, parts, divided)
 		}
 	}
 }

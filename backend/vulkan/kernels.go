@@ -157,7 +157,12 @@ func (k *kernels) release(list []*kernel) {
 	}
 }
 
-func pipelineKey(s *plan.Step) string { return fmt.Sprint(s.Variant.Name, s.Spec) }
+func pipelineKey(s *plan.Step) string {
+	if s.Pieces {
+		return fmt.Sprint(s.Variant.Name, s.Spec, " in pieces")
+	}
+	return fmt.Sprint(s.Variant.Name, s.Spec)
+}
 
 // get returns the pipeline of a step, made now if it is not there yet, to be given to [kernels.release]. Several may be made at once.
 func (k *kernels) get(s *plan.Step) (*kernel, error) {
@@ -221,7 +226,7 @@ func (k *kernels) create(s *plan.Step) (*kernel, error) {
 		}
 		k.layouts[key] = kn.layout
 	}
-	p := vk.ComputePipeline{Layout: kn.layout, Module: module, Spec: slices.Clone(s.Spec), Statistics: k.statistics}
+	p := vk.ComputePipeline{Layout: kn.layout, Module: module, Spec: slices.Clone(s.Spec), Statistics: k.statistics, Base: s.Pieces}
 	if v.Matrix && sizedSubgroups(&k.dev.facts) {
 		p.SubgroupSize, p.FullSubgroups = int(k.dev.facts.Subgroup.Min), true
 	}

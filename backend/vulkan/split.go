@@ -12,8 +12,8 @@ import (
 
 // A display driver resets a GPU whose work does not end: Windows after 2 s (TdrDelay), others sooner. The commands of a plan
 // are therefore recorded in pieces that are short on the slowest GPU, and as many pieces make one submission as
-// fit into the bound by the time that earlier runs took. Small networks are one piece, and so one submission, from the start.
-// A single dispatch is never cut: Options.MaxChunk makes those smaller.
+// fit into the bound by the time that earlier runs took. Small networks are one piece, and so one submission, from the start. A dispatch that
+// would take longer than a watchdog waits, there, is several of parts of its workgroups.
 
 // defaultBound is how long a submission to a GPU should take at most.
 const defaultBound = 500 * time.Millisecond
@@ -23,6 +23,12 @@ const (
 	slowest   = 20e9
 	bytesCost = 4
 )
+
+// longest is how many times the bound a dispatch may take on the slowest GPU: with the usual bound the 2 s of Windows.
+const longest = 4
+
+// mostPieces is how many a dispatch is divided into at most.
+const mostPieces = 256
 
 // submissionBound is the bound for a device; 0 is none.
 func submissionBound(o Options, software bool) time.Duration {
@@ -44,14 +50,16 @@ func pieceCost(bound time.Duration) float64 {
 }
 
 // cut divides the commands of a plan into pieces whose cost is at most limit, or which have a single command that
-// is not a barrier. A barrier stays with the command before it.
+// is not a barrier. A barrier stays with the command before it. Dispatches that cost too much by themselves are divided in the plan.
 func cut(p *plan.Plan, limit float64, g *graph.Graph) [][]plan.Command {
 	if len(p.Commands) == 0 {
 		return nil
 	}
 	steps := map[string]float64{} // of a node
 	for _, s := range p.Steps {
-		steps[s.Node]++
+		if !s.ChangesFormat() {
+			steps[s.Node]++
+		}
 	}
 	costs := make(map[string]float64, len(g.Nodes)) // of a step of a node for a part of the batch
 	for _, n := range g.Nodes {
@@ -59,25 +67,56 @@ func cut(p *plan.Plan, limit float64, g *graph.Graph) [][]plan.Command {
 		cost := float64(c.FLOPs) + bytesCost*float64(c.ReadBytes+c.WriteBytes)
 		costs[n.Name] = cost * float64(p.Chunk) / float64(max(p.Batch, 1)) / max(steps[n.Name], 1)
 	}
-	var pieces [][]plan.Command
-	first, sum := 0, 0.0
-	for i, c := range p.Commands {
-		var cost float64
+	costOf := func(c plan.Command) float64 {
 		switch c := c.(type) {
 		case plan.Dispatch:
-			cost = costs[c.Step.Node]
+			cost := costs[c.Step.Node]
+			if c.Step.ChangesFormat() {
+				cost = 0
+				for _, r := range c.Step.Bindings {
+					cost += bytesCost * float64(r.Size)
+				}
+			}
+			if c.Part != nil {
+				cost *= share(c)
+			}
+			return cost
 		case plan.Copy:
-			cost = bytesCost * 2 * float64(c.Src.Size)
-		case plan.Barrier:
+			return bytesCost * 2 * float64(c.Src.Size)
+		}
+		return 0 // a barrier
+	}
+	var all []plan.Command
+	for _, c := range p.Commands {
+		if d, ok := c.(plan.Dispatch); ok && costOf(c) > longest*limit {
+			all = append(all, d.Divide(p, int(min(math.Ceil(costOf(c)/(longest*limit)), mostPieces)))...)
+		} else {
+			all = append(all, c)
+		}
+	}
+	var pieces [][]plan.Command
+	first, sum := 0, 0.0
+	for i, c := range all {
+		cost := costOf(c)
+		if _, ok := c.(plan.Barrier); ok {
 			continue
 		}
 		if sum > 0 && sum+cost > limit {
-			pieces = append(pieces, p.Commands[first:i])
+			pieces = append(pieces, all[first:i])
 			first, sum = i, 0
 		}
 		sum += cost
 	}
-	return append(pieces, p.Commands[first:])
+	return append(pieces, all[first:])
+}
+
+// share is the part of its step that a dispatch is.
+func share(d plan.Dispatch) float64 {
+	part := 1.0
+	for i, n := range d.Part.Groups {
+		part *= float64(n) / float64(max(d.Step.Groups[i], 1))
+	}
+	return part
 }
 
 // pace is how long pieces take, as runs have shown.

@@ -164,7 +164,7 @@ var tamperings = map[string]struct {
 }{
 	"a case left out": {func(c *report.Conformance) {
 		d := c.Devices[0]
-		d.Results = append(slices.Clone(d.Results[:9]), d.Results[10:]...)
+		d.Results = slices.DeleteFunc(slices.Clone(d.Results), func(r report.CaseResult) bool { return r.Case == "contract/run/output-of-another-shape" })
 		d.Summary.Run, d.Summary.Passed = d.Summary.Run-1, d.Summary.Passed-1
 	}, "contract/run/output-of-another-shape: it has no result"},
 	"a case twice": {func(c *report.Conformance) {

@@ -45,7 +45,7 @@ func TestTexelViewsReachFurther(t *testing.T) {
 	} {
 		reader := &Step{Variant: variant("global_avg_pool_packed_f32"), Parts: c.parts, Bindings: []Ref{{ArenaSpace, 0, 0, c.size}, {ArenaSpace, 0, far, 160}}}
 		writer := &Step{Variant: variant("relu_f32"), Bindings: []Ref{{ArenaSpace, 0, 2 * far, 160}, {ArenaSpace, 0, c.size + c.behind, 160}}}
-		if got := track(c.lim, []Command{Dispatch{0, reader}, Dispatch{1, writer}}); len(got) != c.want {
+		if got := track(c.lim, []Command{Dispatch{Set: 0, Step: reader}, Dispatch{Set: 1, Step: writer}}); len(got) != c.want {
 			t.Errorf("%d bytes, written %d behind them: got %v, want %d commands", c.size, c.behind, got, c.want)
 		}
 	}

@@ -60,7 +60,45 @@ type Step struct {
 	Bindings []Ref     // storage buffers by binding; the last is written, the others are read
 	Reason   string    // why this variant, for people; empty where there is no other
 	Parts    bool      // it is one of several that each bind a part of the tensors
+	Pieces   bool      // some of its dispatches run a part of its workgroups, for which its pipeline must be made
 }
+
+// divide is n parts of the workgroups of a step, or as many as can be: along one dimension. Kernels number workgroups by y times the count of x, plus x, so x is
+// divided only where y has one.
+func (s *Step) divide(n int) []Part {
+	axis := 2
+	for _, a := range []int{1, 0} {
+		if s.Groups[a] > s.Groups[axis] && (a > 0 || s.Groups[1] == 1) {
+			axis = a
+		}
+	}
+	count := int(s.Groups[axis])
+	n = max(1, min(n, count))
+	parts := make([]Part, n)
+	for i := range parts {
+		from, to := i*count/n, (i+1)*count/n
+		parts[i].Groups = s.Groups
+		parts[i].Base[axis], parts[i].Groups[axis] = uint32(from), uint32(to-from)
+	}
+	return parts
+}
+
+// Divide is the dispatch as n of parts of its workgroups, or as many as can be. p is its plan, which takes note of it.
+func (d Dispatch) Divide(p *Plan, n int) []Command {
+	parts := d.Step.divide(n)
+	if len(parts) == 1 {
+		return []Command{d}
+	}
+	p.Steps[d.Set].Pieces = true
+	list := make([]Command, len(parts))
+	for i := range parts {
+		list[i] = Dispatch{d.Set, d.Step, &parts[i]}
+	}
+	return list
+}
+
+// ChangesFormat reports whether the step brings a value to another format, and computes nothing.
+func (s *Step) ChangesFormat() bool { return slices.Contains(converterNames, s.Variant.Name) }
 
 func (s *Step) reads() []Ref { return s.Bindings[:len(s.Bindings)-1] }
 
@@ -103,12 +141,16 @@ type Command interface {
 	command()
 }
 
-// Dispatch runs a step. Set is the index of its descriptor set among the plan's steps: the passes over the parts of
+// Dispatch runs a step, or a part of its workgroups. Set is the index of its descriptor set among the plan's steps: the passes over the parts of
 // a batch share sets, since their tensors lie in the same places.
 type Dispatch struct {
 	Set  int
 	Step *Step
+	Part *Part // nil: all
 }
+
+// Part is some of the workgroups of a step.
+type Part struct{ Base, Groups [3]uint32 }
 
 // Copy copies between buffers; the sizes are equal.
 type Copy struct{ Dst, Src Ref }
@@ -125,6 +167,9 @@ func (Barrier) command()  {}
 func (d Dispatch) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "dispatch %s %s %dx%dx%d", d.Step.Node, d.Step.Variant.Name, d.Step.Groups[0], d.Step.Groups[1], d.Step.Groups[2])
+	if d.Part != nil {
+		fmt.Fprintf(&b, " of these %v from %v on", d.Part.Groups, d.Part.Base)
+	}
 	for _, r := range d.Step.Bindings {
 		fmt.Fprintf(&b, " %v", r)
 	}

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 
@@ -299,6 +300,8 @@ var converters = map[[2]Format]string{
 	{Dense, Packed4}: "pack_f32", {Packed4, Dense}: "unpack_f32", {Dense, Packed4Half}: "pack_f16", {Packed4Half, Dense}: "unpack_f16",
 	{Packed4, Packed4Half}: "narrow_f16", {Packed4Half, Packed4}: "widen_f16",
 }
+
+var converterNames = slices.Collect(maps.Values(converters))
 
 // isConversion reports whether a kernel changes the type of packed vectors.
 func isConversion(v *shaders.Variant) bool {

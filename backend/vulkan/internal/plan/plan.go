@@ -220,7 +220,7 @@ func (p *Plan) passes(lim Limits, opt Options, g *graph.Graph, prog *program, l 
 			}
 		}
 		for i, s := range steps {
-			cmds = append(cmds, Dispatch{i, s})
+			cmds = append(cmds, Dispatch{Set: i, Step: s})
 		}
 		for i, v := range part.Outputs {
 			dst := slice(OutputSpace, i, v, p.Chunk, at, n)

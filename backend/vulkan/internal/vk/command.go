@@ -104,6 +104,11 @@ func (d *Device) CmdDispatch(cmd CommandBuffer, x, y, z uint32) {
 	C.rr_dispatch(d.table, C.uintptr_t(cmd), C.uint32_t(x), C.uint32_t(y), C.uint32_t(z))
 }
 
+// CmdDispatchBase runs workgroups whose numbers begin at base, with a pipeline that was made for it ([ComputePipeline.Base]).
+func (d *Device) CmdDispatchBase(cmd CommandBuffer, base, groups [3]uint32) {
+	C.rr_dispatch_base(d.table, C.uintptr_t(cmd), (*C.uint32_t)(&base[0]), (*C.uint32_t)(&groups[0]))
+}
+
 // CmdBarrier is a global memory barrier: what follows, in the stages dst, waits
 // for what came before, in the stages src, and sees its writes.
 func (d *Device) CmdBarrier(cmd CommandBuffer, src, dst PipelineStage, srcAccess, dstAccess Access) {

@@ -162,6 +162,7 @@ var goConstants = map[string]uint64{
 	"VK_OBJECT_TYPE_PIPELINE":                                    uint64(ObjectPipeline),
 	"VK_OBJECT_TYPE_DESCRIPTOR_SET":                              uint64(ObjectDescriptorSet),
 	"VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR":              pipelineCaptureStatistics,
+	"VK_PIPELINE_CREATE_DISPATCH_BASE_BIT":                       pipelineDispatchBase,
 	"VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_BOOL32_KHR":         statisticBool32,
 	"VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_INT64_KHR":          statisticInt64,
 	"VK_PIPELINE_EXECUTABLE_STATISTIC_FORMAT_UINT64_KHR":         statisticUint64,

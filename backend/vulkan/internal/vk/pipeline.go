@@ -80,13 +80,18 @@ type ComputePipeline struct {
 	// Statistics asks the driver to keep what [Device.Statistics] returns. Needs the
 	// feature PipelineExecutableInfo.
 	Statistics bool
+	// Base lets workgroups be dispatched whose numbers do not begin at 0.
+	Base bool
 }
 
 // stageRequireFullSubgroups is VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT.
 const stageRequireFullSubgroups = 2
 
-// pipelineCaptureStatistics is VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR.
-const pipelineCaptureStatistics = 0x40
+// Flags of pipelines: VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR and VK_PIPELINE_CREATE_DISPATCH_BASE_BIT.
+const (
+	pipelineCaptureStatistics = 0x40
+	pipelineDispatchBase      = 0x10
+)
 
 // CreateComputePipeline compiles p. cache may be 0.
 func (d *Device) CreateComputePipeline(cache PipelineCache, p ComputePipeline) (Pipeline, error) {
@@ -100,6 +105,9 @@ func (d *Device) CreateComputePipeline(cache PipelineCache, p ComputePipeline) (
 	var flags C.uint32_t
 	if p.Statistics {
 		flags |= pipelineCaptureStatistics
+	}
+	if p.Base {
+		flags |= pipelineDispatchBase
 	}
 	entry := C.CString(p.Entry)
 	defer C.free(unsafe.Pointer(entry))

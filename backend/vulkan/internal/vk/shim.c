@@ -166,6 +166,7 @@ static int load_device(rr_instance *i, rr_device *t) {
   NEED(CmdBindSets, "vkCmdBindDescriptorSets");
   NEED(CmdPushConstants, "vkCmdPushConstants");
   NEED(CmdDispatch, "vkCmdDispatch");
+  NEED(CmdDispatchBase, "vkCmdDispatchBase");
   NEED(CmdBarrier, "vkCmdPipelineBarrier");
   NEED(CmdCopyBuffer, "vkCmdCopyBuffer");
   NEED(GetQueryResults, "vkGetQueryPoolResults");
@@ -323,6 +324,10 @@ void rr_push_constants(rr_device *t, uintptr_t cmd, rr_handle layout, uint32_t b
 
 void rr_dispatch(rr_device *t, uintptr_t cmd, uint32_t x, uint32_t y, uint32_t z) {
   t->CmdDispatch((rr_disp)cmd, x, y, z);
+}
+
+void rr_dispatch_base(rr_device *t, uintptr_t cmd, const uint32_t base[3], const uint32_t groups[3]) {
+  t->CmdDispatchBase((rr_disp)cmd, base[0], base[1], base[2], groups[0], groups[1], groups[2]);
 }
 
 void rr_barrier(rr_device *t, uintptr_t cmd, uint32_t srcStages, uint32_t dstStages, uint32_t srcAccess, uint32_t dstAccess) {

@@ -183,6 +183,7 @@ typedef struct {
   void(RR_CALL *CmdBindSets)(rr_disp, uint32_t, rr_handle, uint32_t, uint32_t, const rr_handle *, uint32_t, const uint32_t *);
   void(RR_CALL *CmdPushConstants)(rr_disp, rr_handle, uint32_t, uint32_t, uint32_t, const void *);
   void(RR_CALL *CmdDispatch)(rr_disp, uint32_t, uint32_t, uint32_t);
+  void(RR_CALL *CmdDispatchBase)(rr_disp, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t, uint32_t);
   void(RR_CALL *CmdBarrier)(rr_disp, uint32_t, uint32_t, uint32_t, uint32_t, const rr_MemoryBarrier *, uint32_t, const void *, uint32_t, const rr_ImageBarrier *);
   void(RR_CALL *CmdCopyBuffer)(rr_disp, rr_handle, rr_handle, uint32_t, const rr_Copy *);
   rr_result(RR_CALL *GetQueryResults)(rr_disp, rr_handle, uint32_t, uint32_t, size_t, void *, uint64_t, uint32_t);
@@ -243,6 +244,7 @@ void rr_bind_pipeline(rr_device *, uintptr_t cmd, rr_handle pipeline);
 void rr_bind_set(rr_device *, uintptr_t cmd, rr_handle layout, uint32_t index, rr_handle set);
 void rr_push_constants(rr_device *, uintptr_t cmd, rr_handle layout, uint32_t bytes, rr_push);
 void rr_dispatch(rr_device *, uintptr_t cmd, uint32_t x, uint32_t y, uint32_t z);
+void rr_dispatch_base(rr_device *, uintptr_t cmd, const uint32_t base[3], const uint32_t groups[3]);
 void rr_barrier(rr_device *, uintptr_t cmd, uint32_t srcStages, uint32_t dstStages, uint32_t srcAccess, uint32_t dstAccess);
 void rr_copy(rr_device *, uintptr_t cmd, rr_handle src, rr_handle dst, uint32_t n, const rr_Copy *);
 rr_result rr_query_results(rr_device *, rr_handle pool, uint32_t first, uint32_t n, uint64_t *out);
