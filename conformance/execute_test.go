@@ -3,10 +3,8 @@ package conformance_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,28 +12,14 @@ import (
 	"github.com/resnet-run/resnet-run/backend/reference"
 	"github.com/resnet-run/resnet-run/conformance"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/backendtest"
 )
 
 // mortalDevice is the reference until softmax of 3 rows ends it: then nothing works any more, as when a plugin has exited.
 type mortalDevice struct {
-	backend.Device
+	backendtest.Mortal
 	at   string // "compile", "run", "end" (when all is done), "panic", "refusal", "second run"
 	runs int
-	dead atomic.Bool
-}
-
-func (d *mortalDevice) alive() error {
-	if d.dead.Load() {
-		return fmt.Errorf("%w: it ended with status 7", backend.ErrPluginExited)
-	}
-	return nil
-}
-
-func (d *mortalDevice) NewBuffer(ctx context.Context, t graph.TensorType) (backend.Buffer, error) {
-	if err := d.alive(); err != nil {
-		return nil, err
-	}
-	return d.Device.NewBuffer(ctx, t)
 }
 
 func (d *mortalDevice) Supports(n *graph.Node) error {
@@ -46,17 +30,17 @@ func (d *mortalDevice) Supports(n *graph.Node) error {
 }
 
 func (d *mortalDevice) Compile(ctx context.Context, g *graph.Graph) (backend.Executable, error) {
-	if err := d.alive(); err != nil {
+	if err := d.Alive(); err != nil {
 		return nil, err
 	}
 	ends := isSoftmax(g.Nodes[0]) && g.Inputs[0].Type.Shape.Dim(0) == 3
 	switch {
 	case ends && d.at == "refusal":
-		d.dead.Store(true)
+		d.Die()
 		return nil, backend.Unsupported("op", "another", "softmax")
 	case ends && d.at == "compile":
-		d.dead.Store(true)
-		return nil, d.alive()
+		d.Die()
+		return nil, d.Alive()
 	}
 	e, err := d.Device.Compile(ctx, g)
 	return &mortalExecutable{Executable: e, d: d, ends: ends}, err
@@ -69,24 +53,26 @@ type mortalExecutable struct {
 }
 
 func (e *mortalExecutable) Run(ctx context.Context, in, out []backend.Buffer) error {
-	if err := e.d.alive(); err != nil {
+	if err := e.d.Alive(); err != nil {
 		return err
 	}
 	switch e.d.runs++; {
 	case e.ends && e.d.at == "run", e.ends && e.d.at == "second run" && e.d.runs == 2:
-		e.d.dead.Store(true)
-		return e.d.alive()
+		e.d.Die()
+		return e.d.Alive()
 	case e.ends && e.d.at == "second run":
 		return errors.New("out of sorts")
 	case e.ends && e.d.at == "panic":
-		e.d.dead.Store(true)
-		panic(e.d.alive())
+		e.d.Die()
+		panic(e.d.Alive())
 	}
 	return e.Executable.Run(ctx, in, out)
 }
 
 func (e *mortalExecutable) Close() error {
-	e.d.dead.CompareAndSwap(false, e.ends && e.d.at == "end")
+	if e.ends && e.d.at == "end" {
+		e.d.Die()
+	}
 	return e.Executable.Close()
 }
 
@@ -96,7 +82,7 @@ func onMortals(t *testing.T, at string, o conformance.Options) (results []confor
 	open := func(ctx context.Context) (backend.Device, error) {
 		opened++
 		d, err := reference.New().Open(ctx, "cpu")
-		return &mortalDevice{Device: d, at: at}, err
+		return &mortalDevice{Mortal: backendtest.Mortal{Device: d}, at: at}, err
 	}
 	_, err = conformance.Execute(t.Context(), open, o, func(r conformance.Result) error { results = append(results, r); return nil })
 	return results, opened, err

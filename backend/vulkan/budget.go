@@ -1,6 +1,8 @@
 package vulkan
 
 import (
+	"log/slog"
+
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/facts"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/graph"
@@ -22,9 +24,6 @@ func needsOf(g *graph.Graph, p *plan.Plan) needs {
 	}
 	return n
 }
-
-// withoutTransforms is said when memory is what decides.
-const withoutTransforms = "convolutions without transforms, as the device's memory does not hold their weights and tensors"
 
 // ampleRoom is how many times what a network reads and writes a plan takes at the very most: weights and tensors of transforms are four and two times as large, and
 // channels come in fours.
@@ -68,20 +67,26 @@ func (d *device) relieve(g *graph.Graph, p *plan.Plan, opt *plan.Options, last b
 		return false, nil
 	}
 	log := d.opts.Logger.With("graph", g.Name, "batch", p.Batch, "free", free, "weights", n.weights, "buffers", n.buffers, "intermediate", n.arena)
+	if again = lessen(p, opt, n.weights+n.buffers <= free, "it is above the device's memory budget", log); !again && last {
+		log.Warn("the device's memory may not hold the network")
+	}
+	return again, nil
+}
+
+// lessen changes options so that the next plan takes less memory than p: smaller parts of the batch, where those help, else no transforms. It is false where
+// there is nothing left.
+func lessen(p *plan.Plan, opt *plan.Options, partsHelp bool, why string, log *slog.Logger) bool {
 	switch {
-	case p.Chunk > 1 && n.weights+n.buffers <= free:
+	case partsHelp && p.Chunk > 1:
 		opt.MaxChunk = (p.Chunk + 1) / 2
-		log.Warn("batch split, as it is above the device's memory budget", "parts of", opt.MaxChunk)
+		log.Warn("batch split, as "+why, "parts of", opt.MaxChunk)
 	case len(p.Transforms) > 0 && !opt.Direct:
 		opt.Direct = true
-		log.Warn(withoutTransforms)
-	case last:
-		log.Warn("the device's memory may not hold the network")
-		fallthrough
+		log.Warn("convolutions without transforms, as the device's memory does not hold their weights and tensors")
 	default:
-		return false, nil
+		return false
 	}
-	return true, nil
+	return true
 }
 
 // freeMemory is how many bytes may still be allocated for kernels to use: what the driver tells (VK_EXT_memory_budget), else

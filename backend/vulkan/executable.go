@@ -98,16 +98,8 @@ func (d *device) compile(ctx context.Context, g *graph.Graph, opt plan.Options, 
 				return e, nil
 			}
 		}
-		switch {
-		case !errors.Is(err, backend.ErrOutOfMemory) || p == nil:
-			return nil, fmt.Errorf("compile %q: %w", g.Name, err)
-		case p.Chunk > 1:
-			opt.MaxChunk = (p.Chunk + 1) / 2
-			d.opts.Logger.Warn("batch split, as the device's memory does not hold it", "graph", g.Name, "batch", p.Batch, "parts of", opt.MaxChunk)
-		case len(p.Transforms) > 0 && !opt.Direct:
-			opt.Direct = true
-			d.opts.Logger.Warn(withoutTransforms, "graph", g.Name)
-		default:
+		if !errors.Is(err, backend.ErrOutOfMemory) || p == nil ||
+			!lessen(p, &opt, true, "the device's memory does not hold it", d.opts.Logger.With("graph", g.Name, "batch", p.Batch)) {
 			return nil, fmt.Errorf("compile %q: %w", g.Name, err)
 		}
 	}

@@ -193,14 +193,12 @@ func checkPieces(t *testing.T, e *executable) {
 	for _, piece := range e.pieces {
 		for _, c := range piece {
 			d, ok := c.(plan.Dispatch)
-			switch {
-			case ok && d.Part != nil:
-				shares[d.Step] += share(d)
-				if !e.plan.Steps[d.Set].Pieces {
-					t.Errorf("%v: its pipeline is not made for parts", d)
-				}
-			case ok:
-				shares[d.Step]++
+			if !ok {
+				continue
+			}
+			shares[d.Step] += share(d)
+			if d.Part != nil && !e.plan.Steps[d.Set].Pieces {
+				t.Errorf("%v: its pipeline is not made for parts", d)
 			}
 		}
 	}
@@ -231,13 +229,12 @@ func TestLongDispatchesAreDivided(t *testing.T) {
 		parts := 0
 		for _, c := range slices.Concat(pieces...) {
 			d, ok := c.(plan.Dispatch)
-			if !ok || d.Step.ChangesFormat() {
+			if !ok || plan.ChangesFormat(d.Step.Variant) {
 				continue
 			}
-			cost := costs[d.Step.Node]
+			cost := costs[d.Step.Node] * share(d)
 			if d.Part != nil {
 				parts++
-				cost *= share(d)
 			}
 			if cost > 1.1*longest*limit { // workgroups do not divide evenly
 				t.Errorf("batch %d: %v costs %g, want at most %g", batch, d, cost, longest*limit)

@@ -204,33 +204,35 @@ func (o *outcomes) proveNode(ctx context.Context, n *graph.Node, candidate strin
 		prove func(context.Context, *graph.Node, string) (verdict, error)
 	}{{"", o.dev.proveSmall}, {shape, o.dev.proveLayer}} {
 		key := tune.Key{Kernel: candidate, Hash: hash, Shape: s.shape}
-		if p, ok := o.proof(key); ok {
-			if p.Struck {
-				return false, nil
-			}
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return false, err
-		}
-		o.enter(key)
-		v, err := s.prove(ctx, n, candidate)
-		o.leave()
-		if backend.IsUnsupported(err) { // the reference takes no tensors of such sizes; a part of the batch may do
-			err = fmt.Errorf("%w: %w", backend.ErrOutOfMemory, err)
-		}
-		if err != nil && !errors.Is(err, backend.ErrDeviceLost) {
-			return false, err
-		}
-		if v.everywhere {
-			key.Shape = ""
-		}
-		o.record(key, shape, v)
-		if err != nil || v.wrong != "" {
+		if ok, err := o.proveKey(ctx, key, shape, func() (verdict, error) { return s.prove(ctx, n, candidate) }); err != nil || !ok {
 			return false, err
 		}
 	}
 	return true, nil
+}
+
+// proveKey makes a proof, unless that was done before, and keeps what it found. shape is what people are told.
+func (o *outcomes) proveKey(ctx context.Context, key tune.Key, shape string, prove func() (verdict, error)) (bool, error) {
+	if p, ok := o.proof(key); ok {
+		return !p.Struck, nil
+	}
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	o.enter(key)
+	v, err := prove()
+	o.leave()
+	if backend.IsUnsupported(err) { // the reference takes no tensors of such sizes; a part of the batch may do
+		err = fmt.Errorf("%w: %w", backend.ErrOutOfMemory, err)
+	}
+	if err != nil && !errors.Is(err, backend.ErrDeviceLost) {
+		return false, err
+	}
+	if v.everywhere {
+		key.Shape = ""
+	}
+	o.record(key, shape, v)
+	return err == nil && v.wrong == "", err
 }
 
 // record keeps what a proof found, and says it where the kernel failed.
@@ -362,7 +364,7 @@ func unbound(n *graph.Node) *graph.Node {
 // conversions are the kernels between formats. They belong to no candidate, and are proved with each that reads or writes what they make.
 var conversions = sync.OnceValue(func() (list []*shaders.Variant) {
 	for i := range shaders.Manifest {
-		if v := &shaders.Manifest[i]; v.Source == "pack.comp" {
+		if v := &shaders.Manifest[i]; plan.ChangesFormat(v) {
 			list = append(list, v)
 		}
 	}

@@ -49,13 +49,16 @@ func (v *verdict) failed(err error) error {
 	return nil
 }
 
+// awkwardConv is a convolution of an input and weights.
+type awkwardConv struct {
+	op   graph.Conv2D
+	x, w graph.TensorType
+}
+
 // awkward are small convolutions that kernels get wrong: rows unlike columns, tails of channels, filters and pixels for every
 // tile, few and many filters, groups, several pictures, all epilogues. There are three sets of specialization constants, two of
 // them those of real layers, since drivers take long to compile a pipeline.
-var awkward = []struct {
-	op   graph.Conv2D
-	x, w graph.TensorType
-}{
+var awkward = []awkwardConv{
 	{pointwise, graph.F32(3, 70, 9, 11), graph.F32(67, 70, 1, 1)},
 	{pointwise, graph.F32(2, 5, 17, 9), graph.F32(3, 5, 1, 1)},
 	{graph.Conv2D{
@@ -66,10 +69,7 @@ var awkward = []struct {
 }
 
 // awkwardDepthwise are the same for kernels that take nothing else.
-var awkwardDepthwise = []struct {
-	op   graph.Conv2D
-	x, w graph.TensorType
-}{
+var awkwardDepthwise = []awkwardConv{
 	{threeByThree(6), graph.F32(3, 6, 9, 11), graph.F32(6, 1, 3, 3)},
 	{graph.Conv2D{
 		Stride: [2]int{2, 1}, Padding: graph.Padding{Top: 1, Bottom: 2, Right: 1}, Dilation: [2]int{1, 2}, Groups: 21, Bias: true, Add: true, Act: graph.ActReLU,

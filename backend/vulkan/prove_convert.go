@@ -2,12 +2,10 @@ package vulkan
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
-	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/plan"
 	"github.com/resnet-run/resnet-run/backend/vulkan/internal/tune"
 	"github.com/resnet-run/resnet-run/graph"
@@ -34,33 +32,23 @@ func (o *outcomes) cannotConvert(p *plan.Plan) bool {
 
 // proveConversion proves a kernel between float16 and float32, unless that was done before.
 func (o *outcomes) proveConversion(ctx context.Context, v *shaders.Variant) (bool, error) {
-	key := o.conversionKey(v)
-	if p, ok := o.proof(key); ok {
-		return !p.Struck, nil
-	}
-	var found verdict
-	o.enter(key)
-	err := o.dev.proveConversion(ctx, v, &found)
-	o.leave()
-	if err != nil && !errors.Is(err, backend.ErrDeviceLost) {
-		return false, err
-	}
-	o.record(key, conversionType.String(), found)
-	return found.wrong == "" && err == nil, err
+	return o.proveKey(ctx, o.conversionKey(v), conversionType.String(), func() (verdict, error) { return o.dev.proveConversion(ctx, v) })
 }
 
 // conversionType has a tail of channels, and rows unlike columns.
 var conversionType = graph.F32(2, 6, 9, 11)
 
 // proveConversion runs the kernel between two nodes that copy.
-func (d *device) proveConversion(ctx context.Context, v *shaders.Variant, found *verdict) error {
+func (d *device) proveConversion(ctx context.Context, v *shaders.Variant) (found verdict, err error) {
 	bell := [][]float32{cutFrom(pools().bell, conversionType.Shape.Elems(), 1)}
 	t, err := d.conversionTrial(ctx, v, bell)
 	if err != nil {
-		return found.failed(err)
+		err = found.failed(err)
+		return found, err
 	}
 	defer t.close()
-	return t.allOf(ctx, bell, found)
+	err = t.allOf(ctx, bell, &found)
+	return found, err
 }
 
 // conversionTrial is a trial of two nodes with the conversion between them. Its node is that in float16, whose bounds have the roundings that there are.
@@ -70,7 +58,7 @@ func (d *device) conversionTrial(ctx context.Context, v *shaders.Variant, data [
 		return nil, fmt.Errorf("vulkan: bug: %w", err)
 	}
 	half, wide := 0, 1
-	if v.Half && slices.Contains(v.Defines, "HALF") { // it writes float16
+	if slices.Contains(v.Defines, "HALF") { // it writes float16
 		half, wide = 1, 0
 	}
 	opt := d.planOptions()
@@ -89,5 +77,8 @@ func (d *device) conversionTrial(ctx context.Context, v *shaders.Variant, data [
 	if t.exe, err = d.make(ctx, g, p); err != nil {
 		return nil, err
 	}
-	return t, t.makeBuffers(ctx)
+	if err := t.makeBuffers(ctx); err != nil {
+		return nil, err
+	}
+	return t, nil
 }

@@ -14,14 +14,16 @@ import (
 // proveLayer proves a candidate on a node's own shape.
 func (d *device) proveLayer(ctx context.Context, n *graph.Node, candidate string) (v verdict, err error) {
 	if _, ok := n.Op.(graph.Conv2D); !ok {
-		return v, d.proveOther(ctx, n, candidate, &v)
+		err = d.proveOther(ctx, n, candidate, &v)
+		return v, err // not in one line: what order they have there is nobody's promise
 	}
 	// Weights that are whole numbers and not negative serve both kinds of inputs: with such inputs the sums are exact and ReLU changes
 	// none of them, with bell-shaped ones they are not, and it cuts off half of them.
 	params := inputsFrom(pools().whole, n, true)
 	t, err := d.newTrial(ctx, n, candidate, params)
 	if err != nil {
-		return v, v.failed(err)
+		err = v.failed(err)
+		return v, err
 	}
 	defer t.close()
 	if t.transform() == nil && t.precision() == nil && exact(n) { // transforms and float16 do round whole numbers

@@ -61,22 +61,19 @@ func (d *device) smallNodes(op graph.Op, candidate string) (list []*graph.Node, 
 		offered(awkwardNodes()[op.Name()])
 		return list, nil
 	}
-	for i := 0; i < 2 && len(list) == 0; i++ {
-		all, err := convNodes(i == 1)
+	for _, table := range [][]awkwardConv{awkward, awkwardDepthwise} {
+		all, err := convNodes(table)
 		if err != nil {
 			return nil, err
 		}
-		offered(all)
+		if offered(all); len(list) > 0 {
+			break
+		}
 	}
 	return list, nil
 }
 
-// convNodes are the awkward convolutions, or those of them that are depthwise.
-func convNodes(depthwise bool) (list []*graph.Node, err error) {
-	table := awkward
-	if depthwise {
-		table = awkwardDepthwise
-	}
+func convNodes(table []awkwardConv) (list []*graph.Node, err error) {
 	for _, c := range table {
 		n, err := convNode(c.op, c.x, c.w)
 		if err != nil {

@@ -57,7 +57,7 @@ func cut(p *plan.Plan, limit float64, g *graph.Graph) [][]plan.Command {
 	}
 	steps := map[string]float64{} // of a node
 	for _, s := range p.Steps {
-		if !s.ChangesFormat() {
+		if !plan.ChangesFormat(s.Variant) {
 			steps[s.Node]++
 		}
 	}
@@ -67,52 +67,51 @@ func cut(p *plan.Plan, limit float64, g *graph.Graph) [][]plan.Command {
 		cost := float64(c.FLOPs) + bytesCost*float64(c.ReadBytes+c.WriteBytes)
 		costs[n.Name] = cost * float64(p.Chunk) / float64(max(p.Batch, 1)) / max(steps[n.Name], 1)
 	}
-	costOf := func(c plan.Command) float64 {
-		switch c := c.(type) {
-		case plan.Dispatch:
-			cost := costs[c.Step.Node]
-			if c.Step.ChangesFormat() {
-				cost = 0
-				for _, r := range c.Step.Bindings {
-					cost += bytesCost * float64(r.Size)
-				}
-			}
-			if c.Part != nil {
-				cost *= share(c)
-			}
-			return cost
-		case plan.Copy:
-			return bytesCost * 2 * float64(c.Src.Size)
+	dispatch := func(s *plan.Step) float64 {
+		if !plan.ChangesFormat(s.Variant) {
+			return costs[s.Node]
 		}
-		return 0 // a barrier
-	}
-	var all []plan.Command
-	for _, c := range p.Commands {
-		if d, ok := c.(plan.Dispatch); ok && costOf(c) > longest*limit {
-			all = append(all, d.Divide(p, int(min(math.Ceil(costOf(c)/(longest*limit)), mostPieces)))...)
-		} else {
-			all = append(all, c)
+		cost := 0.0
+		for _, r := range s.Bindings {
+			cost += bytesCost * float64(r.Size)
 		}
+		return cost
 	}
 	var pieces [][]plan.Command
-	first, sum := 0, 0.0
-	for i, c := range all {
-		cost := costOf(c)
-		if _, ok := c.(plan.Barrier); ok {
-			continue
-		}
+	var piece []plan.Command
+	sum := 0.0
+	add := func(c plan.Command, cost float64) {
 		if sum > 0 && sum+cost > limit {
-			pieces = append(pieces, all[first:i])
-			first, sum = i, 0
+			pieces, piece, sum = append(pieces, piece), nil, 0
 		}
-		sum += cost
+		piece, sum = append(piece, c), sum+cost
 	}
-	return append(pieces, all[first:])
+	for _, c := range p.Commands {
+		switch c := c.(type) {
+		case plan.Dispatch:
+			cost := dispatch(c.Step)
+			if cost <= longest*limit {
+				add(c, cost)
+				continue
+			}
+			for _, part := range c.Divide(p, int(min(math.Ceil(cost/(longest*limit)), mostPieces))) {
+				add(part, cost*share(part))
+			}
+		case plan.Copy:
+			add(c, bytesCost*2*float64(c.Src.Size))
+		case plan.Barrier:
+			piece = append(piece, c)
+		}
+	}
+	return append(pieces, piece)
 }
 
 // share is the part of its step that a dispatch is.
 func share(d plan.Dispatch) float64 {
 	part := 1.0
+	if d.Part == nil {
+		return part
+	}
 	for i, n := range d.Part.Groups {
 		part *= float64(n) / float64(max(d.Step.Groups[i], 1))
 	}

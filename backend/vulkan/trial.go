@@ -37,7 +37,10 @@ func (d *device) newTrial(ctx context.Context, n *graph.Node, candidate string, 
 	if t, err = d.compileTrial(ctx, n, candidate, data); err != nil {
 		return nil, err
 	}
-	return t, t.makeBuffers(ctx)
+	if err := t.makeBuffers(ctx); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // makeBuffers makes buffers for the node. With an error the trial is closed.

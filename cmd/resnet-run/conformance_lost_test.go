@@ -20,6 +20,7 @@ import (
 	"github.com/resnet-run/resnet-run/backend"
 	"github.com/resnet-run/resnet-run/conformance"
 	"github.com/resnet-run/resnet-run/graph"
+	"github.com/resnet-run/resnet-run/internal/backendtest"
 	"github.com/resnet-run/resnet-run/internal/machine"
 	"github.com/resnet-run/resnet-run/internal/report"
 )
@@ -56,27 +57,12 @@ func (b *mortalBackend) Open(ctx context.Context, id string) (backend.Device, er
 		return nil, fmt.Errorf("%w; it has ended %d times in a row and is not started again", backend.ErrPluginExited, n)
 	}
 	d, err := b.Backend.Open(ctx, id)
-	return &mortalDevice{Device: d, b: b}, err
+	return &mortalDevice{backendtest.Mortal{Device: d}, b}, err
 }
 
 type mortalDevice struct {
-	backend.Device
-	b    *mortalBackend
-	dead atomic.Bool
-}
-
-func (d *mortalDevice) alive() error {
-	if d.dead.Load() {
-		return fmt.Errorf("%w: it ended with status 7", backend.ErrPluginExited)
-	}
-	return nil
-}
-
-func (d *mortalDevice) NewBuffer(ctx context.Context, t graph.TensorType) (backend.Buffer, error) {
-	if err := d.alive(); err != nil {
-		return nil, err
-	}
-	return d.Device.NewBuffer(ctx, t)
+	backendtest.Mortal
+	b *mortalBackend
 }
 
 func (d *mortalDevice) Compile(ctx context.Context, g *graph.Graph) (backend.Executable, error) {
@@ -91,10 +77,10 @@ func (d *mortalDevice) Compile(ctx context.Context, g *graph.Graph) (backend.Exe
 	case graph.AvgPool:
 		devourBelow()
 	case graph.Add:
-		d.dead.Store(true)
+		d.Die()
 		d.b.deaths.Add(1)
 	}
-	if err := d.alive(); err != nil {
+	if err := d.Alive(); err != nil {
 		return nil, err
 	}
 	return d.Device.Compile(ctx, g)

@@ -84,21 +84,18 @@ func (s *Step) divide(n int) []Part {
 }
 
 // Divide is the dispatch as n of parts of its workgroups, or as many as can be. p is its plan, which takes note of it.
-func (d Dispatch) Divide(p *Plan, n int) []Command {
+func (d Dispatch) Divide(p *Plan, n int) []Dispatch {
 	parts := d.Step.divide(n)
 	if len(parts) == 1 {
-		return []Command{d}
+		return []Dispatch{d}
 	}
 	p.Steps[d.Set].Pieces = true
-	list := make([]Command, len(parts))
+	list := make([]Dispatch, len(parts))
 	for i := range parts {
 		list[i] = Dispatch{d.Set, d.Step, &parts[i]}
 	}
 	return list
 }
-
-// ChangesFormat reports whether the step brings a value to another format, and computes nothing.
-func (s *Step) ChangesFormat() bool { return slices.Contains(converterNames, s.Variant.Name) }
 
 func (s *Step) reads() []Ref { return s.Bindings[:len(s.Bindings)-1] }
 

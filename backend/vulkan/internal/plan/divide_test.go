@@ -18,7 +18,7 @@ func TestPartsOfADispatchAreAllOfIt(t *testing.T) {
 					t.Fatalf("got %d parts, pieces %v", len(list), p.Steps[0].Pieces)
 				}
 				if len(list) == 1 {
-					if d := list[0].(Dispatch); d.Part != nil {
+					if d := list[0]; d.Part != nil {
 						t.Errorf("got %v, want the whole", d)
 					}
 					return
@@ -27,7 +27,7 @@ func TestPartsOfADispatchAreAllOfIt(t *testing.T) {
 				var least, most uint32 = 1 << 31, 0
 				axis := -1
 				for _, c := range list {
-					part := c.(Dispatch).Part
+					part := c.Part
 					for i := range 3 {
 						if part.Groups[i] != groups[i] {
 							if axis >= 0 && axis != i {

@@ -303,6 +303,9 @@ var converters = map[[2]Format]string{
 
 var converterNames = slices.Collect(maps.Values(converters))
 
+// ChangesFormat reports whether a kernel brings a value to another format, and computes nothing.
+func ChangesFormat(v *shaders.Variant) bool { return slices.Contains(converterNames, v.Name) }
+
 // isConversion reports whether a kernel changes the type of packed vectors.
 func isConversion(v *shaders.Variant) bool {
 	return v.Name == converters[[2]Format{Packed4, Packed4Half}] || v.Name == converters[[2]Format{Packed4Half, Packed4}]
